@@ -1,0 +1,302 @@
+"""What the user decides: how to train (`TrainConfig`), what to convert (`ConvertJob`), and the presets.
+
+Both are frozen and check themselves when made: a value that makes no sense raises `ConfigError` with a sentence fit
+for a dialog and the name of the field beside which it belongs. Folders are not looked at here; see `data/folders.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engine.errors import ConfigError
+
+PresetName = Literal["quick", "standard", "paper", "reference"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Direction = Literal["a2b", "b2a"]
+OutputFormat = Literal["keep", "png", "jpg", "webp", "tiff"]
+
+PRESETS: dict[PresetName, dict[str, Any]] = {
+    # Useful in minutes, also without a GPU: the generator predicts a change of the picture (the long skip), so its
+    # results are as sharp as their source from the first minute on. For colour, texture, season, style, stain.
+    "quick": {
+        "size": 64,
+        "load_size": 72,
+        "blocks": 3,
+        "channels": 32,
+        "long_skip": True,
+        "batch_size": 4,
+        "learning_rate": 4e-4,
+        "lambda_identity": 0.0,
+        "pool_size": 0,
+        "epochs": 10,
+        "decay_epochs": 10,
+    },
+    # The reference's defaults with pictures held out for samples: what most people with a GPU want.
+    "standard": {},
+    # Zhu et al. 2017, Sec. 4 and 7.1: no identity loss, 256 px cropped from 286, batch 1, 100 + 100 epochs, fp32.
+    "paper": {"lambda_identity": 0.0, "precision": "fp32", "hold_out": False},
+    # The defaults of the authors' PyTorch implementation: identity weight 0.5, every picture trained on, fp32.
+    "reference": {"precision": "fp32", "hold_out": False},
+}
+
+PRESET_SUMMARIES: dict[PresetName, str] = {
+    "quick": "Minutes, also without a GPU. Changes colour, texture, season or style and keeps every shape.",
+    "standard": "The reference's recipe at 256 px. Hours on a GPU; weeks without one.",
+    "paper": "The recipe of the 2017 paper: no identity loss, 32-bit, 100 + 100 epochs.",
+    "reference": "The defaults of the authors' PyTorch implementation, to compare with published results.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """Everything that decides a training. A run stores it whole.
+
+    Attributes:
+        folder_A: Pictures of domain A to train on; subfolders count.
+        folder_B: Pictures of domain B to train on.
+        run: Folder of this training on disk, made when it starts.
+        test_A: Held-out pictures of A, shown as samples and never trained on; None holds some out of `folder_A`.
+        test_B: The same for B.
+        name_A: What domain A is called on screen and in the model file, such as "Horses".
+        name_B: What domain B is called.
+        preset: The preset these values began from; a record, it changes nothing by itself.
+        size: Side of the square crops trained on, in pixels; a multiple of 4 (two stride-2 convolutions).
+        load_size: Side to which a picture is resized before the random crop, in pixels; at least `size`. The paper
+            takes crops of 256 from 286.
+        hold_out: Whether 2% of the pictures (at most 8 a side) are kept for samples when no test folder is given.
+        blocks: Residual blocks of each generator; the paper has 9 at 256 px and 6 at 128 px.
+        channels: Width of the first layer of generators and discriminators; the paper has 64.
+        long_skip: Whether a generator predicts a change of the picture instead of a picture.
+        epochs: Epochs at the full learning rate. One epoch shows max(|A|, |B|) pictures of each side.
+        decay_epochs: Epochs after these over which the rate falls linearly to 0.
+        max_steps: Cap on the steps of the whole training, None for no cap. It never bends the schedule.
+        max_minutes: Cap on the minutes of one sitting, None for no cap. It never bends the schedule either.
+        batch_size: Pictures of each side in one step. The paper has 1; more is faster per picture on a GPU.
+        learning_rate: Adam's rate before the decay, per step.
+        beta1: Adam's first-moment decay; the paper has 0.5, which keeps adversarial training from oscillating.
+        lambda_A: Weight of the cycle loss of A (Eq. 2), in units of the adversarial loss.
+        lambda_B: Weight of the cycle loss of B.
+        lambda_identity: Weight of the identity loss as a fraction of the cycle weight (Sec. 5.2); 0 leaves it out.
+        pool_size: Generated pictures remembered for the discriminators (Sec. 4); 0 shows them the newest only.
+        precision: Arithmetic of the networks; losses and the statistics of norms stay in at least fp32.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        seed: The seed of everything random.
+        save_minutes: Minutes between checkpoints: what a crash can cost.
+    """
+
+    folder_A: Path
+    folder_B: Path
+    run: Path
+    test_A: Path | None = None
+    test_B: Path | None = None
+    name_A: str = "A"
+    name_B: str = "B"
+    preset: PresetName = "standard"
+    size: int = 256
+    load_size: int = 286
+    hold_out: bool = True
+    blocks: int = 9
+    channels: int = 64
+    long_skip: bool = False
+    epochs: int = 100
+    decay_epochs: int = 100
+    max_steps: int | None = None
+    max_minutes: float | None = None
+    batch_size: int = 1
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    lambda_A: float = 10.0
+    lambda_B: float = 10.0
+    lambda_identity: float = 0.5
+    pool_size: int = 50
+    precision: Precision = "auto"
+    device: str = "auto"
+    seed: int = 0
+    save_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        for field in ("name_A", "name_B"):
+            name = getattr(self, field)
+            _require(bool(name.strip()), field, "Give each of the two domains a name, such as Horses and Zebras.")
+            _require(len(name) <= 60, field, "Keep the name of a domain within 60 characters.")
+            _require(
+                name.isprintable(),
+                field,
+                "The name of a domain cannot hold line breaks or control characters.",
+            )
+        _require(
+            self.name_A.strip().casefold() != self.name_B.strip().casefold(),
+            "name_B",
+            f"Both domains are called {self.name_A}; give them different names.",
+        )
+        _require(
+            self.preset in PRESETS,
+            "preset",
+            f"There is no preset {self.preset}; choose {', '.join(PRESETS)}.",
+        )
+        _require_int(self.size, "size", "The picture size", 32, 4096, "pixels")
+        _require(
+            self.size % 4 == 0,
+            "size",
+            f"A picture size of {self.size} is no multiple of 4; take {round(self.size / 4) * 4}.",
+        )
+        _require_int(self.load_size, "load_size", "The size before cropping", 32, 8192, "pixels")
+        _require(
+            self.load_size >= self.size,
+            "load_size",
+            f"The size before cropping ({self.load_size}) must be at least the picture size ({self.size}).",
+        )
+        _require_int(self.blocks, "blocks", "The number of residual blocks", 1, 64)
+        _require_int(self.channels, "channels", "The number of channels", 1, 512)
+        _require_int(self.epochs, "epochs", "The number of epochs", 0, 1_000_000)
+        _require_int(self.decay_epochs, "decay_epochs", "The number of decay epochs", 0, 1_000_000)
+        _require(
+            self.epochs + self.decay_epochs > 0,
+            "epochs",
+            "Epochs and decay epochs are both 0, so there is nothing to train; set at least one of them to 1 or more.",
+        )
+        if self.max_steps is not None:
+            _require_int(self.max_steps, "max_steps", "The cap on steps", 1, 10**12)
+        if self.max_minutes is not None:
+            _require_number(self.max_minutes, "max_minutes", "The cap on minutes", 0.0, 1e9, above=True)
+        _require_int(self.batch_size, "batch_size", "The batch size", 1, 1024)
+        _require_number(self.learning_rate, "learning_rate", "The learning rate", 0.0, 1.0, above=True)
+        _require_number(self.beta1, "beta1", "Adam's beta1", 0.0, 0.9999)
+        _require_number(self.lambda_A, "lambda_A", "The cycle weight", 0.0, 1e6)
+        _require_number(self.lambda_B, "lambda_B", "The cycle weight", 0.0, 1e6)
+        _require_number(self.lambda_identity, "lambda_identity", "The identity weight", 0.0, 1e6)
+        _require_int(self.pool_size, "pool_size", "The size of the image pool", 0, 100_000)
+        _require(
+            self.precision in get_args(Precision),
+            "precision",
+            f"There is no precision {self.precision}; choose {', '.join(get_args(Precision))}.",
+        )
+        _require_device(self.device)
+        _require_int(self.seed, "seed", "The seed", 0, 2**63 - 1)
+        _require_number(self.save_minutes, "save_minutes", "The minutes between checkpoints", 0.0, 1e6, above=True)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs at the full rate and epochs of decay together."""
+        return self.epochs + self.decay_epochs
+
+    def to_json(self) -> dict[str, Any]:
+        """This configuration as plain JSON values; paths become strings."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainConfig:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            ConfigError: A field is missing, unknown or makes no sense.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        _require(not unknown, unknown[0] if unknown else "", f"Unknown setting {', '.join(unknown)}.")
+        paths = ("folder_A", "folder_B", "run", "test_A", "test_B")
+        converted: dict[str, Any] = {
+            name: Path(value) if name in paths and value is not None else value for name, value in values.items()
+        }
+        try:
+            return cls(**converted)
+        except (TypeError, AttributeError) as error:
+            raise ConfigError("", f"The settings are incomplete or of the wrong kind: {error}.") from error
+
+
+def preset_config(preset: PresetName, **values: Any) -> TrainConfig:
+    """The configuration of a preset, with `values` in place of what it sets.
+
+    A `size` given without a `load_size` scales the preset's own, so that crops keep their proportion.
+
+    Args:
+        preset: "quick", "standard", "paper" or "reference".
+        **values: Fields of `TrainConfig`; folder_A, folder_B and run are required.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+    _require(preset in PRESETS, "preset", f"There is no preset {preset}; choose {', '.join(PRESETS)}.")
+    base = PRESETS[preset]
+    if "size" in values and "load_size" not in values and isinstance(values["size"], int):
+        ratio = base.get("load_size", 286) / base.get("size", 256)
+        values["load_size"] = max(values["size"], round(values["size"] * ratio))
+    return TrainConfig(**{**base, **values, "preset": preset})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertJob:
+    """One batch of pictures to convert.
+
+    Attributes:
+        model: A model file (`.safetensors`) or the folder of a training.
+        sources: Pictures and folders of pictures, in the order given. Folders are walked with their subfolders.
+        to: Folder for the results, made if it is not there. Nothing in it is ever overwritten. One source folder maps
+            straight into it, several map into subfolders of their names.
+        direction: "a2b" or "b2a".
+        format: "keep" writes each picture in its source's format (PNG where that cannot be written).
+        quality: JPEG and WebP quality, 1 to 100.
+        resize: None keeps the picture's own size, "training" scales its longest side down to the training size,
+            a number of pixels scales it down to that.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: Arithmetic of the generator.
+        roots: Folders that sources which are files are mirrored from: a file below roots[i] keeps its subfolder in the
+            output; empty for none.
+    """
+
+    model: Path
+    sources: tuple[Path, ...]
+    to: Path
+    direction: Direction
+    format: OutputFormat = "keep"
+    quality: int = 90
+    resize: int | Literal["training"] | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    roots: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(bool(self.sources), "sources", "Add at least one picture or folder to convert.")
+        _require(self.direction in get_args(Direction), "direction", "The direction is a2b or b2a.")
+        _require(
+            self.format in get_args(OutputFormat),
+            "format",
+            f"There is no output format {self.format}; choose {', '.join(get_args(OutputFormat))}.",
+        )
+        _require_int(self.quality, "quality", "The quality", 1, 100)
+        if self.resize is not None and self.resize != "training":
+            _require_int(self.resize, "resize", "The size to scale to", 8, 100_000, "pixels")
+        _require(
+            self.precision in get_args(Precision),
+            "precision",
+            f"There is no precision {self.precision}; choose {', '.join(get_args(Precision))}.",
+        )
+        _require_device(self.device)
+
+
+def _require(condition: bool, field: str, message: str) -> None:
+    if not condition:
+        raise ConfigError(field, message)
+
+
+def _require_int(value: object, field: str, what: str, low: int, high: int, unit: str = "") -> None:
+    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    span = f"a whole number from {low:,} to {high:,}" + (f" {unit}" if unit else "")
+    _require(good, field, f"{what} must be {span}, not {value}.")
+
+
+def _require_number(value: object, field: str, what: str, low: float, high: float, *, above: bool = False) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    good = good and isinstance(value, int | float) and low <= value <= high and not (above and value == low)
+    span = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+    _require(good, field, f"{what} must be a number {span}, not {value}.")
+
+
+def _require_device(device: str) -> None:
+    good = device in ("auto", "cpu", "cuda", "mps") or (device.startswith("cuda:") and device[5:].isdecimal())
+    _require(good, "device", f"There is no device {device}; choose auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")

@@ -1,0 +1,286 @@
+"""What long work reports, as it goes: two closed unions, `TrainEvent` and `ConvertEvent`.
+
+Consumers `match` on an event and end in `assert_never`. Only numbers, text, paths and uint8 arrays cross; no tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.config import Direction
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""A picture: [H, W, 3], uint8, sRGB."""
+
+LOSS_NAMES = ("G_AB", "G_BA", "D_A", "D_B", "cycle_A", "cycle_B", "idt_A", "idt_B")
+"""The eight losses, in the order in which they are plotted and stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The eight losses of a step, or their means over several steps.
+
+    The cycle and identity losses carry their weights (lambda), as in the reference.
+
+    Attributes:
+        G_AB: Adversarial loss of the generator from A to B (Eq. 1).
+        G_BA: Adversarial loss of the generator from B to A.
+        D_A: Loss of the discriminator that judges A.
+        D_B: Loss of the discriminator that judges B.
+        cycle_A: Cycle loss |G_BA(G_AB(a)) - a| (Eq. 2).
+        cycle_B: Cycle loss |G_AB(G_BA(b)) - b|.
+        idt_A: Identity loss |G_BA(a) - a| (Sec. 5.2).
+        idt_B: Identity loss |G_AB(b) - b|.
+    """
+
+    G_AB: float
+    G_BA: float
+    D_A: float
+    D_B: float
+    cycle_A: float
+    cycle_B: float
+    idt_A: float
+    idt_B: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """A phase before the first result, so that nobody looks at a window that seems stuck.
+
+    Attributes:
+        text: What is being done, as a sentence without a full stop, such as "Reading the pictures".
+        done: How many of `total` are done.
+        total: 0 where the number is not known.
+    """
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know; work goes on. `text` is one or more whole sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainStarted:
+    """The first step is about to be taken.
+
+    Attributes:
+        run: Folder of the training.
+        name_A: Name of domain A.
+        name_B: Name of domain B.
+        step: Steps already taken (0, or where a resumed training goes on).
+        total_steps: Steps after which this training ends (the schedule's, or `max_steps`).
+        steps_per_epoch: Steps in one epoch.
+        total_epochs: Epochs of the schedule.
+        count_A: Training pictures of A.
+        count_B: Training pictures of B.
+        device: The device in words, such as "NVIDIA H200" or "CPU, 2 threads".
+        precision: "fp32", "bf16" or "fp16".
+    """
+
+    run: Path
+    name_A: str
+    name_B: str
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    total_epochs: int
+    count_A: int
+    count_B: int
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Numbers of the steps since the last report; about four reports a second at most.
+
+    Attributes:
+        step: Steps taken in the whole training.
+        total_steps: Steps after which it ends.
+        epoch: The epoch under way, from 1.
+        total_epochs: Epochs of the schedule.
+        seconds: Time spent on training so far, over all sittings.
+        steps_per_second: Recent rate.
+        seconds_left: Time left at this rate (or up to `max_minutes`, if that comes first).
+        learning_rate: Adam's rate at this step.
+        losses: Means over the steps since the last report.
+    """
+
+    step: int
+    total_steps: int
+    epoch: int
+    total_epochs: int
+    seconds: float
+    steps_per_second: float
+    seconds_left: float
+    learning_rate: float
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One fixed picture at one moment of the training.
+
+    Attributes:
+        direction: "a2b": original is of A, translated = G_AB(original), back = G_BA(translated); "b2a" likewise.
+        source: The picture's file.
+        original: [S, S, 3] uint8.
+        translated: [S, S, 3] uint8.
+        back: [S, S, 3] uint8.
+    """
+
+    direction: Direction
+    source: Path
+    original: Picture
+    translated: Picture
+    back: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesDrawn:
+    """The fixed pictures, translated by the generators as they are now.
+
+    Attributes:
+        step: Steps taken.
+        samples: First those of A, then those of B.
+        held_out: False if the pictures shown are also trained on (very small sets, `paper`, `reference`).
+        files: Where the sheets were stored, one PNG a direction.
+    """
+
+    step: int
+    samples: tuple[Sample, ...]
+    held_out: bool
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint and the model file are safely on disk."""
+
+    step: int
+    checkpoint: Path
+    model: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainFinished:
+    """The training has ended by itself and is saved.
+
+    Attributes:
+        step: Steps taken.
+        reason: "complete" (the schedule is done), "max_steps" or "max_minutes".
+        model: The model file.
+        seconds: Time spent on training, over all sittings.
+    """
+
+    step: int
+    reason: Literal["complete", "max_steps", "max_minutes"]
+    model: Path
+    seconds: float
+
+
+TrainEvent: TypeAlias = Preparing | Notice | TrainStarted | StepReport | SamplesDrawn | Saved | TrainFinished
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """How long a training would take, measured by a few of its own steps on this machine.
+
+    Attributes:
+        seconds_per_step: Measured after warm-up.
+        total_steps: Steps of the whole training.
+        seconds: Time of the whole training at this rate.
+        device: The device in words.
+        precision: The precision that was measured.
+    """
+
+    seconds_per_step: float
+    total_steps: int
+    seconds: float
+    device: str
+    precision: str
+
+
+EstimateEvent: TypeAlias = Preparing | Notice | Estimated
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertPlanned:
+    """What will be done, before the first picture. Later events count files by their place in `sources`.
+
+    Attributes:
+        sources: Every picture found, in the order of work.
+        other_files: Files in the folders that are no pictures, left alone.
+        to: The output folder.
+        device: The device in words.
+        precision: "fp32", "bf16" or "fp16".
+    """
+
+    sources: tuple[Path, ...]
+    other_files: int
+    to: Path
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertingFile:
+    """Work on a picture has begun."""
+
+    index: int
+    source: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A picture is written.
+
+    Attributes:
+        index: Its place in `ConvertPlanned.sources`.
+        source: The picture.
+        target: The result.
+        notes: What could not be kept, a short sentence each ("Only the first of 12 frames was converted.").
+        seconds: Time it took.
+    """
+
+    index: int
+    source: Path
+    target: Path
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    """A picture could not be converted; the batch goes on. `reason` is a sentence that names the remedy."""
+
+    index: int
+    source: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertFinished:
+    """Every picture was tried."""
+
+    converted: int
+    failed: int
+    other_files: int
+    to: Path
+    seconds: float
+
+
+ConvertEvent: TypeAlias = (
+    Preparing | Notice | ConvertPlanned | ConvertingFile | Converted | FileFailed | ConvertFinished
+)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.config import PRESETS, ConvertJob, TrainConfig, preset_config
+from engine.errors import ConfigError
+
+PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", 0),
+        ("size", 30),
+        ("size", 66),
+        ("size", 64.0),
+        ("size", True),
+        ("load_size", 100),
+        ("blocks", 0),
+        ("channels", -1),
+        ("epochs", -1),
+        ("max_steps", 0),
+        ("max_minutes", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", "fast"),
+        ("beta1", 1.0),
+        ("lambda_A", -1),
+        ("lambda_identity", float("inf")),
+        ("pool_size", -1),
+        ("precision", "fp8"),
+        ("device", "toaster"),
+        ("device", "cuda:x"),
+        ("preset", "best"),
+        ("seed", -1),
+        ("save_minutes", 0),
+        ("name_A", "  "),
+        ("name_A", "B"),
+        ("name_B", "one\ntwo"),
+    ],
+)
+def test_nonsense_is_refused_with_a_sentence_beside_its_field(field: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(**{**PLACES, field: value})
+    expected = "name_B" if (field, value) == ("name_A", "B") else field
+    assert caught.value.field == expected
+    assert str(caught.value)[0].isupper() and str(caught.value).endswith(".")
+
+
+def test_a_training_of_no_epochs_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nothing to train"):
+        TrainConfig(**PLACES, epochs=0, decay_epochs=0)
+
+
+def test_the_presets_are_what_their_names_promise() -> None:
+    paper, reference = preset_config("paper", **PLACES), preset_config("reference", **PLACES)
+    for config in (paper, reference):
+        assert (config.size, config.load_size, config.blocks, config.channels, config.batch_size) == (256, 286, 9, 64, 1)
+        assert (config.epochs, config.decay_epochs, config.learning_rate, config.beta1) == (100, 100, 2e-4, 0.5)
+        assert (config.lambda_A, config.lambda_B, config.pool_size) == (10, 10, 50)
+        assert config.precision == "fp32" and not config.long_skip and not config.hold_out
+    assert paper.lambda_identity == 0
+    assert reference.lambda_identity == 0.5
+    assert preset_config("standard", **PLACES).lambda_identity == 0.5
+    assert preset_config("quick", **PLACES).long_skip
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_a_configuration_survives_json(preset: str) -> None:
+    config = preset_config(preset, **PLACES, test_A=Path("t"), max_steps=7)
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_another_size_keeps_the_proportion_of_the_crops() -> None:
+    assert preset_config("standard", **PLACES, size=128).load_size == 143
+    assert preset_config("quick", **PLACES, size=128).load_size == 144
+
+
+def test_unknown_settings_in_json_are_named() -> None:
+    with pytest.raises(ConfigError, match="warp_drive"):
+        TrainConfig.from_json({**preset_config("quick", **PLACES).to_json(), "warp_drive": 9})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sources", ()), ("direction", "up"), ("format", "bmp2"), ("quality", 0), ("resize", 2), ("resize", "small")],
+)
+def test_a_nonsensical_job_is_refused_beside_its_field(field: str, value: object) -> None:
+    job = {"model": Path("m"), "sources": (Path("s"),), "to": Path("t"), "direction": "a2b"}
+    with pytest.raises(ConfigError) as caught:
+        ConvertJob(**{**job, field: value})
+    assert caught.value.field == field
