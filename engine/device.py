@@ -1,0 +1,197 @@
+"""Which device, which precision, how many threads, how much memory: the only file that asks the machine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from engine.config import Precision
+from engine.errors import ConfigError
+
+ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES: dict[ChosenPrecision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+# A lower precision or fewer threads must win by this much in the measurement to be chosen over the plain choice.
+_CLEARLY_FASTER = 1.15
+
+
+def available_devices() -> list[tuple[str, str]]:
+    """Every device that can train, the best first, each as (value for `--device`, words for a person)."""
+    found = [(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append(("mps", "Apple GPU"))
+    return [*found, ("cpu", "Processor (CPU)")]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: This machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name.startswith("cuda"):
+        count = torch.cuda.device_count()
+        index = int(name[5:] or 0)
+        if count == 0:
+            raise ConfigError("device", "This machine has no CUDA GPU that PyTorch can use; choose auto or cpu.")
+        if index >= count:
+            raise ConfigError("device", f"There is no {name}: the last GPU here is cuda:{count - 1}.")
+        return torch.device("cuda", index)
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device", "This machine has no Apple GPU that PyTorch can use; choose auto or cpu.")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, such as "NVIDIA H200" or "CPU, 2 threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def hardware_name(device: torch.device) -> str:
+    """What must stay the same for a resumed training to be bit-exact."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
+    return f"{device.type}: {name}, torch {torch.__version__}"
+
+
+def choose_precision(precision: Precision, device: torch.device) -> ChosenPrecision:
+    """The precision asked for, or for "auto" bf16 where this device is faster with it.
+
+    On a CPU this is measured (a fifth of a second where bf16 is slow): only processors with bf16 units gain from it.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type == "cpu":
+        return "bf16" if _measure(device, "fp32") > _CLEARLY_FASTER * _measure(device, "bf16") else "fp32"
+    return "fp32"
+
+
+def choose_threads(device: torch.device) -> int:
+    """How many threads serve this training best, measured: on a busy machine one a core can be the slowest."""
+    most = usable_cores()
+    if device.type != "cpu" or most == 1:
+        return most
+    before = torch.get_num_threads()
+    seconds = {}
+    for threads in (most, most - 1):
+        torch.set_num_threads(threads)
+        seconds[threads] = _measure(device, "fp32")
+    torch.set_num_threads(before)
+    return most if seconds[most] < _CLEARLY_FASTER * seconds[most - 1] else most - 1
+
+
+def usable_cores() -> int:
+    """Processors this process may run on, at least 1; no more than torch itself would use (physical cores)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, _DEFAULT_THREADS))
+
+
+def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:
+    """The context in which networks run at `precision`; losses and the statistics of norms widen by themselves."""
+    dtype = _DTYPES.get(precision)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that can be taken on this device now; a limit set on this process's group counts."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    if sys.platform == "win32":
+        return _windows_available_memory()
+    if sys.platform == "darwin":
+        # macOS does not tell what it could free; half of the machine is what it lets one process have in practice.
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return _linux_available_memory()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that the memory of a device or of the machine has run out."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("not enough memory" in str(error) or "alloc_cpu" in str(error))
+    )
+
+
+def empty_caches(device: torch.device) -> None:
+    """Give memory that torch only keeps for later back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+_DEFAULT_THREADS = torch.get_num_threads()
+
+
+def _measure(device: torch.device, precision: ChosenPrecision) -> float:
+    """Seconds of a convolution of the generator's shape and its gradient, best of five."""
+    layer = nn.Conv2d(64, 64, 3, padding=1).to(device)
+    picture = torch.zeros(4, 64, 64, 64, device=device)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        with autocast(device, precision):
+            result = layer(picture)
+        result.float().sum().backward()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _processor_name() -> str:
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _linux_available_memory() -> int:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    group = Path("/sys/fs/cgroup")
+    for limit_file, used_file in (
+        (group / "memory.max", group / "memory.current"),
+        (group / "memory/memory.limit_in_bytes", group / "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            limit, used = limit_file.read_text().strip(), used_file.read_text().strip()
+        except OSError:
+            continue
+        if limit.isdecimal() and used.isdecimal():
+            available = min(available, max(0, int(limit) - int(used)))
+    return available
+
+
+def _windows_available_memory() -> int:
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "available", "f", "g", "h", "i", "j")),
+        )
+
+    status = MemoryStatus()
+    status.length = ctypes.sizeof(status)
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined,unused-ignore]
+    return int(status.available)
