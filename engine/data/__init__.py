@@ -1,0 +1,1 @@
+"""Pictures: finding them, reading and writing them, and serving them unpaired."""
