@@ -1,0 +1,407 @@
+"""The headless command: everything the app can do, on a server. Also installed as `cyclegan`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, assert_never, get_args
+
+from engine import __version__, convert, preset_config, resume, train
+from engine.config import PRESETS, ConvertJob, Direction, OutputFormat, Precision
+from engine.errors import ConfigError, DataError, EngineError, ModelFileError
+from engine.events import (
+    Converted,
+    ConvertEvent,
+    ConvertFinished,
+    ConvertingFile,
+    ConvertPlanned,
+    FileFailed,
+    Notice,
+    Preparing,
+    SamplesDrawn,
+    Saved,
+    StepReport,
+    TrainEvent,
+    TrainFinished,
+    TrainStarted,
+)
+
+OK, SOME_FAILED, NOTHING_DONE, STOPPED = 0, 1, 2, 130
+
+_MORE_HELP = """\
+examples:
+  cyclegan train apples oranges --run my-training --names Apples Oranges --preset quick
+  cyclegan train apple2orange --run my-training       (a folder holding trainA and trainB)
+  cyclegan train --resume my-training --max-steps 5000
+  cyclegan convert my-training holiday-pictures --to converted --direction a2b
+  cyclegan info my-training
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0 all done; 1 some or all files failed, or a training failed; 2 wrong usage or nothing could be done; 130
+        stopped by Ctrl-C or SIGTERM, saved and resumable.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run_command(options))
+    except EngineError as error:
+        _complain(str(error), as_json=getattr(options, "json", False))
+        return NOTHING_DONE
+    except KeyboardInterrupt:
+        return STOPPED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cyclegan",
+        description="Train a CycleGAN on two folders of pictures, and convert whole folders in either direction.",
+        epilog=_MORE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cyclegan {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="{train,convert,info}")
+    _add_train(commands)
+    _add_convert(commands)
+    info = commands.add_parser("info", help="tell the story of a model")
+    info.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a training")
+    info.add_argument("--json", action="store_true", help="print it as JSON")
+    info.set_defaults(run_command=_run_info)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train a new model, or go on with a training")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="A B | ROOT", help="two folders of pictures, or one "
+                        "that holds trainA and trainB (and perhaps testA and testB)")  # fmt: skip
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--run", type=Path, metavar="RUN", help="folder of the new training")
+    where.add_argument("--resume", type=Path, metavar="RUN", help="go on with this training")
+    parser.add_argument("--names", nargs=2, metavar=("NAME_A", "NAME_B"), help="what the two domains are called")
+    parser.add_argument("--preset", choices=list(PRESETS), help="where the settings begin (standard)")
+    parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs at the full learning rate, in total")
+    parser.add_argument(
+        "--decay-epochs", type=int, metavar="N", help="epochs after these at a falling rate, in total"
+    )
+    parser.add_argument("--max-steps", type=int, metavar="N", help="stop at this step; never bends the schedule")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop this sitting after so many minutes")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="pictures of each side in one step")
+    parser.add_argument("--channels", type=int, metavar="N", help="width of the networks' first layer")
+    parser.add_argument("--blocks", type=int, metavar="N", help="residual blocks of the generators")
+    _add_machine(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="the seed of everything random")
+    parser.set_defaults(run_command=_run_train)
+
+
+def _add_convert(commands: Any) -> None:
+    parser = commands.add_parser("convert", help="convert pictures and whole folders with a trained model")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a training")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="a picture or a folder of pictures")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the results; sources are "
+                        "never touched and nothing in it is overwritten")  # fmt: skip
+    parser.add_argument("--direction", choices=get_args(Direction), required=True, help="a2b: from A to B")
+    parser.add_argument("--format", choices=get_args(OutputFormat), default="keep", help="format of results (keep)")
+    parser.add_argument("--resize", type=_resize, metavar="training|PX", help="scale the longest side of larger pictures "
+                        "down to the training size or to PX pixels")  # fmt: skip
+    _add_machine(parser)
+    parser.set_defaults(run_command=_run_convert)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps (auto)")
+    parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the networks (auto)")
+    parser.add_argument("--json", action="store_true", help="print one event a line on standard output")
+
+
+def _resize(text: str) -> int | str:
+    if text == "training":
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is neither 'training' nor a number of pixels")
+
+
+def _run_train(options: argparse.Namespace) -> int:
+    names = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device", "precision")
+    changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.resume is not None:
+        _refuse_on_resume(options)
+        events = resume(options.resume, **changes)
+    else:
+        more = ("size", "batch_size", "channels", "blocks", "seed")
+        changes |= {name: getattr(options, name) for name in more if getattr(options, name) is not None}
+        if options.names:
+            changes["name_A"], changes["name_B"] = options.names
+        folders = _training_folders(options.folders)
+        events = train(preset_config(options.preset or "standard", run=options.run, **folders, **changes))
+    return _TrainProgress(as_json=options.json).follow(events)
+
+
+def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
+    from engine.data.folders import find_domains
+
+    if len(folders) == 2:
+        return {"folder_A": folders[0], "folder_B": folders[1]}
+    if len(folders) != 1:
+        raise ConfigError("folder_A", "Give two folders of pictures, or one that holds trainA and trainB.")
+    domains = find_domains(folders[0])
+    if domains is None:
+        raise DataError(
+            f"{folders[0]} does not hold the folders trainA and trainB; give two folders of pictures instead.",
+            field="folder_A",
+        )
+    return {
+        "folder_A": domains.train_A,
+        "folder_B": domains.train_B,
+        "test_A": domains.test_A,
+        "test_B": domains.test_B,
+    }
+
+
+def _refuse_on_resume(options: argparse.Namespace) -> None:
+    fixed = ("folders", "names", "preset", "size", "batch_size", "channels", "blocks", "seed")
+    given = ["A B" if name == "folders" else f"--{name.replace('_', '-')}" for name in fixed if getattr(options, name)]
+    if given:
+        raise ConfigError(
+            "resume",
+            f"A resumed training keeps its settings, so {', '.join(given)} cannot be changed; only --epochs, "
+            "--decay-epochs, --max-steps, --max-minutes, --device and --precision can.",
+        )
+
+
+def _run_convert(options: argparse.Namespace) -> int:
+    job = ConvertJob(
+        model=options.model,
+        sources=tuple(options.sources),
+        to=options.to,
+        direction=options.direction,
+        format=options.format,
+        resize=options.resize,
+        device=options.device or "auto",
+        precision=options.precision or "auto",
+    )
+    return _ConvertProgress(as_json=options.json).follow(convert(job))
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    from engine.conversion.model_file import read_model_info
+
+    try:
+        info = read_model_info(options.model)
+    except ModelFileError as error:
+        _complain(str(error), as_json=False)
+        return NOTHING_DONE
+    if options.json:
+        _print_json(info)
+        return OK
+    architecture = info.architecture
+    skip = ", predicting a change of the picture (long skip)" if architecture.long_skip else ""
+    lines = {
+        "model": str(info.path),
+        "directions": f"a2b {info.direction_name('a2b')}, b2a {info.direction_name('b2a')}",
+        "trained at": f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}",
+        "generators": f"ResNet, {architecture.blocks} blocks, {architecture.channels} channels{skip}",
+        "format": f"version {info.format_version}",
+        "licence": info.licence or "not stated",
+        "note": info.note or "none",
+    }
+    for name, text in lines.items():
+        print(f"{name + ':':<12}{_printable(text)}")
+    return OK
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM ask once for a stop between two steps; a second one ends the process as it always does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Only the main thread may set handlers.
+            with contextlib.suppress(ValueError):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+
+class _Progress:
+    """Shows events on stderr as a bar, or on stdout as JSON, until the work ends or a stop is asked for."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        from tqdm import tqdm
+
+        self._as_json = as_json
+        self._tqdm = tqdm
+        self._bar: tqdm[NoReturn] | None = None
+
+    def say(self, text: str) -> None:
+        """A line on stderr, above the bar."""
+        self._tqdm.write(_printable(text), file=sys.stderr)
+
+    def open_bar(self, total: int, done: int, unit: str) -> None:
+        self._bar = self._tqdm(
+            total=total, initial=done, unit=unit, disable=self._as_json, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def advance_to(self, done: int, text: str = "") -> None:
+        if self._bar is not None:
+            if text:
+                self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class _TrainProgress(_Progress):
+    def follow(self, events: Iterator[TrainEvent]) -> int:
+        run: Path | None = None
+        with _Stop() as stop:
+            try:
+                for event in events:
+                    if isinstance(event, TrainStarted):
+                        run = event.run
+                    if self._as_json:
+                        _print_json(event)
+                    self._show(event)
+                    if stop.asked:
+                        self.close_bar()
+                        events.close()  # type: ignore[attr-defined]
+                        self.say("Stopped." if run is None else f'Saved. Go on with: cyclegan train --resume "{run}"')
+                        return STOPPED
+            except EngineError as error:
+                self.close_bar()
+                _complain(str(error), as_json=self._as_json)
+                return NOTHING_DONE if run is None else SOME_FAILED
+            finally:
+                self.close_bar()
+        return OK
+
+    def _show(self, event: TrainEvent) -> None:
+        match event:
+            case Preparing():
+                pass
+            case Notice():
+                self.say(event.text)
+            case TrainStarted():
+                self.say(
+                    f"Training {event.name_A} and {event.name_B} ({event.count_A:,} and {event.count_B:,} pictures) on "
+                    f"{event.device}, {event.precision}, in {event.run}"
+                )
+                self.open_bar(event.total_steps, event.step, "step")
+            case StepReport():
+                losses = event.losses
+                self.advance_to(
+                    event.step,
+                    f"epoch {event.epoch}/{event.total_epochs} G {losses.G_AB:.2f} {losses.G_BA:.2f} "
+                    f"D {losses.D_A:.2f} {losses.D_B:.2f} cycle {losses.cycle_A:.2f} {losses.cycle_B:.2f}",
+                )
+            case SamplesDrawn() | Saved():
+                pass
+            case TrainFinished():
+                self.close_bar()
+                self.say(f"Done at step {event.step:,}. The model is {event.model}")
+            case _:
+                assert_never(event)
+
+
+class _ConvertProgress(_Progress):
+    def follow(self, events: Iterator[ConvertEvent]) -> int:
+        self._failed = self._converted = 0
+        with _Stop() as stop:
+            try:
+                for event in events:
+                    if self._as_json:
+                        _print_json(event)
+                    self._show(event)
+                    if stop.asked:
+                        self.close_bar()
+                        events.close()  # type: ignore[attr-defined]
+                        self.say(f"Stopped after {self._converted:,} pictures.")
+                        return STOPPED
+            except EngineError as error:
+                self.close_bar()
+                _complain(str(error), as_json=self._as_json)
+                return SOME_FAILED if self._converted or self._failed else NOTHING_DONE
+            finally:
+                self.close_bar()
+        return SOME_FAILED if self._failed else OK
+
+    def _show(self, event: ConvertEvent) -> None:
+        match event:
+            case Preparing() | ConvertingFile():
+                pass
+            case Notice():
+                self.say(event.text)
+            case ConvertPlanned():
+                self.say(f"Converting {len(event.sources):,} pictures on {event.device}, {event.precision}")
+                self.open_bar(len(event.sources), 0, "picture")
+            case Converted():
+                self._converted += 1
+                for note in event.notes:
+                    self.say(f"{event.source}: {note}")
+                self.advance_to(self._converted + self._failed)
+            case FileFailed():
+                self._failed += 1
+                self.say(f"FAILED {event.source}: {event.reason}")
+                self.advance_to(self._converted + self._failed)
+            case ConvertFinished():
+                self.close_bar()
+                others = f", {event.other_files:,} other files left alone" if event.other_files else ""
+                self.say(
+                    f"{event.converted:,} converted, {event.failed:,} failed{others}. The results are in {event.to}"
+                )
+            case _:
+                assert_never(event)
+
+
+def _complain(text: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"event": "Failed", "message": text}), flush=True)
+    print(f"cyclegan: {_printable(text)}", file=sys.stderr)
+
+
+def _print_json(event: Any) -> None:
+    """One event as one line; pictures are left out, their files are named."""
+    print(json.dumps({"event": type(event).__name__, **_plain(event)}), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in pairs if not hasattr(item, "dtype")}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _printable(text: str) -> str:
+    """File names may hold bytes that no terminal can show."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Training over time: the loop, the folder of a run, checkpoints, the estimate."""

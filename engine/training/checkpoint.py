@@ -1,0 +1,86 @@
+"""Saving a training whole and going on with it: atomic, verified, several generations."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.conversion.model_file import write_model
+from engine.errors import DivergedError, ModelFileError, RunError
+from engine.model.cyclegan import CycleGAN
+from engine.model.generator import Generator
+from engine.tensor_file import read_tensors, write_tensors
+from engine.training.run import Run
+
+GENERATIONS = 3
+"""Checkpoints kept: the newest may be on a failing disk, and the one before it may hold what went wrong."""
+
+_NAME = re.compile(r"step_(\d+)\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Where a training goes on.
+
+    Attributes:
+        step: Steps taken.
+        seconds: Time spent on them.
+        damaged: Newer checkpoints that could not be read, newest first.
+    """
+
+    step: int
+    seconds: float
+    damaged: tuple[Path, ...]
+
+
+def save_checkpoint(run: Run, model: CycleGAN, *, step: int, seconds: float) -> Path:
+    """Write a new generation and the model file, then delete the oldest generations.
+
+    Raises:
+        DivergedError: A weight is not finite; nothing is written.
+        OSError: No space, no permission, the folder has gone.
+    """
+    if not model.is_finite():
+        raise DivergedError(
+            f"At step {step:,} the training produced numbers that are not finite, so it was stopped and this state was "
+            "not saved. Resume from the last checkpoint; if it happens again, use a lower learning rate or fp32."
+        )
+    tensors, scaler = model.state()
+    path = run.checkpoints / f"step_{step:08d}.safetensors"
+    metadata = {"kind": "cyclegan-desktop checkpoint", "format_version": "1", "step": str(step)}
+    write_tensors(path, tensors, {**metadata, "seconds": repr(seconds), "scaler": json.dumps(scaler)})
+    assert isinstance(model.G_AB, Generator) and isinstance(model.G_BA, Generator)
+    write_model(run.model, model.G_AB, model.G_BA, run.config, steps=step)
+    for old in _generations(run)[GENERATIONS:]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+    return path
+
+
+def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
+    """Load the newest checkpoint that is whole.
+
+    Raises:
+        RunError: There is none.
+    """
+    damaged: list[Path] = []
+    for path in _generations(run):
+        try:
+            tensors, metadata = read_tensors(path)
+            model.load_state(tensors, json.loads(metadata["scaler"]))
+            return Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged))
+        except (ModelFileError, RuntimeError, KeyError, ValueError):
+            damaged.append(path)
+    if damaged:
+        names = ", ".join(path.name for path in damaged)
+        raise RunError(f"None of the checkpoints in {run.checkpoints} can be read ({names}); start a new training.")
+    raise RunError(f"{run.folder} has no checkpoint yet, so there is nothing to resume; start a new training.")
+
+
+def _generations(run: Run) -> list[Path]:
+    """Checkpoints on disk, the newest first."""
+    found = [(int(match[1]), path) for path in run.checkpoints.iterdir() if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found, reverse=True)]

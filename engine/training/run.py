@@ -1,0 +1,384 @@
+"""Run: the folder of one training on disk, readable by people and other tools. Imports no torch.
+
+- config.json: the settings, what was chosen by measurement, and the list of pictures
+- losses.csv: one row a report
+- samples/step_00000500_a2b.png: original, translated and back again, a row a picture
+- checkpoints/step_00000500.safetensors: everything needed to go on, one file a generation
+- model.safetensors: both generators, rewritten at every save
+- log.txt: what happened when
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
+
+from engine.config import Direction, TrainConfig
+from engine.conversion.model_file import MODEL_FILE_NAME
+from engine.errors import ConfigError, RunError
+from engine.events import LOSS_NAMES, Losses, StepReport
+from engine.files import disk_sentence, write_atomically
+
+FORMAT_VERSION = 1
+_CSV_HEADER = ("step", "epoch", "seconds", "lr", *LOSS_NAMES)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What was chosen by measurement when a training began; kept on resume so that it stays bit-exact.
+
+    Attributes:
+        device: "cpu", "cuda:0" or "mps".
+        hardware: The device's name and torch's version.
+        precision: "fp32", "bf16" or "fp16".
+        threads: Threads of the CPU.
+    """
+
+    device: str
+    hardware: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """The pictures of a training, as they were when it began.
+
+    Attributes:
+        train_A: Pictures of A trained on, in the order that the seed refers to.
+        train_B: The same for B.
+        sample_A: Fixed pictures of A shown as samples.
+        sample_B: The same for B.
+        held_out: Whether the samples are kept from training.
+    """
+
+    train_A: tuple[Path, ...]
+    train_B: tuple[Path, ...]
+    sample_A: tuple[Path, ...]
+    sample_B: tuple[Path, ...]
+    held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A training on disk at a glance.
+
+    Attributes:
+        folder: The run.
+        config: Its settings.
+        step: Steps taken, as far as they are recorded.
+        total_steps: Steps of the whole training.
+        seconds: Time spent on training.
+        model: The model file, if one was saved.
+        sheet: The newest sheet of samples, if there is one.
+        modified: When it was last written, in seconds since 1970.
+    """
+
+    folder: Path
+    config: TrainConfig
+    step: int
+    total_steps: int
+    seconds: float
+    model: Path | None
+    sheet: Path | None
+    modified: float
+
+
+class Run:
+    """The folder of one training, locked against a second trainer until it is closed or the process dies."""
+
+    def __init__(self, folder: Path, config: TrainConfig, choices: Choices, pictures: Pictures, lock: FileLock) -> None:
+        """Use `Run.create` or `Run.open`."""
+        self.folder = folder
+        self.config = config
+        self.choices = choices
+        self.pictures = pictures
+        self._lock = lock
+        self._losses: TextIO | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The model file."""
+        return self.folder / MODEL_FILE_NAME
+
+    def sheet(self, step: int, direction: Direction) -> Path:
+        """Where the samples of a step are stored."""
+        return self.folder / "samples" / f"step_{step:08d}_{direction}.png"
+
+    @classmethod
+    def create(cls, config: TrainConfig, choices: Choices, pictures: Pictures) -> Run:
+        """Make the folder of a new training.
+
+        Raises:
+            RunError: It exists and is not empty, or cannot be written.
+        """
+        folder = config.run
+        refuse_used_folder(folder)
+        try:
+            for part in (folder, folder / "samples", folder / "checkpoints"):
+                part.mkdir(parents=True, exist_ok=True)
+            run = cls(folder, config, choices, pictures, _locked(folder))
+            run._write_config()
+            run._open_losses(",".join(_CSV_HEADER) + "\n")
+        except OSError as error:
+            raise RunError(disk_sentence(error, folder)) from error
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open an existing training to go on with it.
+
+        Raises:
+            RunError: It is no run, is damaged, or another process trains it.
+        """
+        lock = _locked(_existing(folder))
+        try:
+            document = _read_document(folder)
+            config = dataclasses.replace(_config_of(folder, document), run=folder)
+            choices = Choices(**document["choices"])
+            pictures = _pictures_from_json(config, document["pictures"])
+        except (KeyError, TypeError, AttributeError) as error:
+            lock.release()
+            raise RunError(_damaged(folder)) from error
+        except RunError:
+            lock.release()
+            raise
+        return cls(folder, config, choices, pictures, lock)
+
+    def change(self, config: TrainConfig, choices: Choices) -> None:
+        """Store other settings for the rest of the training.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        if (config, choices) != (self.config, self.choices):
+            self.config, self.choices = config, choices
+            self._write_config()
+
+    def continue_losses(self, step: int) -> None:
+        """Open losses.csv to go on after `step`; rows past it are cut.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        path = self.folder / "losses.csv"
+        text = path.read_text(encoding="ascii", errors="replace") if path.exists() else ""
+        rows = [row for row in text.splitlines()[1:] if (number := _step_of(row)) is not None and number <= step]
+        self._open_losses("\n".join([",".join(_CSV_HEADER), *rows]) + "\n")
+
+    def append_losses(self, report: StepReport) -> None:
+        """Add a row to losses.csv.
+
+        Raises:
+            OSError: The disk is full or the folder has gone.
+        """
+        assert self._losses is not None
+        values = (f"{getattr(report.losses, name):.6g}" for name in LOSS_NAMES)
+        start = f"{report.step},{report.epoch},{report.seconds:.2f},{report.learning_rate:.6g},"
+        self._losses.write(start + ",".join(values) + "\n")
+        self._losses.flush()
+
+    def log(self, text: str) -> None:
+        """Add a line to log.txt; a log that cannot be written stops nobody."""
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"
+        with contextlib.suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(line.encode("utf-8", "replace").decode("utf-8"))
+
+    def close(self) -> None:
+        """Close the files and give up the lock."""
+        if self._losses is not None:
+            with contextlib.suppress(OSError):
+                self._losses.close()
+            self._losses = None
+        self._lock.release()
+
+    def _open_losses(self, text: str) -> None:
+        path = self.folder / "losses.csv"
+        write_atomically(path, text.encode("ascii", "replace"))
+        self._losses = path.open("a", encoding="ascii", newline="")
+
+    def _write_config(self) -> None:
+        document = {
+            "format_version": FORMAT_VERSION,
+            "config": self.config.to_json(),
+            "choices": dataclasses.asdict(self.choices),
+            "pictures": _pictures_to_json(self.config, self.pictures),
+        }
+        write_atomically(self.folder / "config.json", (json.dumps(document, indent=2) + "\n").encode("ascii"))
+
+
+def refuse_used_folder(folder: Path) -> None:
+    """See that a new training would have a folder of its own.
+
+    Raises:
+        RunError: It holds a training, or other files.
+    """
+    try:
+        if (folder / "config.json").exists():
+            raise RunError(
+                f"{folder} already holds a training. To go on with it, resume it (cyclegan train --resume "
+                f'"{folder}"); for a new one, choose another folder.'
+            )
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder} is not an empty folder; choose a new or an empty one for the training.")
+    except OSError as error:
+        raise RunError(disk_sentence(error, folder)) from error
+
+
+def read_run_summary(folder: Path) -> RunSummary:
+    """A training on disk at a glance.
+
+    Raises:
+        RunError: It is no run, or its config.json is damaged.
+    """
+    document = _read_document(_existing(folder))
+    config = _config_of(folder, document)
+    step, seconds = _last_row(folder / "losses.csv")
+    try:
+        epoch_length = max(len(document["pictures"][name]) for name in ("train_A", "train_B"))
+    except (KeyError, TypeError) as error:
+        raise RunError(_damaged(folder)) from error
+    total = config.total_epochs * math.ceil(epoch_length / config.batch_size)
+    sheets = sorted((folder / "samples").glob("step_*.png"))
+    model = folder / MODEL_FILE_NAME
+    return RunSummary(
+        folder=folder,
+        config=config,
+        step=step,
+        total_steps=total if config.max_steps is None else min(total, config.max_steps),
+        seconds=seconds,
+        model=model if model.exists() else None,
+        sheet=sheets[-1] if sheets else None,
+        modified=max(_modified(folder / name) for name in ("config.json", "losses.csv", MODEL_FILE_NAME)),
+    )
+
+
+def read_losses(folder: Path) -> list[tuple[int, Losses]]:
+    """Every row of losses.csv, in order; damaged rows are left out."""
+    try:
+        with (folder / "losses.csv").open(encoding="ascii", errors="replace", newline="") as file:
+            return list(_parse_losses(csv.DictReader(file)))
+    except OSError:
+        return []
+
+
+def _parse_losses(rows: csv.DictReader[str]) -> Iterator[tuple[int, Losses]]:
+    for row in rows:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            yield int(row["step"]), Losses(**{name: float(row[name]) for name in LOSS_NAMES})
+
+
+def _step_of(row: str) -> int | None:
+    """The step of a whole row; None for one that a crash cut off."""
+    cells = row.split(",")
+    return int(cells[0]) if len(cells) == len(_CSV_HEADER) and cells[0].isdecimal() and cells[-1] else None
+
+
+def _last_row(path: Path) -> tuple[int, float]:
+    """Step and seconds of the last whole row, read from the end of the file; zeros where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1000))
+            rows = file.read().decode("ascii", "replace").splitlines()
+    except OSError:
+        return 0, 0.0
+    for row in reversed(rows):
+        step = _step_of(row)
+        if step is not None:
+            with contextlib.suppress(ValueError):
+                return step, float(row.split(",")[2])
+    return 0, 0.0
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _existing(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise RunError(f"{folder} holds no training (there is no config.json in it); choose the folder of a training.")
+    return folder
+
+
+def _locked(folder: Path) -> FileLock:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"{folder} is being trained by another window or command; stop that one first.") from error
+    except OSError as error:
+        raise RunError(disk_sentence(error, folder)) from error
+    return lock
+
+
+def _damaged(folder: Path) -> str:
+    return f"{folder / 'config.json'} is damaged, so this training cannot be read; restore the file from a backup."
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(disk_sentence(error, path)) from error
+    except ValueError as error:
+        raise RunError(_damaged(folder)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("format_version"), int):
+        raise RunError(_damaged(folder))
+    if document["format_version"] > FORMAT_VERSION:
+        raise RunError(f"{folder} was written by a newer version of CycleGAN Desktop; update the app to go on with it.")
+    return document
+
+
+def _config_of(folder: Path, document: dict[str, Any]) -> TrainConfig:
+    values = document.get("config")
+    if not isinstance(values, dict):
+        raise RunError(_damaged(folder))
+    try:
+        return TrainConfig.from_json(values)
+    except ConfigError as error:
+        raise RunError(f"{folder / 'config.json'} is damaged: {error}") from error
+
+
+def _pictures_to_json(config: TrainConfig, pictures: Pictures) -> dict[str, Any]:
+    """Paths relative to their folders, so that a moved folder is mended in one place."""
+    return {
+        "train_A": [_relative(path, config.folder_A) for path in pictures.train_A],
+        "train_B": [_relative(path, config.folder_B) for path in pictures.train_B],
+        "sample_A": [_relative(path, config.test_A or config.folder_A) for path in pictures.sample_A],
+        "sample_B": [_relative(path, config.test_B or config.folder_B) for path in pictures.sample_B],
+        "held_out": pictures.held_out,
+    }
+
+
+def _pictures_from_json(config: TrainConfig, values: dict[str, Any]) -> Pictures:
+    return Pictures(
+        train_A=tuple(config.folder_A / name for name in values["train_A"]),
+        train_B=tuple(config.folder_B / name for name in values["train_B"]),
+        sample_A=tuple((config.test_A or config.folder_A) / name for name in values["sample_A"]),
+        sample_B=tuple((config.test_B or config.folder_B) / name for name in values["sample_B"]),
+        held_out=bool(values["held_out"]),
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.config import TrainConfig
+from engine.errors import RunError
+from engine.events import LOSS_NAMES, Losses, StepReport
+from engine.training.run import Choices, Pictures, Run, read_losses, read_run_summary
+
+CHOICES = Choices(device="cpu", hardware="a processor", precision="fp32", threads=1)
+
+
+@pytest.fixture
+def run(tiny_config: Callable[..., TrainConfig]) -> Run:
+    config = tiny_config()
+    A, B = (tuple(sorted(folder.iterdir())) for folder in (config.folder_A, config.folder_B))
+    run = Run.create(config, CHOICES, Pictures(train_A=A, train_B=B, sample_A=A[:1], sample_B=B[:1], held_out=False))
+    yield run
+    run.close()
+
+
+def _report(step: int) -> StepReport:
+    return StepReport(step, 12, 1, 2, step * 0.5, 2.0, 1.0, 2e-4, Losses(*(step + i / 10 for i in range(8))))
+
+
+def test_an_opened_run_is_the_one_that_was_created(run: Run) -> None:
+    run.close()
+    again = Run.open(run.folder)
+    assert (again.config, again.choices, again.pictures) == (run.config, run.choices, run.pictures)
+    again.close()
+
+
+def test_the_summary_tells_how_far_a_training_is(run: Run) -> None:
+    assert (read_run_summary(run.folder).step, read_run_summary(run.folder).model) == (0, None)
+    for step in (3, 7):
+        run.append_losses(_report(step))
+    summary = read_run_summary(run.folder)
+    assert (summary.step, summary.total_steps, summary.seconds) == (7, 12, 3.5)
+    assert summary.config == run.config
+
+
+def test_losses_come_back_as_they_were_written(run: Run) -> None:
+    run.append_losses(_report(5))
+    ((step, losses),) = read_losses(run.folder)
+    assert step == 5
+    assert losses == _report(5).losses
+
+
+def test_going_on_cuts_rows_past_the_checkpoint_and_rows_that_a_crash_cut_off(run: Run) -> None:
+    for step in (2, 4, 6):
+        run.append_losses(_report(step))
+    run.close()
+    path = run.folder / "losses.csv"
+    path.write_text(path.read_text() + "7,1,3.5,0.0002,7,7.1,7.")
+    again = Run.open(run.folder)
+    again.continue_losses(4)
+    again.append_losses(_report(5))
+    again.close()
+    assert [step for step, _ in read_losses(run.folder)] == [2, 4, 5]
+    assert path.read_text().splitlines()[0] == "step,epoch,seconds,lr," + ",".join(LOSS_NAMES)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format_version": 1, "config": {"size": 3}}'])
+def test_a_damaged_config_is_a_sentence_that_names_it(run: Run, content: bytes) -> None:
+    run.close()
+    (run.folder / "config.json").write_bytes(content)
+    for use in (Run.open, read_run_summary):
+        with pytest.raises(RunError, match=r"config\.json"):
+            use(run.folder)
+
+
+def test_a_run_of_a_newer_version_is_refused(run: Run) -> None:
+    run.close()
+    path = run.folder / "config.json"
+    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
+    with pytest.raises(RunError, match="newer version"):
+        Run.open(run.folder)
+
+
+def test_other_folders_are_no_runs(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(RunError, match="holds no training"):
+            read_run_summary(folder)
+    assert list(tmp_path.iterdir()) == []
