@@ -91,9 +91,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--preset", choices=list(PRESETS), help="where the settings begin (standard)")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs at the full learning rate, in total")
-    parser.add_argument(
-        "--decay-epochs", type=int, metavar="N", help="epochs after these at a falling rate, in total"
-    )
+    parser.add_argument("--decay-epochs", type=int, metavar="N", help="epochs after these at a falling rate, in total")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop at this step; never bends the schedule")
     parser.add_argument("--max-minutes", type=float, metavar="M", help="stop this sitting after so many minutes")
     parser.add_argument("--batch-size", type=int, metavar="N", help="pictures of each side in one step")
@@ -112,8 +110,8 @@ def _add_convert(commands: Any) -> None:
                         "never touched and nothing in it is overwritten")  # fmt: skip
     parser.add_argument("--direction", choices=get_args(Direction), required=True, help="a2b: from A to B")
     parser.add_argument("--format", choices=get_args(OutputFormat), default="keep", help="format of results (keep)")
-    parser.add_argument("--resize", type=_resize, metavar="training|PX", help="scale the longest side of larger pictures "
-                        "down to the training size or to PX pixels")  # fmt: skip
+    parser.add_argument("--resize", type=_resize, metavar="training|PX", help="scale the longest side of larger "
+                        "pictures down to the training size or to PX pixels")  # fmt: skip
     _add_machine(parser)
     parser.set_defaults(run_command=_run_convert)
 
@@ -207,11 +205,12 @@ def _run_info(options: argparse.Namespace) -> int:
         return OK
     architecture = info.architecture
     skip = ", predicting a change of the picture (long skip)" if architecture.long_skip else ""
+    enlarging = ", resize-convolution" if architecture.resize_conv else ""
     lines = {
         "model": str(info.path),
         "directions": f"a2b {info.direction_name('a2b')}, b2a {info.direction_name('b2a')}",
         "trained at": f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}",
-        "generators": f"ResNet, {architecture.blocks} blocks, {architecture.channels} channels{skip}",
+        "generators": f"ResNet, {architecture.blocks} blocks, {architecture.channels} channels{skip}{enlarging}",
         "format": f"version {info.format_version}",
         "licence": info.licence or "not stated",
         "note": info.note or "none",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -23,6 +25,7 @@ _DTYPES: dict[ChosenPrecision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": t
 
 # A lower precision or fewer threads must win by this much in the measurement to be chosen over the plain choice.
 _CLEARLY_FASTER = 1.15
+_MEASURE_SECONDS = 0.6
 
 
 def available_devices() -> list[tuple[str, str]]:
@@ -75,14 +78,15 @@ def hardware_name(device: torch.device) -> str:
 def choose_precision(precision: Precision, device: torch.device) -> ChosenPrecision:
     """The precision asked for, or for "auto" bf16 where this device is faster with it.
 
-    On a CPU this is measured (a fifth of a second where bf16 is slow): only processors with bf16 units gain from it.
+    On a CPU this is measured: only processors with bf16 units gain from it.
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu":
-        return "bf16" if _measure(device, "fp32") > _CLEARLY_FASTER * _measure(device, "bf16") else "fp32"
+        seconds = _measure({"fp32": lambda: _convolve(device, "fp32"), "bf16": lambda: _convolve(device, "bf16")})
+        return "bf16" if seconds["fp32"] > _CLEARLY_FASTER * seconds["bf16"] else "fp32"
     return "fp32"
 
 
@@ -91,13 +95,15 @@ def choose_threads(device: torch.device) -> int:
     most = usable_cores()
     if device.type != "cpu" or most == 1:
         return most
-    before = torch.get_num_threads()
-    seconds = {}
-    for threads in (most, most - 1):
+
+    def with_threads(threads: int) -> None:
         torch.set_num_threads(threads)
-        seconds[threads] = _measure(device, "fp32")
+        _convolve(device, "fp32")
+
+    before = torch.get_num_threads()
+    seconds = _measure({"all": lambda: with_threads(most), "fewer": lambda: with_threads(most - 1)})
     torch.set_num_threads(before)
-    return most if seconds[most] < _CLEARLY_FASTER * seconds[most - 1] else most - 1
+    return most if seconds["all"] < _CLEARLY_FASTER * seconds["fewer"] else most - 1
 
 
 def usable_cores() -> int:
@@ -143,18 +149,26 @@ def empty_caches(device: torch.device) -> None:
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
-def _measure(device: torch.device, precision: ChosenPrecision) -> float:
-    """Seconds of a convolution of the generator's shape and its gradient, best of five."""
+def _measure(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Seconds of each way, the best of several rounds, taken in turns so that other programs' load meets all alike."""
+    best = dict.fromkeys(ways, math.inf)
+    start = time.perf_counter()
+    while True:
+        for name, act in ways.items():
+            begun = time.perf_counter()
+            act()
+            best[name] = min(best[name], time.perf_counter() - begun)
+        if time.perf_counter() - start > _MEASURE_SECONDS:
+            return best
+
+
+def _convolve(device: torch.device, precision: ChosenPrecision) -> None:
+    """A convolution of a generator's shape, and its gradient."""
     layer = nn.Conv2d(64, 64, 3, padding=1).to(device)
-    picture = torch.zeros(4, 64, 64, 64, device=device)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        with autocast(device, precision):
-            result = layer(picture)
-        result.float().sum().backward()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    picture = torch.ones(4, 64, 64, 64, device=device)
+    with autocast(device, precision):
+        result = layer(picture)
+    result.float().sum().backward()
 
 
 def _processor_name() -> str:

@@ -37,6 +37,7 @@ from engine.device import (
     available_memory,
     choose_device,
     choose_precision,
+    choose_threads,
     describe_device,
     empty_caches,
 )
@@ -114,11 +115,16 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
         job.to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(disk_sentence(error, job.to), field="to") from error
-    sources = tuple(task.source for task in plan.tasks)
-    yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
-    batch = _Batch(job, plan.tasks, _Translator(generator, info, device, precision))
-    yield from batch.run()
-    yield ConvertFinished(batch.converted, batch.failed, plan.other_files, job.to, watch.seconds)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(choose_threads(device))
+    try:
+        sources = tuple(task.source for task in plan.tasks)
+        yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
+        batch = _Batch(job, plan.tasks, _Translator(generator, info, device, precision))
+        yield from batch.run()
+        yield ConvertFinished(batch.converted, batch.failed, plan.other_files, job.to, watch.seconds)
+    finally:
+        torch.set_num_threads(threads_before)
 
 
 class _Stopwatch:

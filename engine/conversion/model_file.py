@@ -117,14 +117,13 @@ def write_model(
         for name, generator in (("G_AB", G_AB), ("G_BA", G_BA))
         for key, value in generator.state_dict().items()
     }
-    architecture = Architecture(blocks=config.blocks, channels=config.channels, long_skip=config.long_skip)
     metadata = {
         "kind": KIND,
         "format_version": str(FORMAT_VERSION),
         "name_A": config.name_A,
         "name_B": config.name_B,
         "size": str(config.size),
-        "architecture": json.dumps(dataclasses.asdict(architecture)),
+        "architecture": json.dumps(dataclasses.asdict(config.architecture)),
         "preset": config.preset,
         "steps": str(steps),
         "date": date.today().isoformat(),

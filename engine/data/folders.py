@@ -193,8 +193,9 @@ def check_training_folders(folder_A: Path, folder_B: Path, run: Path) -> tuple[F
                 "Choose two separate folders.",
                 field="folder_B",
             )
+    scans = _scan_domain(folder_A, "folder_A"), _scan_domain(folder_B, "folder_B")
     _check_run_folder(run, (folder_A, folder_B))
-    return _scan_domain(folder_A, "folder_A"), _scan_domain(folder_B, "folder_B")
+    return scans
 
 
 def require_folder(folder: Path, *, field: str = "") -> None:
@@ -274,7 +275,11 @@ def _check_run_folder(run: Path, picture_folders: tuple[Path, Path]) -> None:
     except OSError as error:
         raise DataError(disk_sentence(error, run), field="run") from error
     if "config.json" in present:
-        raise DataError(f"{run} already holds a training. Resume it, or choose a new folder.", field="run")
+        raise DataError(
+            f"{run} already holds a training. Go on with it (Resume on the Models page, or "
+            f'cyclegan train --resume "{run}"), or choose a new folder.',
+            field="run",
+        )
     if present:
         raise DataError(f"{run} is not empty. Choose a new folder or an empty one for the training.", field="run")
     try:

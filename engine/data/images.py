@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,17 @@ def read_picture(path: Path) -> SourcePicture:
         MemoryError: It does not fit into memory.
     """
     with _opened(path) as image:
-        frames = _frame_count(image)
-        notes = [f"Only the first of {frames} frames was converted."] if frames > 1 else []
-        deep = _is_deep(image)
+        deep = image.mode.startswith(("I", "F")) or ";16" in _rawmode(image)
+        pixels, alpha, profile, notes = _decode(image)
+        if deep:
+            notes.append("The result has 8 bits a channel; the source has more.")
         exif, damaged = _read_exif(image)
         if damaged:
             notes.append("Its EXIF data is damaged and was left out.")
-        pixels, alpha, profile, colour_notes = _decode(image)
-        if deep:
-            notes.append("The result has 8 bits a channel; the source has more.")
-        return SourcePicture(path, pixels, alpha, exif, profile, image.format or "", (*notes, *colour_notes))
+        frames = _frame_count(image)
+        if frames > 1:
+            notes.append(f"Only the first of {frames} frames was converted.")
+        return SourcePicture(path, pixels, alpha, exif, profile, image.format or "", tuple(notes))
 
 
 def read_pixels(path: Path) -> Picture:
@@ -239,13 +241,8 @@ def encode_picture(pixels: Picture, source: SourcePicture, format: OutputFormat,
         notes.append(reason)
     writer = _WRITERS[kind]
     suffix = source.path.suffix.lower()
-    if format == "keep" and not reason and suffix in PICTURE_SUFFIXES and suffix not in writer.suffixes:
-        known = source.format in _KEPT_AS
-        notes += (
-            []
-            if known
-            else [f"The file is a {_shown(kind)} in spite of its name, so the result ends in {writer.suffix}."]
-        )
+    if format == "keep" and kind == source.format and suffix in PICTURE_SUFFIXES - writer.suffixes:
+        notes.append(f"The file is a {_shown(kind)} in spite of its name, so the result ends in {writer.suffix}.")
     alpha = source.alpha
     if alpha is not None and not writer.alpha:
         pixels, alpha = _on_white(pixels, alpha), None
@@ -386,16 +383,12 @@ def _decode(
 
 
 def _rawmode(image: Image.Image) -> str:
-    """How the file stores its pixels in Pillow's words, such as "RGB;16B"; "" if that is not told."""
+    """How the file stores its pixels in the words of Pillow ("RGB;16B"), "" if unknown. Ask before loading."""
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
     if isinstance(arguments, tuple) and arguments:
         arguments = arguments[0]
     return arguments if isinstance(arguments, str) else ""
-
-
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith(("I", "F")) or ";16" in _rawmode(image)
 
 
 def _frame_count(image: Image.Image) -> int:
@@ -449,7 +442,9 @@ def _eight_bits(values: npt.NDArray[Any], format: str | None, notes: list[str]) 
     16 bits mean 0..65535, and so do whole numbers within them. Floating-point numbers mean 0..1. Anything else says
     nothing about what is black and white, so its own darkest and brightest are.
     """
-    wide = np.where(np.isfinite(values), values, 0).astype(np.float64)
+    wide: npt.NDArray[np.floating[Any]] = np.where(np.isfinite(values), values, 0).astype(
+        np.float32 if values.dtype.itemsize <= 2 else np.float64
+    )
     low, high = float(wide.min()), float(wide.max())
     if values.dtype.kind == "f":
         white = 1.0
@@ -497,34 +492,24 @@ def _upright(array: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.u
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> tuple[Image.Image, bytes | None]:
     """RGB in sRGB, and the profile to give back to the result (RGB profiles only)."""
+    if image.mode == "CMYK":
+        notes.append("The source is CMYK; the result is RGB.")
     if not profile:
         return image.convert("RGB"), None
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = opened.profile.xcolor_space.strip()
+        space = _colour_space(profile)
         if space == "RGB" and image.mode == "L":
             image = image.convert("RGB")
         if (space, image.mode) not in {("RGB", "RGB"), ("GRAY", "L"), ("CMYK", "CMYK")}:
             notes.append("Its colour profile does not fit its pixels and was left out.")
             return image.convert("RGB"), None
-        transform = _transform(opened, _srgb(), image.mode, "RGB")
-        if space != "RGB":
-            result = ImageCms.applyTransform(image, transform)
-            assert result is not None
-            kept = ImageCms.ImageCmsProfile(_srgb()).tobytes()
-            if space == "CMYK":
-                notes.append("The result is RGB with the profile sRGB; the source is CMYK.")
-            return result, kept
-        if not _changes_nothing(transform):
-            result = ImageCms.applyTransform(image, transform)
-            assert result is not None
-            image = result
+        converted = _applied(_into_srgb(profile, image.mode), image)
     except MemoryError:
         raise
     except Exception:  # The profile comes from strangers, and a picture is readable without it.
         notes.append("Its colour profile is damaged and was left out.")
         return image.convert("RGB"), None
-    return image, profile
+    return converted, profile if space == "RGB" else _srgb_profile()
 
 
 def _with_profile(pixels: Picture, profile: bytes | None, notes: list[str]) -> tuple[Picture, dict[str, Any]]:
@@ -532,32 +517,59 @@ def _with_profile(pixels: Picture, profile: bytes | None, notes: list[str]) -> t
     if profile is None:
         return pixels, {}
     try:
-        transform = _transform(_srgb(), ImageCms.ImageCmsProfile(io.BytesIO(profile)), "RGB", "RGB")
-        if not _changes_nothing(transform):
-            result = ImageCms.applyTransform(Image.fromarray(pixels), transform)
-            assert result is not None
-            pixels = np.array(result)
+        pixels = np.asarray(_applied(_out_of_srgb(profile), Image.fromarray(pixels)))
     except MemoryError:
         raise
     except Exception:  # A scanner's profile may lead into sRGB, but not back.
         notes.append("Its colour profile cannot be written to; the result has the profile sRGB.")
-        profile = ImageCms.ImageCmsProfile(_srgb()).tobytes()
+        profile = _srgb_profile()
     return pixels, {"icc_profile": profile}
 
 
-def _srgb() -> Any:
-    return ImageCms.createProfile("sRGB")
+def _opened_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
 
 
-def _transform(source: Any, target: Any, source_mode: str, target_mode: str) -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(
-        source,
-        target,
-        source_mode,
-        target_mode,
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
+def _colour_space(profile: bytes) -> str:
+    return str(_opened_profile(profile).profile.xcolor_space).strip()
+
+
+@lru_cache(maxsize=1)
+def _srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+# Making a transform takes longer than decoding a small picture, and those of a folder mostly share one profile.
+
+
+@lru_cache(maxsize=16)
+def _into_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The way from pixels of `mode` into sRGB, None if it changes nothing."""
+    transform = _transform(_opened_profile(profile), _opened_profile(_srgb_profile()), mode)
+    return None if mode == "RGB" and _changes_nothing(transform) else transform
+
+
+@lru_cache(maxsize=16)
+def _out_of_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """The way from sRGB into the RGB of a profile, None if it changes nothing."""
+    transform = _transform(_opened_profile(_srgb_profile()), _opened_profile(profile), "RGB")
+    return None if _changes_nothing(transform) else transform
+
+
+def _transform(
+    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
+) -> ImageCms.ImageCmsTransform:
+    """From `source`, with pixels of `mode`, to the RGB of `target`."""
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
+
+
+def _applied(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> Image.Image:
+    if transform is None:
+        return image
+    result = ImageCms.applyTransform(image, transform)
+    assert result is not None  # It is None for work in place only.
+    return result
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
@@ -567,9 +579,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     """
     steps = np.linspace(0, 255, 17).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(17, -1, 3)
-    result = ImageCms.applyTransform(Image.fromarray(grid), transform)
-    assert result is not None
-    return int(np.abs(np.asarray(result).astype(np.int16) - grid).max()) <= 1
+    result = np.asarray(_applied(transform, Image.fromarray(grid)))
+    return int(np.abs(result.astype(np.int16) - grid).max()) <= 1
 
 
 # EXIF

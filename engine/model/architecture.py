@@ -13,6 +13,7 @@ class Architecture:
         blocks: Residual blocks.
         channels: Width of the first layer.
         long_skip: Whether it predicts a change of its input instead of a picture.
+        resize_conv: Whether it enlarges by repeating pixels and convolving, instead of by transposed convolution.
 
     Raises:
         ValueError: A number that no generator can have.
@@ -21,6 +22,7 @@ class Architecture:
     blocks: int = 9
     channels: int = 64
     long_skip: bool = False
+    resize_conv: bool = False
 
     def __post_init__(self) -> None:
         if not (1 <= self.blocks <= 64 and 1 <= self.channels <= 512):

@@ -11,7 +11,6 @@ from torch.optim import Adam
 from engine.config import TrainConfig
 from engine.device import ChosenPrecision, autocast
 from engine.events import LOSS_NAMES
-from engine.model.architecture import Architecture
 from engine.model.discriminator import PatchDiscriminator
 from engine.model.generator import Generator, init_weights
 from engine.model.image_pool import ImagePool
@@ -52,8 +51,7 @@ class CycleGAN:
         self.config = config
         self.device = device
         self.precision = precision
-        architecture = Architecture(blocks=config.blocks, channels=config.channels, long_skip=config.long_skip)
-        self.G_AB, self.G_BA = Generator(architecture), Generator(architecture)
+        self.G_AB, self.G_BA = Generator(config.architecture), Generator(config.architecture)
         self.D_A, self.D_B = PatchDiscriminator(config.channels), PatchDiscriminator(config.channels)
         self._init_networks(dtype)
         adam = {"betas": (config.beta1, 0.999), "lr": config.learning_rate, "fused": device.type != "mps"}

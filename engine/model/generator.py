@@ -45,6 +45,21 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
+class ResizeConv(nn.Conv2d):
+    """Twice the size by repeating each pixel, then a 3x3 convolution (Odena et al. 2016): no chequered pattern.
+
+    [B, C, H, W] -> [B, D, 2 H, 2 W]. It stands where the transposed convolution would, under the same key.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge and convolve."""
+        larger = F.interpolate(x, scale_factor=2, mode="nearest")
+        return super().forward(F.pad(larger, (1, 1, 1, 1), mode="reflect"))
+
+
 class Generator(nn.Module):
     """G_AB or G_BA: [B, 3, H, W] in [-1, 1] -> [B, 3, H, W] in [-1, 1], H and W multiples of 4, at least 8.
 
@@ -58,6 +73,7 @@ class Generator(nn.Module):
         super().__init__()
         c = architecture.channels
         self.long_skip = architecture.long_skip
+        enlarge = ResizeConv if architecture.resize_conv else _transposed_conv
         self.model = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(3, c, 7),
@@ -70,10 +86,10 @@ class Generator(nn.Module):
             InstanceNorm(),
             nn.ReLU(inplace=True),
             *(ResidualBlock(4 * c) for _ in range(architecture.blocks)),
-            nn.ConvTranspose2d(4 * c, 2 * c, 3, stride=2, padding=1, output_padding=1),
+            enlarge(4 * c, 2 * c),
             InstanceNorm(),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(2 * c, c, 3, stride=2, padding=1, output_padding=1),
+            enlarge(2 * c, c),
             InstanceNorm(),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(3),
@@ -94,6 +110,10 @@ class Generator(nn.Module):
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
+
+
+def _transposed_conv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
 
 
 def init_weights(network: nn.Module, generator: torch.Generator) -> None:

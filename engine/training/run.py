@@ -123,17 +123,20 @@ class Run:
 
     @classmethod
     def create(cls, config: TrainConfig, choices: Choices, pictures: Pictures) -> Run:
-        """Make the folder of a new training.
+        """Make the folder of a new training; see `check_training_folders` for what it may be.
 
         Raises:
-            RunError: It exists and is not empty, or cannot be written.
+            RunError: It cannot be written, or another process has just made a training of it.
         """
         folder = config.run
-        refuse_used_folder(folder)
         try:
-            for part in (folder, folder / "samples", folder / "checkpoints"):
-                part.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             run = cls(folder, config, choices, pictures, _locked(folder))
+            if (folder / "config.json").exists():
+                run.close()
+                raise RunError(f"{folder} has just become another training. Choose another folder.")
+            for part in ("samples", "checkpoints"):
+                (folder / part).mkdir(exist_ok=True)
             run._write_config()
             run._open_losses(",".join(_CSV_HEADER) + "\n")
         except OSError as error:
@@ -221,24 +224,6 @@ class Run:
             "pictures": _pictures_to_json(self.config, self.pictures),
         }
         write_atomically(self.folder / "config.json", (json.dumps(document, indent=2) + "\n").encode("ascii"))
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """See that a new training would have a folder of its own.
-
-    Raises:
-        RunError: It holds a training, or other files.
-    """
-    try:
-        if (folder / "config.json").exists():
-            raise RunError(
-                f"{folder} already holds a training. To go on with it, resume it (cyclegan train --resume "
-                f'"{folder}"); for a new one, choose another folder.'
-            )
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder} is not an empty folder; choose a new or an empty one for the training.")
-    except OSError as error:
-        raise RunError(disk_sentence(error, folder)) from error
 
 
 def read_run_summary(folder: Path) -> RunSummary:

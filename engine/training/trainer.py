@@ -46,7 +46,7 @@ from engine.model.cyclegan import CycleGAN, LossTensors
 from engine.model.picture_tensors import unit_range
 from engine.randomness import Stream, random_at
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
-from engine.training.run import Choices, Pictures, Run, refuse_used_folder
+from engine.training.run import Choices, Pictures, Run
 from engine.training.samples import MOST_SAMPLES, FixedPicture, draw_samples, read_fixed_pictures, write_sheet
 from engine.training.schedule import learning_rate, total_steps
 
@@ -85,7 +85,6 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
             for the user.
     """
     clock = _Stopwatch()
-    refuse_used_folder(config.run)
     yield from clock.tell(Preparing("Looking for pictures"))
     pictures = find_pictures(config)
     yield from clock.tell(Preparing("Measuring this machine"))
@@ -304,8 +303,8 @@ class _Training:
         if self._step >= self._total:
             raise RunError(
                 f"The training in {self._run.folder} is complete ({self._config.total_epochs:,} epochs, "
-                f"{self._step:,} steps). To train on, resume it with a larger total, such as "
-                f"--epochs {self._config.epochs + max(1, self._config.epochs // 2)}."
+                f"{self._step:,} steps); its model is ready. To train on, give a larger total: cyclegan train "
+                f'--resume "{self._run.folder}" --epochs {self._config.epochs + max(1, self._config.epochs // 2)}.'
             )
 
     def events(self) -> Iterator[TrainEvent]:

@@ -60,7 +60,13 @@ def test_a_training_of_no_epochs_is_refused() -> None:
 def test_the_presets_are_what_their_names_promise() -> None:
     paper, reference = preset_config("paper", **PLACES), preset_config("reference", **PLACES)
     for config in (paper, reference):
-        assert (config.size, config.load_size, config.blocks, config.channels, config.batch_size) == (256, 286, 9, 64, 1)
+        assert (config.size, config.load_size, config.blocks, config.channels, config.batch_size) == (
+            256,
+            286,
+            9,
+            64,
+            1,
+        )
         assert (config.epochs, config.decay_epochs, config.learning_rate, config.beta1) == (100, 100, 2e-4, 0.5)
         assert (config.lambda_A, config.lambda_B, config.pool_size) == (10, 10, 50)
         assert config.precision == "fp32" and not config.long_skip and not config.hold_out

@@ -59,8 +59,8 @@ def test_crops_and_flips_are_random_and_each_side_has_its_own(tmp_path: Path) ->
     crops_A, crops_B = [], []
     for step in range(200):
         batch = images.batch(step)
-        crops_A.append(tuple(batch.real_A[0, :2, 0, 0].tolist()) + (bool(batch.real_A[0, 0, 0, 0] < 80),))
-        crops_B.append(tuple(batch.real_B[0, :2, 0, 0].tolist()) + (bool(batch.real_B[0, 0, 0, 0] < 80),))
+        crops_A.append((*tuple(batch.real_A[0, :2, 0, 0].tolist()), bool(batch.real_A[0, 0, 0, 0] < 80)))
+        crops_B.append((*tuple(batch.real_B[0, :2, 0, 0].tolist()), bool(batch.real_B[0, 0, 0, 0] < 80)))
     assert len(set(crops_A)) == len(set(crops_B)) == 3 * 3 * 2
     assert crops_A != crops_B
 

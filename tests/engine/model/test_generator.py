@@ -43,6 +43,17 @@ def test_a_generator_with_the_long_skip_starts_as_a_slightly_dimmed_identity() -
     torch.testing.assert_close(generator(x), 0.9 * x)
 
 
+def test_a_resize_convolution_leaves_no_chequered_pattern_and_keeps_the_keys() -> None:
+    torch.manual_seed(0)
+    plain, resizing = (Generator(Architecture(blocks=1, channels=4, resize_conv=on)) for on in (False, True))
+    assert list(plain.state_dict()) == list(resizing.state_dict())
+    flat = torch.ones(1, 16, 8, 8)
+    chequered, smooth = (generator.model[11](flat)[0, :, 2:-2, 2:-2] for generator in (plain, resizing))
+    assert chequered.std((1, 2)).max() > 1e-3
+    assert smooth.std((1, 2)).max() < 1e-6
+    assert resizing(torch.zeros(1, 3, 20, 8)).shape == (1, 3, 20, 8)
+
+
 def test_the_long_skip_adds_the_change_before_the_tanh() -> None:
     torch.manual_seed(0)
     plain = Generator(Architecture(blocks=1, channels=4))

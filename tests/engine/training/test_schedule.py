@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def test_the_rate_is_constant_for_100_epochs_and_falls_linearly_over_100_more() 
     config = _config()
     assert {learning_rate(config, epoch) for epoch in range(100)} == {2e-4}
     falling = [learning_rate(config, epoch) for epoch in range(99, 200)]
-    steps = {round(a - b, 12) for a, b in zip(falling, falling[1:], strict=False)}
+    steps = {round(a - b, 12) for a, b in itertools.pairwise(falling)}
     assert steps == {round(2e-4 / 101, 12)}
     assert falling[-1] == pytest.approx(2e-4 / 101)
 

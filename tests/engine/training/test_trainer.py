@@ -161,7 +161,7 @@ def test_a_cap_that_is_not_reached_is_kept_on_resume(tiny_config: MakeConfig) ->
 def test_a_complete_training_says_how_to_train_on(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     list(train(config))
-    with pytest.raises(RunError, match="complete.*--epochs 2"):
+    with pytest.raises(RunError, match=r"complete.*--epochs 2"):
         list(resume(config.run))
     assert list(resume(config.run, epochs=2))[-1].step == 18
 
