@@ -1,0 +1,1 @@
+"""The desktop app: it shows and asks; the work is the engine's."""

@@ -1,0 +1,63 @@
+"""The command `cyclegan-desktop`. Nothing is loaded that the answer does not need."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from engine import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Open the app, or run the demonstration.
+
+    Args:
+        arguments: The command line without the program's name; None takes that of the process.
+
+    Returns:
+        The exit code: 0 after a normal end, 2 if no window can be opened.
+    """
+    from cyclegan_desktop.preload import leave
+    from cyclegan_desktop.qt_probe import PROBE_ARGUMENT, advice, probe, start_qt
+
+    _give_streams()
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == [PROBE_ARGUMENT]:
+        start_qt()
+        return 0
+    options = _parser().parse_args(given)
+    if options.demo:
+        from cyclegan_desktop.demo import run_demo
+
+        return leave(run_demo())
+    if reason := probe():
+        sys.stderr.write(advice(reason) + "\n")
+        return 2
+    from cyclegan_desktop.app import run
+
+    return leave(run([path.absolute() for path in options.paths]))
+
+
+def _give_streams() -> None:
+    """A Windows app has no console and so no streams, and whoever writes to them would fail."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cyclegan-desktop",
+        description="Train a CycleGAN on two folders of pictures, then convert whole folders in either direction.",
+        epilog="Without a screen, the command cyclegan does the same work.",
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pictures, folders or a model to open")
+    parser.add_argument("--demo", action="store_true", help="train and convert the sample that comes with the app")
+    parser.add_argument("--version", action="version", version=f"cyclegan-desktop {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

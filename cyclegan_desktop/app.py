@@ -1,0 +1,298 @@
+"""Composition root: everything of the app is made here and wired to each other."""
+
+from __future__ import annotations
+
+import locale
+import logging
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import assert_never
+
+from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtWidgets import QApplication
+
+from cyclegan_desktop.conversion.controller import ConversionController
+from cyclegan_desktop.conversion.page import ConversionPage
+from cyclegan_desktop.error_dialog import ErrorDialog, ErrorReporter
+from cyclegan_desktop.icons import icon
+from cyclegan_desktop.library.controller import LibraryController
+from cyclegan_desktop.library.page import LibraryPage
+from cyclegan_desktop.logs import Log
+from cyclegan_desktop.main_window import MainWindow, Page
+from cyclegan_desktop.preload import preload_engine
+from cyclegan_desktop.settings import APP_NAME, Settings
+from cyclegan_desktop.style import apply_style
+from cyclegan_desktop.training.controller import TrainingController
+from cyclegan_desktop.training.page import TrainingPage
+from engine import __version__
+from engine.conversion.model_file import read_model_info
+from engine.errors import EngineError
+from engine.events import (
+    Converted,
+    ConvertEvent,
+    ConvertFinished,
+    ConvertingFile,
+    ConvertPlanned,
+    FileFailed,
+    Notice,
+    Preparing,
+    SamplesDrawn,
+    Saved,
+    StepReport,
+    TrainEvent,
+    TrainFinished,
+    TrainStarted,
+)
+from engine.training.run import read_run_summary
+
+logger = logging.getLogger(__name__)
+
+
+class App(QObject):
+    """The window, the three controllers, and what they have to do with each other.
+
+    Attributes:
+        settings: What is remembered between starts.
+        window: The main window; it is shown by `show`.
+        training: The controller of the Train page.
+        conversion: The controller of the Convert page.
+        library: The controller of the Models page.
+        errors: Shows exceptions that nobody expected, once it is installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        training_page, conversion_page, library_page = TrainingPage(), ConversionPage(), LibraryPage()
+        self.window = MainWindow(training_page, conversion_page, library_page, settings)
+        self.training = TrainingController(training_page, settings, parent=self)
+        self.conversion = ConversionController(conversion_page, settings, parent=self)
+        self.library = LibraryController(library_page, settings, parent=self)
+        self.errors = ErrorReporter(self)
+        self._names = ("", "")
+        self._planned = self._tried = 0
+
+        self.window.files_dropped.connect(self.open_paths)
+        self.window.page_shown.connect(self._refresh_page)
+        self.window.stop_requested.connect(self._stop_all)
+        self.training.busy_changed.connect(self.window.set_training)
+        self.training.busy_changed.connect(library_page.set_training)
+        self.training.event.connect(self._follow_training)
+        self.training.ended.connect(self._stay_after_failure)
+        self.training.run_changed.connect(self._run_changed)
+        self.training.convert_requested.connect(self.convert_with)
+        self.conversion.busy_changed.connect(self.window.set_conversion)
+        self.conversion.event.connect(self._follow_conversion)
+        self.conversion.ended.connect(self._stay_after_failure)
+        self.conversion.library_changed.connect(self.library.refresh)
+        self.library.resume_requested.connect(self.resume)
+        self.library.convert_requested.connect(self.convert_with)
+        self.library.models_changed.connect(self.conversion.refresh_models)
+
+    def show(self) -> None:
+        """Show the window; once it is drawn, torch begins to load."""
+        self.window.painted.connect(preload_engine)
+        self.window.show()
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Do what is meant by files and folders dropped on the window or named on the command line.
+
+        A model or a run is converted with. On the Train page one or two folders begin a new training, unless one
+        runs. Everything else is to be converted.
+        """
+        if len(paths) == 1 and _is_model_or_run(paths[0]):
+            self._know(paths[0])
+            self.convert_with(paths[0])
+        elif self._are_for_training(paths):
+            self.training.new_training(paths)
+        else:
+            self.window.show_page(Page.CONVERT)
+            self.conversion.add_sources(paths)
+
+    def convert_with(self, model: Path) -> None:
+        """Show the Convert page with this model file or run folder."""
+        self.window.show_page(Page.CONVERT)
+        self.conversion.set_model(model)
+
+    def resume(self, run: Path) -> None:
+        """Show the Train page and go on with this training."""
+        self.window.show_page(Page.TRAIN)
+        self.training.resume(run)
+
+    def _are_for_training(self, paths: list[Path]) -> bool:
+        # At most two, so that a drop of thousands of files asks the disk nothing.
+        return (
+            self.window.page == Page.TRAIN
+            and not self.training.is_busy
+            and len(paths) <= 2
+            and all(path.is_dir() for path in paths)
+        )
+
+    def _know(self, path: Path) -> None:
+        """Put a model or run that was dropped on the list of models."""
+        try:
+            read_model_info(path)
+        except EngineError:
+            return  # The Convert page says why it cannot be used.
+        self.settings.remember_in_library(path)
+        self.library.refresh()
+
+    def _refresh_page(self, page: int) -> None:
+        if page == Page.MODELS:
+            self.library.refresh()
+
+    def _run_changed(self, run: Path) -> None:
+        self.conversion.refresh_models()
+        if self.window.page == Page.MODELS:
+            self.library.refresh()
+
+    def _stop_all(self) -> None:
+        self.training.stop()
+        self.conversion.stop()
+
+    def _stay_after_failure(self, how: str) -> None:
+        if how == "failed":
+            self.window.stay_open()
+
+    def _follow_training(self, event: TrainEvent) -> None:
+        match event:
+            case TrainStarted(name_A=name_A, name_B=name_B, step=step, total_steps=total_steps):
+                self._names = (name_A, name_B)
+                self.window.set_training_progress(name_A, name_B, step, total_steps)
+            case StepReport(step=step, total_steps=total_steps):
+                self.window.set_training_progress(*self._names, step, total_steps)
+            case Preparing() | Notice() | SamplesDrawn() | Saved() | TrainFinished():
+                pass
+            case _:
+                assert_never(event)
+
+    def _follow_conversion(self, event: ConvertEvent) -> None:
+        match event:
+            case ConvertPlanned(sources=sources):
+                self._planned, self._tried = len(sources), 0
+                self.window.set_conversion_progress(0, self._planned)
+            case Converted() | FileFailed():
+                self._tried += 1
+                self.window.set_conversion_progress(self._tried, self._planned)
+            case Preparing() | Notice() | ConvertingFile() | ConvertFinished():
+                pass
+            case _:
+                assert_never(event)
+
+
+def make_application() -> QApplication:
+    """The one QApplication, set up."""
+    existing = QApplication.instance()
+    qapp = existing if isinstance(existing, QApplication) else QApplication([APP_NAME])
+    if os.name == "posix":
+        # Qt takes over the user's locale, in which C libraries may write 0,5 into files.
+        locale.setlocale(locale.LC_NUMERIC, "C")
+    qapp.setApplicationName(APP_NAME)
+    qapp.setApplicationVersion(__version__)
+    qapp.setDesktopFileName("cyclegan-desktop")
+    qapp.setWindowIcon(icon("app"))
+    # The window may stay for a failure to be read, and then closing is not the end.
+    qapp.setQuitOnLastWindowClosed(False)
+    apply_style(qapp)
+    return qapp
+
+
+def build_app(settings: Settings | None = None) -> App:
+    """The app, ready to be shown, with a QApplication if there is none yet.
+
+    Args:
+        settings: None takes those in the system's place for them.
+    """
+    make_application()
+    return App(settings or Settings.load())
+
+
+def run(
+    paths: Sequence[Path] = (),
+    *,
+    settings: Settings | None = None,
+    begin: Callable[[App], object] | None = None,
+) -> int:
+    """Run the app until its window is closed.
+
+    Args:
+        paths: Files and folders to open.
+        settings: None takes those in the system's place for them.
+        begin: Called with the app once its window is shown.
+
+    Returns:
+        The exit code of the process.
+    """
+    qapp = make_application()
+    log = Log()
+    try:
+        app = build_app(settings)
+    except Exception:
+        # Nobody may see a terminal.
+        logger.critical("The app could not start", exc_info=True)
+        ErrorDialog(traceback.format_exc()).exec()
+        log.close()
+        return 1
+    app.errors.install()
+    app.window.closed.connect(qapp.quit)
+    signals = _Signals(app)
+    app.show()
+    if paths:
+        app.open_paths(list(paths))
+    if begin is not None:
+        begin(app)
+    code = qapp.exec()
+    signals.close()
+    app.errors.uninstall()
+    log.close()
+    return code
+
+
+class _Signals(QObject):
+    """Ctrl-C and SIGTERM close the window like the user does, saving what runs, without asking.
+
+    Python runs its own signal handlers between two of its instructions, and in Qt's event loop there are none. So the
+    signal wakes the loop through a socket.
+    """
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._reader, self._writer = socket.socketpair()
+        for end in (self._reader, self._writer):
+            end.setblocking(False)
+        self._old_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._old_handlers = {
+            number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        self._notifier = QSocketNotifier(self._reader.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._wake)
+        self._window = app.window
+
+    def close(self) -> None:
+        """Handle signals as before."""
+        self._notifier.setEnabled(False)
+        signal.set_wakeup_fd(self._old_descriptor)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        self._reader.close()
+        self._writer.close()
+
+    def _wake(self) -> None:
+        self._reader.recv(1024)
+        self._window.stop_and_close()
+
+
+def _is_model_or_run(path: Path) -> bool:
+    if path.suffix.lower() == ".safetensors" and not path.is_dir():
+        return True
+    if not (path / "config.json").is_file():
+        return False
+    try:
+        read_run_summary(path)
+    except EngineError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Dropping pictures and getting them converted."""

@@ -1,0 +1,372 @@
+"""What to convert with: model, direction, output folder, format, size and device, each with its sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cyclegan_desktop.conversion.plain_text import shown_paragraph, shown_text
+from cyclegan_desktop.icons import icon
+from cyclegan_desktop.style import XS, L, M, S
+from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip
+from engine.config import Direction, OutputFormat
+from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo
+
+_DIRECTIONS: Final[tuple[Direction, Direction]] = ("a2b", "b2a")
+_FIELDS_OF_MODEL: Final = frozenset({"model", "direction", "device", "precision"})
+_FIELDS_OF_OUTPUT: Final = frozenset({"to", "format", "quality", "resize"})
+_LONGEST_NAME: Final = 15
+"""Letters left of each domain's name where both together are too long for a button."""
+
+
+class ConversionOptions(QFrame):
+    """The card above the list: everything that decides what the pictures become and where they go.
+
+    Signals:
+        model_picked: A model of those offered.
+        model_opened: Another model file.
+        direction_picked: "a2b" or "b2a".
+        output_picked: The output folder as text; "" for the one beside the pictures.
+    """
+
+    model_picked = Signal(object)
+    model_opened = Signal(object)
+    direction_picked = Signal(str)
+    output_picked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("convert_options")
+        self.setProperty("card", True)
+        self._models: list[ModelInfo] = []
+        self._output_parent = ""
+        self._make_model()
+        self._make_directions()
+        self._make_output()
+        self._make_details()
+        self._lay_out()
+        self.setFocusProxy(self._model)
+        self.clear_problems()
+
+    # What the user has chosen
+
+    @property
+    def output_format(self) -> OutputFormat:
+        """The format of the results."""
+        return cast("OutputFormat", self._format.currentData())
+
+    @property
+    def resize_to(self) -> int | Literal["training"] | None:
+        """The size of the results, as `ConvertJob.resize` has it."""
+        choice = self._size.currentData()
+        return self._longest.value() if choice == "longest" else cast("Literal['training'] | None", choice)
+
+    @property
+    def device(self) -> str:
+        """The device, as `ConvertJob.device` has it."""
+        return cast("str", self._device.currentData())
+
+    def commit_output(self) -> None:
+        """Take over an output folder that is still being typed."""
+        if self._output.isModified():
+            self._output.setModified(False)
+            self.output_picked.emit(self._output.text().strip())
+
+    # What is shown
+
+    def set_models(self, models: Sequence[ModelInfo], current: Path | None, starter: Path) -> None:
+        """Offer models.
+
+        Args:
+            models: In the order in which they are listed.
+            current: File of the chosen one, None for none.
+            starter: File of the model that comes with the app.
+        """
+        self._models = list(models)
+        self._model.clear()
+        for model in models:
+            if model.path == starter:
+                label = self.tr("Starter model")
+            else:  # The model of a training is known by the training's name.
+                in_run = model.path.name == MODEL_FILE_NAME
+                label = model.path.parent.name if in_run else model.path.stem
+            words = (shown_text(word) for word in (label, model.name_A, model.name_B))
+            self._model.addItem(self.tr("{0} ({1} and {2}, {3} px)").format(*words, model.size))
+            tooltip = plain_tooltip(shown_text(str(model.path)))
+            self._model.setItemData(self._model.count() - 1, tooltip, Qt.ItemDataRole.ToolTipRole)
+        paths = [model.path for model in models]
+        self._model.setCurrentIndex(paths.index(current) if current in paths else -1)
+        self._model.setPlaceholderText(
+            self.tr("Choose a model") if models else self.tr("No model yet: train one, or browse for a file")
+        )
+
+    def set_direction(self, model: ModelInfo | None, direction: Direction) -> None:
+        """Show the directions of a model in words, and which one is chosen."""
+        for key, choice in self._directions.items():
+            choice.setEnabled(model is not None)
+            choice.setChecked(key == direction)
+            if model is None:
+                choice.setText(self.tr("A to B") if key == "a2b" else self.tr("B to A"))
+                choice.setToolTip("")
+                continue
+            names = [shown_text(name) for name in (model.name_A, model.name_B)]
+            first, second = names if key == "a2b" else reversed(names)
+            words = self.tr("{first} to {second}")
+            # Names are data: an ampersand in one is no mnemonic.
+            text = words.format(first=first, second=second)
+            if len(first) + len(second) > 2 * _LONGEST_NAME + 2:
+                text = words.format(first=_shortened(first), second=_shortened(second))
+            choice.setText(text.replace("&", "&&"))
+            choice.setToolTip(plain_tooltip(words.format(first=first, second=second)))
+        self._swap.setEnabled(model is not None)
+        self._size.setItemText(
+            1,
+            self.tr("Training size") if model is None else self.tr("Training size ({0} px)").format(model.size),
+        )
+
+    def set_output(self, folder: Path | None, *, chosen: bool) -> None:
+        """Show where the results go.
+
+        Args:
+            folder: The output folder, None while there is nothing to put it beside.
+            chosen: Whether the user chose it; otherwise it follows the pictures.
+        """
+        if not (self._output.hasFocus() and self._output.isModified()):  # Somebody is typing.
+            self._output.setText("" if folder is None else shown_text(str(folder)))
+            self._output.setCursorPosition(0)
+            self._output.setModified(False)
+            self._output.setToolTip(plain_tooltip(self._output.text()))
+        self._beside.setVisible(chosen)
+        self._output_parent = str(folder.parent) if folder is not None else ""
+
+    # Sentences beside what they are about
+
+    def clear_problems(self) -> None:
+        """Take back every sentence."""
+        self.clear_model_problem()
+        self.clear_output_problem()
+
+    def clear_model_problem(self) -> None:
+        """Take back what was said about the model."""
+        self._model_error.hide()
+        _mark(self._model, invalid=False)
+
+    def clear_output_problem(self) -> None:
+        """Take back what was said about the output folder."""
+        self._output_error.hide()
+        _mark(self._output, invalid=False)
+
+    def show_problem(self, text: str, field: str) -> bool:
+        """Say what is wrong with a setting.
+
+        Args:
+            text: One or more whole sentences.
+            field: A field of `ConvertJob`.
+
+        Returns:
+            Whether the setting is one of these.
+        """
+        if field in _FIELDS_OF_MODEL:
+            label, widget = self._model_error, cast("QWidget", self._model)
+        elif field in _FIELDS_OF_OUTPUT:
+            label, widget = self._output_error, self._output
+        else:
+            return False
+        label.setText(shown_paragraph(text))
+        label.show()
+        _mark(widget, invalid=True)
+        return True
+
+    def show_output_inside(self, root: Path) -> None:
+        """The output folder lies among the pictures."""
+        self.show_problem(
+            self.tr(
+                "The output folder lies inside {0}, whose pictures are being converted. Choose a folder outside of it."
+            ).format(root),
+            "to",
+        )
+
+    def show_not_whole_path(self) -> None:
+        """The output folder was typed as something that depends on where the app was started."""
+        example = Path.home() / self.tr("Pictures") / self.tr("Results")
+        self.show_problem(self.tr("Give the whole path of the output folder, such as {0}.").format(example), "to")
+
+    def show_no_model(self) -> None:
+        """Convert was asked for without a model."""
+        self.show_problem(self.tr("Choose a model first: it decides what the pictures become."), "model")
+
+    # Picking
+
+    def pick_model(self) -> None:
+        """Ask for a model file."""
+        dialog = QFileDialog(self, self.tr("Choose a model"), "", self.tr("Models (*.safetensors);;All files (*)"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(lambda file: self.model_opened.emit(Path(file)))
+        self._open_dialog(dialog)
+
+    def pick_output(self) -> None:
+        """Ask for the output folder."""
+        dialog = QFileDialog(self, self.tr("Choose the output folder"), self._output_parent)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.output_picked)
+        self._open_dialog(dialog)
+
+    def _open_dialog(self, dialog: QFileDialog) -> None:
+        # Not exec: an event loop within an event loop would let everything else happen inside a click.
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    # How it is made
+
+    def _make_model(self) -> None:
+        self._model = NoWheelComboBox()
+        self._model.setObjectName("convert_model")
+        # Long names are cut off in the box and whole in its list, rather than widening the window.
+        self._model.setSizeAdjustPolicy(NoWheelComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._model.setMinimumContentsLength(12)
+        self._model.activated.connect(lambda place: self.model_picked.emit(self._models[place].path))
+        self._browse = button(self.tr("Bro&wse..."))
+        self._browse.setObjectName("convert_browse_model")
+        self._browse.clicked.connect(self.pick_model)
+        self._model_error = plain_label(role="error", wrap=True)
+        self._model_error.setObjectName("convert_model_error")
+
+    def _make_directions(self) -> None:
+        self._directions: dict[Direction, QPushButton] = {}
+        group = QButtonGroup(self)
+        for key in _DIRECTIONS:
+            choice = button("")
+            choice.setObjectName(f"convert_{key}")
+            choice.setCheckable(True)
+            # Also while a conversion runs it has to be seen which one is meant.
+            choice.setStyleSheet("QPushButton:checked:disabled { background: palette(midlight); }")
+            choice.clicked.connect(lambda _checked=False, key=key: self.direction_picked.emit(key))
+            group.addButton(choice)
+            self._directions[key] = choice
+        self._swap = QToolButton()
+        self._swap.setObjectName("convert_swap")
+        self._swap.setIcon(icon("swap"))
+        self._swap.setToolTip(self.tr("Swap the direction"))
+        self._swap.setAccessibleName(self.tr("Swap the direction"))
+        self._swap.clicked.connect(self._swap_direction)
+
+    def _make_output(self) -> None:
+        self._output = QLineEdit()
+        self._output.setObjectName("convert_output")
+        self._output.setPlaceholderText(self.tr("Beside the pictures"))
+        self._output.setAcceptDrops(False)
+        self._output.setMinimumWidth(120)
+        self._output.editingFinished.connect(self.commit_output)
+        self._beside = QToolButton()
+        self._beside.setObjectName("convert_output_beside")
+        self._beside.setIcon(icon("error"))
+        self._beside.setToolTip(self.tr("Back to a folder beside the pictures"))
+        self._beside.setAccessibleName(self.tr("Back to a folder beside the pictures"))
+        self._beside.clicked.connect(lambda: self.output_picked.emit(""))
+        self._choose = button(self.tr("Choo&se..."))
+        self._choose.setObjectName("convert_choose_output")
+        self._choose.clicked.connect(self.pick_output)
+        self._output_error = plain_label(role="error", wrap=True)
+        self._output_error.setObjectName("convert_output_error")
+
+    def _make_details(self) -> None:
+        self._format = _combo_box(
+            "convert_format",
+            (self.tr("Keep"), "keep"),
+            ("PNG", "png"),
+            ("JPEG", "jpg"),
+            ("WebP", "webp"),
+            ("TIFF", "tiff"),
+        )
+        self._size = _combo_box(
+            "convert_size",
+            (self.tr("Own size"), None),
+            (self.tr("Training size"), "training"),
+            (self.tr("Longest side"), "longest"),
+        )
+        self._longest = NoWheelSpinBox()
+        self._longest.setObjectName("convert_longest")
+        self._longest.setRange(8, 100_000)
+        self._longest.setValue(1024)
+        self._longest.setSuffix(self.tr(" px"))
+        self._longest.setAccessibleName(self.tr("Longest side in pixels"))
+        self._longest.hide()
+        self._size.currentIndexChanged.connect(lambda: self._longest.setVisible(self._size.currentData() == "longest"))
+        gpu = (self.tr("Apple GPU"), "mps") if sys.platform == "darwin" else (self.tr("NVIDIA GPU"), "cuda")
+        self._device = _combo_box("convert_device", (self.tr("Automatic"), "auto"), (self.tr("CPU"), "cpu"), gpu)
+
+    def _lay_out(self) -> None:
+        first = QGridLayout()
+        _add_field(first, self.tr("Mode&l"), self._model, self._browse)
+        first.setColumnStretch(0, 1)
+        _add_field(first, self.tr("Direction"), *self._directions.values(), self._swap)
+        second = QGridLayout()
+        _add_field(second, self.tr("Out&put folder"), self._output, self._beside, self._choose)
+        second.setColumnStretch(0, 1)
+        _add_field(second, self.tr("&Format"), self._format)
+        _add_field(second, self.tr("Si&ze"), self._size, self._longest)
+        _add_field(second, self.tr("&Device"), self._device)
+        for grid in (first, second):
+            grid.setHorizontalSpacing(L)
+            grid.setVerticalSpacing(XS)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(L, M, L, M)
+        layout.setSpacing(S)
+        layout.addLayout(first)
+        layout.addWidget(self._model_error)
+        layout.addLayout(second)
+        layout.addWidget(self._output_error)
+
+    def _swap_direction(self) -> None:
+        chosen = "a2b" if self._directions["b2a"].isChecked() else "b2a"
+        self.direction_picked.emit(chosen)
+
+
+def _combo_box(name: str, *choices: tuple[str, str | None]) -> NoWheelComboBox:
+    box = NoWheelComboBox()
+    box.setObjectName(name)
+    for text, value in choices:
+        box.addItem(text, value)
+    return box
+
+
+def _add_field(grid: QGridLayout, caption: str, *widgets: QWidget) -> None:
+    """Put widgets in a row under a caption, whose mnemonic leads to the first, into the next column."""
+    label = plain_label(caption, role="muted")
+    label.setBuddy(widgets[0])
+    row = QHBoxLayout()
+    row.setSpacing(S)
+    for widget in widgets:
+        row.addWidget(widget, 1 if widget is widgets[0] else 0)
+    column = grid.columnCount() if grid.count() else 0
+    grid.addWidget(label, 0, column)
+    grid.addLayout(row, 1, column)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3].rstrip() + "..."
+
+
+def _mark(field: QWidget, *, invalid: bool) -> None:
+    """Let a field look wrong, or right again."""
+    field.setProperty("invalid", invalid)
+    # The style sheet looks at properties only then.
+    field.style().unpolish(field)
+    field.style().polish(field)

@@ -1,0 +1,33 @@
+"""Files dragged from a file manager."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from PySide6.QtCore import QMimeData
+
+
+def local_paths(mime: QMimeData) -> list[Path]:
+    """The files and folders of a drag, in order; what is on the web or on another machine is left out."""
+    if sys.platform in ("win32", "darwin"):
+        return [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile() and url.toLocalFile()]
+    # A QUrl would drop bytes that are no UTF-8, which a name on Linux may hold.
+    lines = bytes(mime.data("text/uri-list").data()).splitlines()
+    return [path for line in lines if (path := _local_path(line)) is not None]
+
+
+def _local_path(uri: bytes) -> Path | None:
+    scheme, _, rest = uri.strip().partition(b":")
+    if scheme.lower() != b"file":
+        return None
+    if rest.startswith(b"//"):
+        host, slash, rest = rest[2:].partition(b"/")
+        if host.decode(errors="replace").lower() not in ("", "localhost", socket.gethostname().lower()):
+            return None
+        rest = slash + rest
+    name = unquote_to_bytes(rest)
+    return Path(os.fsdecode(name)) if name.startswith(b"/") and b"\0" not in name else None

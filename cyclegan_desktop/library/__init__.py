@@ -1,0 +1,1 @@
+"""The trained models and runs known to the app."""

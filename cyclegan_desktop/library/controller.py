@@ -1,0 +1,130 @@
+"""What the buttons of the Models page do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from PySide6.QtCore import QCoreApplication, QObject, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+
+from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.library.entries import LibraryEntry, read_library
+from cyclegan_desktop.library.page import LibraryPage
+from cyclegan_desktop.resource_files import resources_folder
+from cyclegan_desktop.settings import Settings
+from engine.conversion.model_file import read_model_info
+from engine.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+
+def starter_model() -> Path:
+    """The model that comes with the app; it may be missing in a checkout."""
+    return resources_folder() / "starter.safetensors"
+
+
+class LibraryController(QObject):
+    """Lists what the app knows, and passes on what the user wants done with it.
+
+    Signals:
+        resume_requested: Go on with the training in this run folder.
+        convert_requested: Convert with this run folder or model file.
+        models_changed: The user put a model on the list or took one off.
+    """
+
+    resume_requested = Signal(object)
+    convert_requested = Signal(object)
+    models_changed = Signal()
+
+    def __init__(
+        self,
+        page: LibraryPage,
+        settings: Settings,
+        *,
+        reveal: Callable[[Path], object] | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._page = page
+        self._settings = settings
+        self._reveal = reveal or show_in_file_manager
+        self._thread: EngineThread | None = None
+        self._again = False
+        self._listed: list[Path] = []
+        page.resume_requested.connect(self.resume_requested)
+        page.convert_requested.connect(self.convert_requested)
+        page.reveal_requested.connect(self._reveal)
+        page.remove_requested.connect(self._remove)
+        page.add_requested.connect(self.add)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.close)
+
+    def refresh(self) -> None:
+        """Read the list anew, in a worker thread; the page changes as entries come in."""
+        if self._thread is not None:
+            self._again = True
+            return
+        self._again = False
+        self._listed = []
+        known, hidden = tuple(self._settings.library), tuple(self._settings.hidden)
+        runs_folder = self._settings.runs_folder
+
+        def work() -> Iterator[LibraryEntry]:
+            return read_library(known, runs_folder, hidden, starter_model())
+
+        self._thread = EngineThread(work, self)
+        self._thread.event.connect(self._show)
+        self._thread.failed.connect(self._log_failure)
+        self._thread.done.connect(self._arrange)
+        self._thread.finished.connect(self._finish)
+        self._thread.start()
+
+    def add(self, path: Path) -> None:
+        """Put a model file or a run folder on the list; a file that is none is named on the page."""
+        try:
+            read_model_info(path)
+        except EngineError as error:
+            self._page.show_message(str(error))
+            return
+        self._page.show_message("")
+        self._settings.remember_in_library(path)
+        self.models_changed.emit()
+        self.refresh()
+
+    def close(self) -> None:
+        """Stop reading, and wait until it has stopped."""
+        self._again = False
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread.wait()
+
+    def _show(self, entry: LibraryEntry) -> None:
+        self._listed.append(entry.path)
+        self._page.show_entry(entry)
+
+    def _arrange(self) -> None:
+        self._page.arrange(self._listed)
+
+    def _remove(self, path: Path) -> None:
+        self._settings.forget_in_library(path)
+        self.models_changed.emit()
+        self.refresh()
+
+    def _log_failure(self, failure: Failure) -> None:
+        self._page.show_message(failure.message)
+
+    def _finish(self) -> None:
+        assert self._thread is not None
+        self._thread.deleteLater()
+        self._thread = None
+        if self._again:
+            self.refresh()
+
+
+def show_in_file_manager(path: Path) -> None:
+    """Open the folder, or the folder of the file, as the system does."""
+    folder = path if path.is_dir() else path.parent
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))

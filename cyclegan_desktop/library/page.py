@@ -1,0 +1,468 @@
+"""The Models page: trainings and model files, with what can be done with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QLocale, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QImage,
+    QKeySequence,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPixmap,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QStackedWidget,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cyclegan_desktop.icons import icon
+from cyclegan_desktop.library.entries import LibraryEntry
+from cyclegan_desktop.style import RADIUS, XL, XS, L, M, S, colours
+from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, plain_label
+
+_ENTRY = Qt.ItemDataRole.UserRole
+_THUMBNAIL = Qt.ItemDataRole.UserRole + 1
+_STATE = Qt.ItemDataRole.UserRole + 2
+_LIST_WIDTHS = (280, 360)
+_ROW_HEIGHT = 76
+_THUMBNAIL_SIZE = QSize(96, 48)
+
+
+class LibraryPage(QWidget):
+    """The list on the left, the one chosen on the right.
+
+    Signals:
+        resume_requested: Go on with the training in this run folder.
+        convert_requested: Convert with this run folder or model file.
+        reveal_requested: Show this in the file manager.
+        remove_requested: Take this off the list.
+        add_requested: Put this model file on the list.
+    """
+
+    resume_requested = Signal(object)
+    convert_requested = Signal(object)
+    reveal_requested = Signal(object)
+    remove_requested = Signal(object)
+    add_requested = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("library_page")
+        self._is_training = False
+
+        title = plain_label(self.tr("Models"), role="title")
+        self._add = button(self.tr("&Add a model file..."), "add-file")
+        self._add.setObjectName("add_model")
+        self._add.clicked.connect(self._choose_file)
+        header = QHBoxLayout()
+        header.addWidget(title)
+        header.addStretch()
+        header.addWidget(self._add)
+
+        self._message = plain_label(role="error", wrap=True)
+        self._message.setObjectName("library_message")
+        self._message.hide()
+
+        self._list = QListWidget()
+        self._list.setObjectName("library_list")
+        self._list.setAccessibleName(self.tr("Trainings and model files"))
+        self._list.setItemDelegate(_EntryDelegate(self._list))
+        self._list.setMinimumWidth(_LIST_WIDTHS[0])
+        self._list.setMaximumWidth(_LIST_WIDTHS[1])
+        self._list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list.currentItemChanged.connect(self._show_current)
+        self._list.itemActivated.connect(self._convert_with_current)
+
+        self._empty = EmptyState(
+            "models",
+            self.tr("No models yet"),
+            self.tr(
+                "A training that you start on the Train page appears here by itself. "
+                "You can also add a model file that someone gave you."
+            ),
+            self.tr("Add a model file..."),
+        )
+        self._empty.action.connect(self._choose_file)
+
+        both = QWidget()
+        row = QHBoxLayout(both)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(L)
+        row.addWidget(self._list, 1)
+        row.addWidget(self._make_details(), 2)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(both)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(L, L, L, L)
+        layout.setSpacing(M)
+        layout.addLayout(header)
+        layout.addWidget(self._message)
+        layout.addWidget(self._stack, 1)
+        self._show_list(False)
+
+    def show_entry(self, entry: LibraryEntry) -> None:
+        """Add an entry at the end, or renew the one of the same path in its place."""
+        item = self._item(entry.path)
+        if item is None:
+            item = QListWidgetItem()
+            self._list.addItem(item)
+        item.setData(_ENTRY, entry)
+        item.setData(_THUMBNAIL, QPixmap.fromImage(entry.thumbnail()))
+        item.setData(_STATE, self._state(entry))
+        # What a screen reader says, and what typing a letter looks for.
+        item.setText(self._title(entry))
+        self._show_list(True)
+        if self._list.currentItem() is None:
+            self._list.setCurrentItem(item)
+        elif item is self._list.currentItem():
+            self._show_current()
+
+    def arrange(self, paths: list[Path]) -> None:
+        """Put the entries into this order and take away all others. The one chosen stays chosen."""
+        if paths == [self._entry(self._list.item(row)).path for row in range(self._list.count())]:
+            return
+        chosen = self.current_path()
+        items = {self._entry(item).path: item for item in self._take_all()}
+        for path in paths:
+            self._list.addItem(items[path])
+        remaining = self._item(chosen) if chosen in paths else self._list.item(0)
+        if remaining is not None:
+            self._list.setCurrentItem(remaining)
+        self._show_list(bool(paths))
+
+    def select(self, path: Path) -> None:
+        """Choose the entry of this path, if it is listed."""
+        item = self._item(path)
+        if item is not None:
+            self._list.setCurrentItem(item)
+
+    def current_path(self) -> Path | None:
+        """The path of the entry chosen."""
+        item = self._list.currentItem()
+        return None if item is None else self._entry(item).path
+
+    def set_training(self, running: bool) -> None:
+        """While a training runs no other one can be resumed."""
+        self._is_training = running
+        self._show_current()
+
+    def show_message(self, text: str) -> None:
+        """Show what went wrong above the list; "" takes it away."""
+        self._message.setText(text)
+        self._message.setVisible(bool(text))
+
+    def _show_list(self, shown: bool) -> None:
+        self._stack.setCurrentIndex(1 if shown else 0)
+        # The empty page has its own.
+        self._add.setVisible(shown)
+
+    def _make_details(self) -> QFrame:
+        panel = card()
+        panel.setObjectName("library_details")
+        self._title_label = plain_label(role="title", wrap=True)
+        self._title_label.setObjectName("library_title")
+        self._subtitle = plain_label(role="muted", wrap=True)
+        self._problem = plain_label(role="error", wrap=True)
+        self._problem.setObjectName("library_problem")
+
+        self._pictures = (_Sheet(), _Sheet())
+        self._direction_labels = (plain_label(role="muted", wrap=True), plain_label(role="muted", wrap=True))
+        self._sheets = QWidget()
+        grid = QGridLayout(self._sheets)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(L)
+        grid.setVerticalSpacing(XS)
+        for column, (label, picture) in enumerate(zip(self._direction_labels, self._pictures, strict=True)):
+            grid.addWidget(label, 0, column)
+            grid.addWidget(picture, 1, column)
+            grid.setColumnStretch(column, 1)
+        grid.setRowStretch(1, 1)
+        self._no_sheets = EmptyState("picture", "", "")
+        self._middle = QStackedWidget()
+        self._middle.addWidget(self._sheets)
+        self._middle.addWidget(self._no_sheets)
+
+        self._path_label = ElidedLabel(role="muted")
+        self._path_label.setObjectName("library_path")
+        self._convert = button(self.tr("&Convert with this"), "convert", primary=True)
+        self._convert.setObjectName("library_convert")
+        self._convert.clicked.connect(self._convert_with_current)
+        self._resume = button(self.tr("&Resume training"), "play")
+        self._resume.setObjectName("library_resume")
+        self._resume.clicked.connect(lambda: self._ask(self.resume_requested.emit))
+        self._reveal = button(self.tr("Show in &file manager"), "reveal")
+        self._reveal.setObjectName("library_reveal")
+        self._reveal.clicked.connect(lambda: self._ask(self.reveal_requested.emit))
+        self._remove = button(self.tr("Remove from &list"), "clear")
+        self._remove.setObjectName("library_remove")
+        self._remove.setToolTip(self.tr("Takes it off this list. Its files stay where they are."))
+        self._remove.setShortcut(QKeySequence(QKeySequence.StandardKey.Delete))
+        self._remove.clicked.connect(lambda: self._ask(self.remove_requested.emit))
+        buttons = QHBoxLayout()
+        buttons.setSpacing(S)
+        for made in (self._convert, self._resume, self._reveal):
+            buttons.addWidget(made)
+        buttons.addStretch()
+        top = QHBoxLayout()
+        top.setSpacing(M)
+        top.addWidget(self._title_label, 1)
+        top.addWidget(self._remove, 0, Qt.AlignmentFlag.AlignTop)
+        self._why_not = plain_label(role="muted", wrap=True)
+        self._why_not.setObjectName("library_hint")
+
+        layout = QVBoxLayout(panel)
+        layout.setContentsMargins(L, L, L, L)
+        layout.setSpacing(S)
+        layout.addLayout(top)
+        for widget in (self._subtitle, self._problem):
+            layout.addWidget(widget)
+        layout.addWidget(self._middle, 1)
+        layout.addWidget(self._path_label)
+        layout.addWidget(self._why_not)
+        layout.addLayout(buttons)
+        return panel
+
+    def _show_current(self, *_: object) -> None:
+        item = self._list.currentItem()
+        if item is None:
+            return
+        entry = self._entry(item)
+        self._title_label.setText(self._title(entry))
+        self._subtitle.setText(self._facts(entry))
+        self._subtitle.setVisible(bool(self._subtitle.text()))
+        self._problem.setText(self._problem_text(entry))
+        self._problem.setVisible(bool(self._problem.text()))
+        self._path_label.setText(str(entry.path))
+        self._show_sheets(entry)
+        self._convert.setEnabled(entry.can_convert)
+        self._resume.setVisible(entry.kind == "run")
+        self._resume.setEnabled(entry.can_resume and not self._is_training)
+        self._reveal.setEnabled(entry.kind != "missing")
+        self._remove.setVisible(entry.kind != "starter")
+        self._why_not.setText(self._hint(entry))
+        self._why_not.setVisible(bool(self._why_not.text()))
+
+    def _show_sheets(self, entry: LibraryEntry) -> None:
+        self._middle.setCurrentIndex(0 if entry.sheets else 1)
+        names = (entry.name_A, entry.name_B)
+        for index, (label, picture) in enumerate(zip(self._direction_labels, self._pictures, strict=True)):
+            has_sheet = index < len(entry.sheets)
+            label.setVisible(has_sheet)
+            picture.setVisible(has_sheet)
+            if has_sheet:
+                source, target = names if index == 0 else names[::-1]
+                label.setText(
+                    self.tr("{source} to {target}: original, translated, back again").format(
+                        source=source, target=target
+                    )
+                )
+                picture.set_image(entry.sheets[index])
+        self._no_sheets.set_text(*self._without_sheets(entry))
+
+    def _title(self, entry: LibraryEntry) -> str:
+        if not entry.name_A:
+            return entry.path.name
+        return self.tr("{a} to {b} and back").format(a=entry.name_A, b=entry.name_B)
+
+    def _facts(self, entry: LibraryEntry) -> str:
+        """Preset, size, steps and day in one line."""
+        if not entry.name_A:
+            return ""
+        locale = QLocale()
+        facts = [self.tr("preset {name}").format(name=entry.preset), self.tr("{n} px").format(n=entry.size)]
+        if entry.total_steps:
+            steps = self.tr("step {n} of {total}").format(
+                n=locale.toString(entry.step), total=locale.toString(entry.total_steps)
+            )
+        else:
+            steps = self.tr("{n} steps").format(n=locale.toString(entry.step))
+        facts.append(steps)
+        if entry.day is not None:
+            facts.append(f"{entry.day:%Y-%m-%d}")
+        return "  ·  ".join(facts)
+
+    def _state(self, entry: LibraryEntry) -> str:
+        """What an entry is, in a word or two."""
+        match entry.kind:
+            case "run":
+                if entry.is_complete:
+                    return self.tr("Training, complete")
+                percent = 100 * entry.step // entry.total_steps if entry.total_steps else 0
+                return self.tr("Training, {percent}%").format(percent=percent)
+            case "model":
+                return self.tr("Model file")
+            case "starter":
+                return self.tr("Comes with the app")
+            case "missing":
+                return self.tr("No longer there")
+            case "unreadable":
+                return self.tr("Cannot be read")
+
+    def _problem_text(self, entry: LibraryEntry) -> str:
+        if entry.kind == "missing":
+            return self.tr(
+                "It is no longer at this place. It may have been moved or deleted, or its disk is not connected."
+            )
+        return entry.problem
+
+    def _without_sheets(self, entry: LibraryEntry) -> tuple[str, str]:
+        match entry.kind:
+            case "run":
+                return self.tr("No samples yet"), self.tr("They are drawn while the training runs.")
+            case "starter":
+                text = self.tr("A small model to try converting with at once. Train your own on the Train page.")
+                return self.tr("The starter model"), entry.note or text
+            case "model":
+                return self.tr("A model file"), entry.note or self.tr("It holds both directions and needs no training.")
+            case "missing":
+                return "", self.tr("Remove it from the list, or bring it back to where it was.")
+            case "unreadable":
+                return "", self.tr("Remove it from the list, or put a good copy in its place.")
+
+    def _hint(self, entry: LibraryEntry) -> str:
+        """Why a button cannot be pressed."""
+        if entry.kind != "run":
+            return ""
+        if entry.is_complete:
+            return self.tr("This training is complete: all its steps are done, so there is nothing to resume.")
+        if self._is_training:
+            return self.tr("A training is running. Stop it on the Train page before resuming another one.")
+        if not entry.can_convert:
+            return self.tr("No model is saved yet, so there is nothing to convert with.")
+        return ""
+
+    def _convert_with_current(self, *_: object) -> None:
+        if self._convert.isEnabled():
+            self._ask(self.convert_requested.emit)
+
+    def _ask(self, emit: Callable[[Path], None]) -> None:
+        path = self.current_path()
+        if path is not None:
+            emit(path)
+
+    def _choose_file(self) -> None:
+        dialog = QFileDialog(self, self.tr("Add a model file"))
+        dialog.setObjectName("model_dialog")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilter(self.tr("Models (*.safetensors)"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self.add_requested.emit(Path(name)))
+        dialog.open()
+
+    def _entry(self, item: QListWidgetItem) -> LibraryEntry:
+        entry = item.data(_ENTRY)
+        assert isinstance(entry, LibraryEntry)
+        return entry
+
+    def _item(self, path: Path | None) -> QListWidgetItem | None:
+        items = (self._list.item(row) for row in range(self._list.count()))
+        return next((item for item in items if self._entry(item).path == path), None)
+
+    def _take_all(self) -> list[QListWidgetItem]:
+        blocked = self._list.blockSignals(True)
+        items = [self._list.takeItem(0) for _ in range(self._list.count())]
+        self._list.blockSignals(blocked)
+        return items
+
+
+class _Sheet(QWidget):
+    """A sheet of samples, as large as the room allows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pixmap = QPixmap()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(120, 120)
+
+    def set_image(self, image: QImage) -> None:
+        """Show another sheet."""
+        self._pixmap = QPixmap.fromImage(image)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the sheet, undistorted, at the top left."""
+        size = self._pixmap.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawPixmap(QRect(QPoint(0, 0), size), self._pixmap)
+        painter.end()
+
+
+class _EntryDelegate(QStyledItemDelegate):
+    """Draws a line of the list: thumbnail, names, state. It draws text as it is, never as rich text."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        """Every line is equally high."""
+        return QSize(0, _ROW_HEIGHT)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Draw a line."""
+        entry = index.data(_ENTRY)
+        thumbnail = index.data(_THUMBNAIL)
+        scheme = colours()
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        row = option.rect.adjusted(XS, XS // 2, -XS, -XS // 2)
+        is_chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        if is_chosen or option.state & QStyle.StateFlag.State_MouseOver:
+            path = QPainterPath()
+            path.addRoundedRect(QRectF(row), RADIUS - 2, RADIUS - 2)
+            painter.fillPath(path, QColor(scheme.accent_soft if is_chosen else scheme.hover))
+
+        picture = QRect(QPoint(row.left() + S, 0), _THUMBNAIL_SIZE)
+        picture.moveTop(row.center().y() - picture.height() // 2)
+        frame = QPainterPath()
+        frame.addRoundedRect(QRectF(picture), XS, XS)
+        painter.fillPath(frame, QColor(scheme.picture))
+        if thumbnail.isNull():
+            symbol = QRect(0, 0, XL, XL)
+            symbol.moveCenter(picture.center())
+            name = "alert" if entry.kind in ("missing", "unreadable") else "models"
+            icon(name, colour=QColor(scheme.muted)).paint(painter, symbol)
+        else:
+            painter.setClipPath(frame)
+            painter.drawPixmap(picture, thumbnail)
+            painter.setClipping(False)
+
+        left = picture.right() + M
+        words = QRect(left, row.top(), row.right() - left - S, row.height() // 2 - 1)
+        bold = QFont(option.font)
+        bold.setWeight(QFont.Weight.DemiBold)
+        self._draw_line(painter, words, Qt.AlignmentFlag.AlignBottom, bold, scheme.text, index.data())
+        words.moveTop(row.center().y() + XS)
+        is_bad = entry.kind in ("missing", "unreadable")
+        second = scheme.warning if is_bad else scheme.muted
+        self._draw_line(painter, words, Qt.AlignmentFlag.AlignTop, option.font, second, index.data(_STATE))
+        painter.restore()
+
+    def _draw_line(
+        self, painter: QPainter, box: QRect, side: Qt.AlignmentFlag, font: QFont, colour: str, text: str
+    ) -> None:
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        short = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, box.width())
+        painter.drawText(box, side | Qt.AlignmentFlag.AlignLeft, short)

@@ -1,0 +1,359 @@
+"""The window: three pages, one place to drop things, and closing without losing work."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import IntEnum
+
+from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFont,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QShortcut,
+)
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QMainWindow,
+    QMessageBox,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cyclegan_desktop.about_dialog import AboutDialog
+from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.icons import icon
+from cyclegan_desktop.settings import APP_NAME, Settings
+from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
+
+_FIRST_SIZE = QSize(1240, 680)
+_LEAST_SIZE = QSize(960, 600)
+_NAVIGATION_WIDTH = 84
+
+
+class Page(IntEnum):
+    """The pages, in their order."""
+
+    TRAIN = 0
+    CONVERT = 1
+    MODELS = 2
+
+
+class MainWindow(QMainWindow):
+    """Shows one of three pages.
+
+    Signals:
+        files_dropped: Files and folders were dropped somewhere on the window, as a list of paths.
+        page_shown: Another page is shown.
+        stop_requested: The user wants everything stopped and saved, so that the window can close.
+        painted: The window was drawn for the first time.
+        closed: The window has closed for good.
+    """
+
+    files_dropped = Signal(list)
+    page_shown = Signal(int)
+    stop_requested = Signal()
+    painted = Signal()
+    closed = Signal()
+
+    def __init__(
+        self, training_page: QWidget, conversion_page: QWidget, library_page: QWidget, settings: Settings
+    ) -> None:
+        super().__init__()
+        self.setObjectName("main_window")
+        self.setAcceptDrops(True)
+        self._settings = settings
+        self._training = ""
+        self._conversion = ""
+        self._is_closing = False
+        self._was_painted = False
+
+        self._pages = QStackedWidget()
+        self._pages.setObjectName("pages")
+        for page in (training_page, conversion_page, library_page):
+            self._pages.addWidget(page)
+        self._buttons = QButtonGroup(self)
+        both = QWidget()
+        row = QHBoxLayout(both)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self._make_navigation())
+        row.addWidget(self._pages, 1)
+        self.setCentralWidget(both)
+        self._curtain = _Curtain(self)
+        for edit in self.findChildren(QLineEdit):
+            # It would take a dropped file for text; so the drop goes on to the window.
+            edit.setAcceptDrops(False)
+
+        self.setMinimumSize(_LEAST_SIZE)
+        self._restore_geometry()
+        self._show_title()
+        self.show_page(Page.TRAIN)
+
+    @property
+    def page(self) -> Page:
+        """The page shown now."""
+        return Page(self._pages.currentIndex())
+
+    def show_page(self, page: Page) -> None:
+        """Show a page."""
+        self._buttons.button(page).setChecked(True)
+        if self._pages.currentIndex() != page:
+            self._pages.setCurrentIndex(page)
+            self._pages.setFocus()
+        self.page_shown.emit(int(page))
+
+    def set_training(self, running: bool) -> None:
+        """Whether a training runs, so that closing asks first."""
+        self._training = self.tr("Training") if running else ""
+        self._work_changed()
+
+    def set_training_progress(self, name_A: str, name_B: str, step: int, total_steps: int) -> None:
+        """Show in the title how far the training is."""
+        percent = 100 * step // total_steps if total_steps else 0
+        self._training = self.tr("Training {a} and {b}, {percent}%").format(a=name_A, b=name_B, percent=percent)
+        self._show_title()
+
+    def set_conversion(self, running: bool) -> None:
+        """Whether a conversion runs, so that closing asks first."""
+        self._conversion = self.tr("Converting") if running else ""
+        self._work_changed()
+
+    def set_conversion_progress(self, done: int, total: int) -> None:
+        """Show in the title how far the conversion is."""
+        self._conversion = self.tr("Converting, {done} of {total}").format(done=done, total=total)
+        self._show_title()
+
+    def stop_and_close(self) -> None:
+        """Close without asking, as soon as what runs has stopped and is saved."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self._training or self._conversion:
+            self._curtain.show_words(
+                self.tr("Stopping and saving"), self.tr("The window closes by itself in a moment.")
+            )
+            self._show_title()
+            self.stop_requested.emit()
+        else:
+            self.close()
+
+    def stay_open(self) -> None:
+        """Stopping has failed: stay, so that the reason can be read."""
+        self._is_closing = False
+        self._curtain.hide()
+        self._show_title()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Close, unless something runs: then ask first."""
+        if self._training or self._conversion:
+            event.ignore()
+            if not self._is_closing:
+                self._ask_to_stop()
+            return
+        self._settings.window_geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        self._settings.save()
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take drags that hold local files, and show it."""
+        if local_paths(event.mimeData()):
+            self._take(event)
+            if self.page == Page.TRAIN:
+                text = self.tr("A folder to train on, or pictures or a model to convert")
+            else:
+                text = self.tr("Pictures, folders or a model to convert with")
+            self._curtain.show_words(self.tr("Drop here"), text, is_target=True)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Go on taking it."""
+        self._take(event)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """The drag went elsewhere."""
+        self._curtain.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Hand over what was dropped."""
+        self._curtain.hide()
+        paths = local_paths(event.mimeData())
+        if paths:
+            self._take(event)
+            self.files_dropped.emit(paths)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep what covers the window as large as the window."""
+        super().resizeEvent(event)
+        self._curtain.setGeometry(self.rect())
+
+    def event(self, event: QEvent) -> bool:
+        """Tell of the first time that the window is drawn."""
+        done = super().event(event)
+        if event.type() == QEvent.Type.Paint and not self._was_painted:
+            self._was_painted = True
+            # Later, when the pages are drawn as well.
+            QTimer.singleShot(0, self.painted.emit)
+        return done
+
+    def _take(self, event: QDropEvent) -> None:
+        # Never "move", which some file managers propose: they would delete the files afterwards.
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+
+    def _make_navigation(self) -> QFrame:
+        frame = QFrame()
+        frame.setObjectName("navigation")
+        frame.setFixedWidth(_NAVIGATION_WIDTH)
+        layout = QVBoxLayout(frame)
+        layout.setContentsMargins(S, M, S, M)
+        layout.setSpacing(XS)
+        names = (
+            (Page.TRAIN, "train", self.tr("Train")),
+            (Page.CONVERT, "convert", self.tr("Convert")),
+            (Page.MODELS, "models", self.tr("Models")),
+        )
+        for page, icon_name, text in names:
+            made = _navigation_button(icon_name, text)
+            made.setObjectName(f"show_{page.name.lower()}")
+            made.setCheckable(True)
+            made.setToolTip(self.tr("Ctrl+{n}").format(n=page + 1))
+            self._buttons.addButton(made, page)
+            layout.addWidget(made)
+            key = QShortcut(QKeySequence(f"Ctrl+{page + 1}"), self)
+            key.activated.connect(lambda page=page: self.show_page(page))
+        self._buttons.idClicked.connect(lambda number: self.show_page(Page(number)))
+        layout.addStretch()
+        about = _navigation_button("info", self.tr("About"))
+        about.setObjectName("show_about")
+        about.clicked.connect(lambda: AboutDialog(self._settings, self).open())
+        layout.addWidget(about)
+        return frame
+
+    def _work_changed(self) -> None:
+        self._show_title()
+        if self._is_closing and not (self._training or self._conversion):
+            # Later, since a failure to save is told right after, and then the window stays.
+            QTimer.singleShot(0, self._close_now)
+
+    def _close_now(self) -> None:
+        if self._is_closing:
+            self.close()
+
+    def _show_title(self) -> None:
+        if self._is_closing:
+            self.setWindowTitle(self.tr("Stopping and saving... - {app}").format(app=APP_NAME))
+            return
+        self.setWindowTitle(" - ".join(filter(None, (self._training, self._conversion, APP_NAME))))
+
+    def _ask_to_stop(self) -> None:
+        if self.findChild(QMessageBox, "stop_question") is not None:
+            return
+        if self._training and self._conversion:
+            text = self.tr("A training and a conversion are running. Stop both and save, then close?")
+        elif self._training:
+            text = self.tr("A training is running. Stop it and save, then close?")
+        else:
+            text = self.tr("Pictures are being converted. Stop after the one under way, then close?")
+        if self._training:
+            more = self.tr("You can resume the training later, from where it is now.")
+        else:
+            more = self.tr("Those already converted are kept.")
+        question = QMessageBox(self)
+        question.setObjectName("stop_question")
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.setTextFormat(Qt.TextFormat.PlainText)
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setWindowTitle(APP_NAME)
+        question.setText(text)
+        question.setInformativeText(more)
+        stop = question.addButton(self.tr("&Stop and close"), QMessageBox.ButtonRole.AcceptRole)
+        stop.setObjectName("stop_and_close")
+        keep = question.addButton(self.tr("&Keep running"), QMessageBox.ButtonRole.RejectRole)
+        keep.setObjectName("keep_running")
+        question.setDefaultButton(keep)
+        question.setEscapeButton(keep)
+        stop.clicked.connect(self.stop_and_close)
+        question.open()
+
+    def _restore_geometry(self) -> None:
+        try:
+            saved = base64.b64decode(self._settings.window_geometry, validate=True)
+        except (binascii.Error, ValueError):
+            saved = b""
+        if saved and self.restoreGeometry(QByteArray(saved)):
+            return
+        room = self.screen().availableSize() - QSize(L, 2 * L)
+        self.resize(_FIRST_SIZE.boundedTo(room).expandedTo(_LEAST_SIZE))
+
+
+def _navigation_button(icon_name: str, text: str) -> QToolButton:
+    made = QToolButton()
+    made.setText(text)
+    made.setIcon(icon(icon_name))
+    made.setIconSize(QSize(24, 24))
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return made
+
+
+class _Curtain(QWidget):
+    """Covers the window with a few words; the mouse does not notice it."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._window = window
+        self.setObjectName("curtain")
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._title = self._text = ""
+        self._is_target = False
+        self.hide()
+
+    def show_words(self, title: str, text: str, *, is_target: bool = False) -> None:
+        """Cover the window with these words; `is_target` draws the frame of a place to drop things."""
+        self._title, self._text, self._is_target = title, text, is_target
+        self.setGeometry(self._window.rect())
+        self.show()
+        self.raise_()
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw a veil, a frame and the words."""
+        scheme = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        veil = QColor(scheme.window)
+        veil.setAlpha(225)
+        painter.fillRect(self.rect(), veil)
+        if self._is_target:
+            painter.setPen(QPen(QColor(ACCENT), 2.5, Qt.PenStyle.DashLine))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(L, L, -L, -L), RADIUS, RADIUS)
+        title = QFont(self.font())
+        title.setPointSizeF(title.pointSizeF() * 1.8)
+        title.setWeight(QFont.Weight.DemiBold)
+        middle = QRectF(self.rect())
+        painter.setPen(QColor(scheme.accent_text))
+        painter.setFont(title)
+        upper = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
+        painter.drawText(QRectF(0, 0, middle.width(), middle.height() / 2 - XS), upper, self._title)
+        painter.setPen(QColor(scheme.muted))
+        painter.setFont(self.font())
+        lower = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
+        painter.drawText(QRectF(0, middle.height() / 2 + XS, middle.width(), middle.height() / 2), lower, self._text)
+        painter.end()

@@ -1,0 +1,1 @@
+"""Starting a training and watching it."""

@@ -1,0 +1,321 @@
+"""Runs one training at a time and keeps the Train page in step with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias, assert_never
+
+from PySide6.QtCore import QObject, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+
+import engine
+from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.training.loss_history import LossHistory
+from cyclegan_desktop.training.page import TrainingPage
+from cyclegan_desktop.training.threads import ThreadKeeper
+from cyclegan_desktop.training.wizard import TrainingWizard
+from engine.config import TrainConfig
+from engine.conversion.model_file import MODEL_FILE_NAME
+from engine.errors import RunError
+from engine.events import (
+    EstimateEvent,
+    Notice,
+    Preparing,
+    SamplesDrawn,
+    Saved,
+    StepReport,
+    TrainEvent,
+    TrainFinished,
+    TrainStarted,
+)
+from engine.training.run import read_losses, read_run_summary
+
+_SAVE_SETTINGS_MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _EarlierLosses:
+    """What a training to be resumed has behind it; read in the thread, since there may be millions of rows."""
+
+    history: LossHistory
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the work ended. `failure` stands only with "failed"."""
+
+    how: Literal["done", "stopped", "failed"]
+    failure: Failure | None = None
+
+
+_WorkEvent: TypeAlias = TrainEvent | _EarlierLosses
+
+
+class TrainingController(QObject):
+    """Starts, pauses, stops and resumes trainings in one thread, and opens the wizard for new ones.
+
+    Signals:
+        busy_changed: Whether a training is at work now.
+        run_changed: A training was begun or saved: its folder.
+        convert_requested: The user wants to convert with this model file.
+        ended: The thread has ended: "done", "stopped" (saved) or "failed".
+        event: Every event of the engine, after the page has shown it.
+    """
+
+    busy_changed = Signal(bool)
+    run_changed = Signal(Path)
+    convert_requested = Signal(Path)
+    ended = Signal(str)
+    event = Signal(object)  # type: ignore[assignment]  # Hides QObject.event, which nobody calls from Python.
+
+    def __init__(
+        self,
+        page: TrainingPage,
+        settings: Settings,
+        *,
+        train: Callable[[TrainConfig], Iterator[TrainEvent]] = engine.train,
+        resume: Callable[[Path], Iterator[TrainEvent]] = engine.resume,
+        estimate: Callable[[TrainConfig], Iterator[EstimateEvent]] = engine.estimate,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._page = page
+        self._settings = settings
+        self._train = train
+        self._resume = resume
+        self._estimate = estimate
+        self._thread: EngineThread | None = None
+        self._ended: _Ended | None = None
+        # The run on the page, its newest step, and the settings of a training that has not yet begun.
+        self._run: Path | None = None
+        self._step: int | None = None
+        self._is_complete = False
+        self._unstarted: TrainConfig | None = None
+        self._wizard: TrainingWizard | None = None
+        self._estimates = ThreadKeeper(self)
+        self._scans = ThreadKeeper(self)
+        self._save_settings = QTimer(self, singleShot=True, interval=_SAVE_SETTINGS_MILLISECONDS)
+        self._save_settings.timeout.connect(settings.save)
+
+        page.set_plot_options(settings.plot_smoothing, settings.plot_log_scale)
+        page.new_requested.connect(self.new_training)
+        page.resume_requested.connect(self._resume_shown)
+        page.stop_requested.connect(self.stop)
+        page.pause_requested.connect(self._pause)
+        page.continue_requested.connect(self._go_on)
+        page.convert_requested.connect(self._convert)
+        page.open_folder_requested.connect(self._open_folder)
+        page.smoothing_changed.connect(self._remember_smoothing)
+        page.log_scale_changed.connect(self._remember_log_scale)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a training is at work, also while it is paused or stopping."""
+        return self._thread is not None
+
+    def new_training(self, folders: list[Path] | None = None) -> None:
+        """Open the wizard; it blocks the window, not the program.
+
+        Args:
+            folders: One folder that holds trainA and trainB, or one or two folders of pictures, already chosen.
+        """
+        if self.is_busy:
+            self._page.show_busy()
+            return
+        if self._wizard is None:
+            self._wizard = TrainingWizard(
+                self._settings,
+                estimate=self._estimate,
+                estimates=self._estimates,
+                scans=self._scans,
+                parent=self._page.window(),
+            )
+            self._wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self._wizard.start_requested.connect(self._start_chosen)
+            self._wizard.finished.connect(self._forget_wizard)
+            if self._unstarted is not None:
+                self._wizard.set_config(self._unstarted)
+            self._wizard.open()
+        if folders:
+            self._wizard.set_folders(folders)
+
+    def start(self, config: TrainConfig) -> None:
+        """Begin a new training."""
+        if self.is_busy:
+            self._page.show_busy()
+            return
+        self._run, self._unstarted = None, config
+        self._page.begin_new(config.name_A, config.name_B)
+        self._launch(partial(self._train, config))
+
+    def resume(self, run: Path) -> None:
+        """Go on with a training on disk."""
+        if self.is_busy:
+            self._page.show_busy()
+            return
+        self._run, self._unstarted = run, None
+        self._page.begin_resumed(run)
+        self._launch(partial(_resume_with_losses, run, self._settings.plot_smoothing, self._resume))
+
+    def stop(self) -> None:
+        """End the training after the step under way; it saves itself, and `ended` follows."""
+        if self._thread is not None and not self._thread.is_stopping:
+            self._thread.stop()
+            self._page.set_state("stopping")
+
+    # The thread
+
+    def _launch(self, work: Callable[[], Iterator[_WorkEvent]]) -> None:
+        self._step, self._is_complete, self._ended = None, False, None
+        measuring = self._estimates.running
+        for thread in measuring:
+            thread.stop()
+        self._thread = EngineThread(partial(_after, measuring, work), self)
+        self._thread.event.connect(self._take)
+        self._thread.done.connect(self._note_done)
+        self._thread.stopped.connect(self._note_stopped)
+        self._thread.failed.connect(self._note_failed)
+        # Only when the thread itself has ended may another one begin.
+        self._thread.finished.connect(self._conclude)
+        self._page.set_state("working")
+        self._thread.start()
+        self.busy_changed.emit(True)
+
+    def _take(self, event: _WorkEvent) -> None:
+        match event:
+            case _EarlierLosses(history=history):
+                self._page.show_history(history)
+                return
+            case Preparing():
+                self._page.show_preparing(event)
+            case Notice(text=text):
+                self._page.messages.add(text)
+            case TrainStarted():
+                self._begin_run(event)
+            case StepReport(step=step):
+                self._step = step
+                self._page.show_report(event)
+            case SamplesDrawn():
+                self._page.show_samples(event)
+            case Saved():
+                self._announce_run()
+            case TrainFinished(reason=reason):
+                self._is_complete = reason == "complete"
+                self._page.show_finished(event)
+            case _:
+                assert_never(event)
+        self.event.emit(event)
+
+    def _begin_run(self, event: TrainStarted) -> None:
+        self._run, self._unstarted, self._step = event.run, None, event.step
+        self._page.show_started(event)
+        self._settings.remember_in_library(event.run)
+        self._announce_run()
+
+    def _announce_run(self) -> None:
+        if self._run is not None:
+            self.run_changed.emit(self._run)
+
+    def _note_done(self) -> None:
+        self._ended = _Ended("done")
+
+    def _note_stopped(self) -> None:
+        self._ended = _Ended("stopped")
+
+    def _note_failed(self, failure: Failure) -> None:
+        self._ended = _Ended("failed", failure)
+
+    def _conclude(self) -> None:
+        """Offer what can be done next. The thread has ended, and has said how."""
+        thread, ended = self._thread, self._ended
+        assert thread is not None and ended is not None
+        self._thread = None
+        thread.deleteLater()
+        if self._run is None:
+            self._page.show_empty()
+        else:
+            has_model = (self._run / MODEL_FILE_NAME).is_file()
+            self._page.set_state("idle", is_resumable=not self._is_complete, has_model=has_model)
+        if ended.failure is not None:
+            self._page.show_failed(ended.failure.message, ended.failure.details)
+        elif ended.how == "stopped" and self._step is None:
+            self._page.show_stopped_early(is_new=self._run is None)
+        elif ended.how == "stopped" and self._run is not None and self._step is not None:
+            self._page.show_stopped(_saved_step(self._run, self._step))
+        self._announce_run()
+        self.busy_changed.emit(False)
+        self.ended.emit(ended.how)
+
+    # What the page asks for
+
+    def _resume_shown(self) -> None:
+        if self._run is not None:
+            self.resume(self._run)
+
+    def _pause(self) -> None:
+        if self._thread is not None and not self._thread.is_stopping:
+            self._thread.pause()
+            self._page.set_state("paused")
+
+    def _go_on(self) -> None:
+        if self._thread is not None and not self._thread.is_stopping:
+            self._thread.go_on()
+            self._page.set_state("working")
+
+    def _convert(self) -> None:
+        if self._run is not None:
+            self.convert_requested.emit(self._run / MODEL_FILE_NAME)
+
+    def _open_folder(self) -> None:
+        if self._run is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._run)))
+
+    def _remember_smoothing(self, smoothing: float) -> None:
+        self._settings.plot_smoothing = smoothing
+        self._save_settings.start()
+
+    def _remember_log_scale(self, on: bool) -> None:
+        self._settings.plot_log_scale = on
+        self._save_settings.start()
+
+    # The wizard
+
+    def _start_chosen(self, config: TrainConfig) -> None:
+        self._settings.remember_folder(config.folder_B)
+        self._settings.remember_folder(config.folder_A)
+        self._settings.runs_folder = config.run.parent
+        self._settings.save()
+        self.start(config)
+
+    def _forget_wizard(self) -> None:
+        self._wizard = None
+
+
+def _after(threads: list[EngineThread], work: Callable[[], Iterator[_WorkEvent]]) -> Iterator[_WorkEvent]:
+    """The work, once these threads have ended: measuring and training would take memory and time from each other."""
+    while any(thread.isRunning() for thread in threads):
+        yield Preparing("Finishing the measurement")
+        time.sleep(0.1)
+    yield from work()
+
+
+def _saved_step(run: Path, reported: int) -> int:
+    """The step at which a training was saved: a little after the last one that was reported."""
+    try:
+        return max(reported, read_run_summary(run).step)
+    except RunError:
+        return reported
+
+
+def _resume_with_losses(
+    run: Path, smoothing: float, resume: Callable[[Path], Iterator[TrainEvent]]
+) -> Iterator[_WorkEvent]:
+    """The events of a resumed training, and before them the losses so far."""
+    yield Preparing("Reading the losses so far")
+    yield _EarlierLosses(LossHistory.of(read_losses(run), smoothing))
+    yield from resume(run)

@@ -1,0 +1,391 @@
+"""The Train page: the samples, the losses and the controls of the training at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from cyclegan_desktop.icons import icon
+from cyclegan_desktop.style import XL, XS, M, S
+from cyclegan_desktop.training.elided_label import ElidedLabel
+from cyclegan_desktop.training.messages import MessageArea
+from cyclegan_desktop.training.sample_strip import SampleStrip
+from cyclegan_desktop.training.words import duration_words
+from cyclegan_desktop.widgets import EmptyState, button, card, plain_label
+from engine.events import Preparing, SamplesDrawn, StepReport, TrainFinished, TrainStarted
+
+if TYPE_CHECKING:
+    from cyclegan_desktop.training.loss_history import LossHistory
+    from cyclegan_desktop.training.loss_plot import LossPlot
+
+PageState = Literal["idle", "working", "paused", "stopping"]
+"""What the training thread does: nothing, work, wait, or come to its end."""
+
+_PROGRESS_PARTS = 10_000
+
+
+class TrainingPage(QWidget):
+    """Shows a training and asks for changes to it.
+
+    Signals:
+        new_requested: A new training is wanted.
+        resume_requested: The training shown is to go on.
+        stop_requested: It is to be stopped and saved.
+        pause_requested: It is to wait.
+        continue_requested: It is to go on after a pause.
+        convert_requested: Its model is to be used.
+        open_folder_requested: Its folder is to be shown in the file manager.
+        smoothing_changed: The plot's smoothing was set.
+        log_scale_changed: The plot's scale was switched.
+    """
+
+    new_requested = Signal()
+    resume_requested = Signal()
+    stop_requested = Signal()
+    pause_requested = Signal()
+    continue_requested = Signal()
+    convert_requested = Signal()
+    open_folder_requested = Signal()
+    smoothing_changed = Signal(float)
+    log_scale_changed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("training_page")
+        self._state: PageState = "idle"
+        self._is_resumable = False
+        self._smoothing, self._log_scale = 0.9, False
+        self._plot: LossPlot | None = None
+        self._status_text = ""
+
+        self.messages = MessageArea()
+        self._header = self._make_header()
+        self._empty = EmptyState(
+            "train",
+            self.tr("Train on your own pictures"),
+            self.tr(
+                "Choose two folders of pictures, such as apples and oranges. No pairs are needed. The training learns "
+                "to turn pictures of the one kind into the other, in both directions, and shows samples as it learns. "
+                "To go on with an earlier training, choose it under Models."
+            ),
+            self.tr("&Start a training..."),
+        )
+        self._empty.action.connect(self.new_requested)
+        self._samples = SampleStrip()
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.setHandleWidth(M)
+        self._splitter.addWidget(_carded(self._samples))
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self._splitter)
+        self._footer = self._make_footer()
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, M, XL, M)
+        layout.setSpacing(M)
+        layout.addWidget(self._header)
+        layout.addWidget(self.messages)
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self._footer)
+
+        # pyqtgraph takes half a second to load: after the first paint nobody waits for it.
+        self._plot_timer = QTimer(self, singleShot=True, interval=50)
+        self._plot_timer.timeout.connect(self._ensure_plot)
+        for key, action in (("F5", self._start_or_resume), ("F6", self._pause_or_continue), ("F7", self._stop)):
+            QShortcut(QKeySequence(key), self).activated.connect(action)
+        self.show_empty()
+
+    # What is shown
+
+    def set_plot_options(self, smoothing: float, log_scale: bool) -> None:
+        """Begin with these options of the plot; to be called before it is first shown."""
+        self._smoothing, self._log_scale = smoothing, log_scale
+
+    def set_state(self, state: PageState, *, is_resumable: bool = False, has_model: bool = False) -> None:
+        """Offer what can be done now.
+
+        Args:
+            state: What the training thread does.
+            is_resumable: Whether the training shown can go on, once it has ended.
+            has_model: Whether it has a model to convert with, once it has ended.
+        """
+        self._state, self._is_resumable = state, is_resumable
+        is_idle = state == "idle"
+        text, picture = {
+            "idle": (self.tr("&Resume training") if is_resumable else self.tr("&Start training..."), "play"),
+            "working": (self.tr("&Stop training"), "stop"),
+            "paused": (self.tr("&Stop training"), "stop"),
+            "stopping": (self.tr("Stopping..."), "stop"),
+        }[state]
+        self._main.setText(text)
+        self._main.setIcon(icon(picture, colour=QColor("white")))
+        self._main.setToolTip(self.tr("F5") if is_idle else self.tr("F7: saves, and can be resumed"))
+        self._main.setEnabled(state != "stopping")
+        self._pause.setText(self.tr("&Continue") if state == "paused" else self.tr("&Pause"))
+        self._pause.setIcon(icon("play" if state == "paused" else "pause"))
+        self._pause.setVisible(not is_idle)
+        self._pause.setEnabled(state != "stopping")
+        self._new.setVisible(is_idle and is_resumable)
+        self._convert.setVisible(is_idle and has_model)
+        self._folder.setVisible(is_idle and has_model)
+        self._show_status()
+
+    def show_empty(self) -> None:
+        """Show what this page is for."""
+        self._stack.setCurrentWidget(self._empty)
+        self._header.hide()
+        self._footer.hide()
+        self.set_state("idle")
+
+    def begin_new(self, name_A: str, name_B: str) -> None:
+        """Show a new training of these domains, ready for its events."""
+        self._begin(self.tr("{A} and {B}").format(A=name_A, B=name_B))
+
+    def begin_resumed(self, run: Path) -> None:
+        """Show a training on disk, ready for its events; its domains are known as soon as it goes on."""
+        self._begin(run.name)
+
+    def _begin(self, title: str) -> None:
+        plot = self._ensure_plot()
+        plot.clear()
+        self._samples.clear()
+        self.messages.clear()
+        self._title.setText(title)
+        self._details.clear()
+        self._set_status("")
+        self._set_busy()
+        self._stack.setCurrentWidget(self._splitter)
+        self._header.show()
+        self._footer.show()
+
+    def show_preparing(self, event: Preparing) -> None:
+        """Show a phase before the first step."""
+        if event.total > 0:
+            self._set_status(
+                self.tr("{phase}: {done:,} of {total:,}").format(phase=event.text, done=event.done, total=event.total)
+            )
+            self._set_progress(event.done / event.total)
+        else:
+            self._set_status(event.text + "...")
+            self._set_busy()
+
+    def show_started(self, event: TrainStarted) -> None:
+        """Show what is trained and on what."""
+        self._title.setText(self.tr("{A} and {B}").format(A=event.name_A, B=event.name_B))
+        self._details.setText(
+            self.tr("{count_A:,} and {count_B:,} pictures, {device}, {precision}, {run}").format(
+                count_A=event.count_A,
+                count_B=event.count_B,
+                device=event.device,
+                precision=event.precision,
+                run=event.run,
+            )
+        )
+        self._samples.set_names(event.name_A, event.name_B)
+        self._ensure_plot().cut_after(event.step)
+        self._set_status(self.tr("Training begins"))
+        self._set_progress(event.step / max(1, event.total_steps))
+
+    def show_history(self, history: LossHistory) -> None:
+        """Show the losses of the training so far."""
+        self._ensure_plot().set_history(history)
+
+    def show_report(self, event: StepReport) -> None:
+        """Show the newest numbers."""
+        self._ensure_plot().append(event.step, event.losses)
+        self._set_status(
+            self.tr(
+                "Epoch {epoch:,} of {epochs:,}, step {step:,} of {steps:,}  \N{MIDDLE DOT}  {rate} steps/s"
+                "  \N{MIDDLE DOT}  {left} left"
+            ).format(
+                epoch=event.epoch,
+                epochs=event.total_epochs,
+                step=event.step,
+                steps=event.total_steps,
+                rate=f"{event.steps_per_second:.3g}",
+                left=duration_words(event.seconds_left),
+            )
+        )
+        self._set_progress(event.step / max(1, event.total_steps))
+
+    def show_samples(self, event: SamplesDrawn) -> None:
+        """Show the newest samples."""
+        self._samples.show_samples(event)
+
+    def show_finished(self, event: TrainFinished) -> None:
+        """Say that the training is at its end."""
+        self._set_status(
+            self.tr("Finished after {steps:,} steps in {time}. The model is saved.").format(
+                steps=event.step, time=duration_words(event.seconds)
+            )
+        )
+
+    def show_stopped(self, step: int) -> None:
+        """Say that the training was stopped and saved at this step."""
+        self._stop_busy()
+        self._set_status(
+            self.tr("Stopped and saved at step {step:,}. It can be resumed at any time.").format(step=step)
+        )
+
+    def show_stopped_early(self, *, is_new: bool) -> None:
+        """Say that the training was stopped before its first step.
+
+        Args:
+            is_new: Whether it was a new one, not one that was to go on.
+        """
+        self._stop_busy()
+        if is_new:
+            self.messages.add(self.tr("The training was stopped before its first step; nothing was written."))
+        else:
+            self._set_status(self.tr("Stopped before it went on; the training is as it was."))
+
+    def show_failed(self, message: str, details: str) -> None:
+        """Say why the training ended.
+
+        Args:
+            message: Whole sentences with the remedy.
+            details: The traceback of a bug, or "".
+        """
+        self._stop_busy()
+        self._set_status(self.tr("The training has ended early; the reason is above."))
+        self.messages.add(message, is_error=True, details=details)
+
+    def show_busy(self) -> None:
+        """Say that one training at a time is enough."""
+        self.messages.add(self.tr("A training is under way. Stop it first; it can be resumed later."))
+
+    # Parts
+
+    def _make_header(self) -> QWidget:
+        self._title = ElidedLabel(role="title")
+        self._details = ElidedLabel(role="muted")
+        self._convert = button(self.tr("Con&vert with this model"), "convert")
+        self._convert.setObjectName("convert_with_model")
+        self._convert.clicked.connect(self.convert_requested)
+        self._folder = button(self.tr("Open &folder"), "folder-open")
+        self._folder.setObjectName("open_run_folder")
+        self._folder.clicked.connect(self.open_folder_requested)
+        self._new = button(self.tr("&New training..."))
+        self._new.setObjectName("new_training")
+        self._new.clicked.connect(self.new_requested)
+        self._pause = button("", "pause")
+        self._pause.setObjectName("pause_training")
+        self._pause.setToolTip(self.tr("F6"))
+        self._pause.clicked.connect(self._pause_or_continue)
+        self._main = button("", "play", primary=True)
+        self._main.setObjectName("main_training_button")
+        self._main.clicked.connect(self._press_main)
+
+        names = QVBoxLayout()
+        names.setSpacing(XS)
+        names.addWidget(self._title)
+        names.addWidget(self._details)
+        header = QWidget()
+        row = QHBoxLayout(header)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(S)
+        row.addLayout(names, 1)
+        for part in (self._convert, self._folder, self._new, self._pause, self._main):
+            row.addWidget(part)
+        return header
+
+    def _make_footer(self) -> QWidget:
+        self._status = plain_label()
+        self._status.setObjectName("training_status")
+        self._status.setWordWrap(True)
+        self._progress = QProgressBar()
+        self._progress.setObjectName("training_progress")
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName(self.tr("Progress of the training"))
+        footer = QWidget()
+        column = QVBoxLayout(footer)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(S)
+        column.addWidget(self._progress)
+        column.addWidget(self._status)
+        return footer
+
+    def _ensure_plot(self) -> LossPlot:
+        if self._plot is None:
+            from cyclegan_desktop.training.loss_plot import LossPlot
+
+            self._plot = LossPlot(smoothing=self._smoothing, log_scale=self._log_scale)
+            self._plot.smoothing_changed.connect(self.smoothing_changed)
+            self._plot.log_scale_changed.connect(self.log_scale_changed)
+            self._plot.save_failed.connect(self._tell_save_failed)
+            self._splitter.addWidget(_carded(self._plot))
+            # Quality is judged by the samples: they have the larger part.
+            self._splitter.setStretchFactor(0, 3)
+            self._splitter.setStretchFactor(1, 2)
+            self._splitter.setSizes([600, 400])
+        return self._plot
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Load the plot soon after the first paint."""
+        super().showEvent(event)
+        if self._plot is None:
+            self._plot_timer.start()
+
+    # Status
+
+    def _set_status(self, text: str) -> None:
+        self._status_text = text
+        self._show_status()
+
+    def _show_status(self) -> None:
+        if self._state == "paused":
+            text = self.tr("Paused  \N{MIDDLE DOT}  {status}").format(status=self._status_text)
+        elif self._state == "stopping":
+            text = self.tr("Stopping after this step, and saving...")
+        else:
+            text = self._status_text
+        self._status.setText(text)
+
+    def _set_progress(self, share: float) -> None:
+        self._progress.setRange(0, _PROGRESS_PARTS)
+        self._progress.setValue(round(share * _PROGRESS_PARTS))
+
+    def _set_busy(self) -> None:
+        self._progress.setRange(0, 0)
+
+    def _stop_busy(self) -> None:
+        if self._progress.maximum() == 0:
+            self._set_progress(0.0)
+
+    # Requests
+
+    def _press_main(self) -> None:
+        if self._state == "idle":
+            self._start_or_resume()
+        else:
+            self._stop()
+
+    def _start_or_resume(self) -> None:
+        if self._state == "idle":
+            (self.resume_requested if self._is_resumable else self.new_requested).emit()
+
+    def _pause_or_continue(self) -> None:
+        if self._state == "working":
+            self.pause_requested.emit()
+        elif self._state == "paused":
+            self.continue_requested.emit()
+
+    def _stop(self) -> None:
+        if self._state in ("working", "paused"):
+            self.stop_requested.emit()
+
+    def _tell_save_failed(self, text: str) -> None:
+        self.messages.add(text, is_error=True)
+
+
+def _carded(widget: QWidget) -> QWidget:
+    frame = card()
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(M, M, M, M)
+    layout.addWidget(widget)
+    return frame

@@ -1,0 +1,425 @@
+"""The training wizard: two folders, a few settings, and a summary with a measured time."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.engine_thread import Failure
+from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.style import XL, L, M, S
+from cyclegan_desktop.training.domain_panel import DomainPanel
+from cyclegan_desktop.training.folder_look import check_folders, suggest_names
+from cyclegan_desktop.training.settings_page import SettingsPage
+from cyclegan_desktop.training.summary_page import SummaryPage
+from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
+from cyclegan_desktop.widgets import button, plain_label
+from engine.config import TrainConfig, preset_config
+from engine.data.folders import Domains
+from engine.errors import ConfigError
+from engine.events import Estimated, EstimateEvent, Notice, Preparing
+
+_PICTURES, _SETTINGS, _SUMMARY = range(3)
+_FOLDER_FIELDS = ("folder_A", "folder_B")
+_NAME_FIELDS = ("name_A", "name_B")
+_LONG_SECONDS = 2 * 86400.0
+_TYPING_MILLISECONDS = 300
+_DEVICES_AFTER_MILLISECONDS = 300
+
+Devices = list[tuple[str, str]]
+
+
+def available_devices() -> Iterator[Devices]:
+    """The devices of this machine as work for a thread, since it loads torch."""
+    from engine import device
+
+    yield device.available_devices()
+
+
+class TrainingWizard(QDialog):
+    """Asks for everything that a training needs, and lets nothing start that cannot work.
+
+    Folders are looked at, checked and measured in threads; what is shown is always about the latest choice.
+
+    Signals:
+        start_requested: The user wants this training: `TrainConfig`. The wizard closes.
+    """
+
+    start_requested = Signal(object)
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        estimate: Callable[[TrainConfig], Iterator[EstimateEvent]],
+        estimates: ThreadKeeper,
+        scans: ThreadKeeper,
+        list_devices: Callable[[], Iterator[Devices]] = available_devices,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("training_wizard")
+        self.setWindowTitle(self.tr("New training"))
+        self.setAcceptDrops(True)
+        self._settings = settings
+        self._estimate = estimate
+        self._list_devices = list_devices
+        self._is_run_own = False
+        # What the last check of both folders and the run said, and of which folders and run.
+        self._checked: tuple[Path, Path, Path] | None = None
+        self._check_failure: Failure | None = None
+        self._measured: Estimated | None = None
+
+        self._check = LatestWork(scans, self)
+        self._check.done.connect(self._take_check)
+        self._check.failed.connect(self._take_check_failure)
+        self._devices = LatestWork(scans, self)
+        self._devices.reported.connect(self._take_devices)
+        self._measurement = LatestWork(estimates, self)
+        self._measurement.reported.connect(self._take_measurement)
+        self._measurement.failed.connect(self._take_measurement_failure)
+        # While somebody types a path, not every letter is worth a look at the disk.
+        self._check_soon = QTimer(self, singleShot=True, interval=_TYPING_MILLISECONDS)
+        self._check_soon.timeout.connect(self._check_typed)
+
+        self._sides = (
+            DomainPanel("A", self.tr("First folder"), settings.recent_folders, scans),
+            DomainPanel("B", self.tr("Second folder"), settings.recent_folders, scans),
+        )
+        pictures = QWidget()
+        wells = QHBoxLayout(pictures)
+        wells.setContentsMargins(0, 0, 0, 0)
+        wells.setSpacing(L)
+        for side in self._sides:
+            wells.addWidget(side, 1)
+            side.folder_changed.connect(self._take_folder)
+            side.looked.connect(self._start_check)
+            side.domains_found.connect(self._take_domains)
+            side.dropped.connect(self.set_folders)
+            side.name_changed.connect(self._take_name)
+        self._settings_page = SettingsPage()
+        self._settings_page.run_edited.connect(self._own_run)
+        self._settings_page.changed.connect(self._take_setting)
+        self._summary = SummaryPage()
+        self._pages = QStackedWidget()
+        for page in (pictures, self._settings_page, self._summary):
+            self._pages.addWidget(page)
+
+        self._title = plain_label(role="title")
+        self._place = plain_label(role="muted")
+        self._hint = plain_label(role="muted", wrap=True)
+        self._hint.setObjectName("wizard_hint")
+        self._back = button(self.tr("&Back"))
+        self._back.setObjectName("wizard_back")
+        self._back.clicked.connect(self._go_back)
+        cancel = button(self.tr("Cancel"))
+        cancel.setObjectName("wizard_cancel")
+        cancel.clicked.connect(self.reject)
+        self._next = button(self.tr("&Next"), primary=True)
+        self._next.setObjectName("wizard_next")
+        self._next.setDefault(True)
+        self._next.clicked.connect(self._go_on)
+
+        head = QHBoxLayout()
+        head.addWidget(self._title, 1)
+        head.addWidget(self._place)
+        foot = QHBoxLayout()
+        foot.setSpacing(S)
+        foot.addWidget(self._hint, 1)
+        for part in (cancel, self._back, self._next):
+            foot.addWidget(part)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, L, XL, L)
+        layout.setSpacing(M)
+        layout.addLayout(head)
+        layout.addWidget(self._pages, 1)
+        layout.addLayout(foot)
+        self.resize(880, 580)
+        self._propose_run()
+        self._show_page(_PICTURES)
+        self._sides[0].well.setFocus()
+
+    def set_folders(self, folders: list[Path]) -> None:
+        """Choose these: two folders for the two sides, or one for the side that is free (or holding both)."""
+        if len(folders) >= 2:
+            for side, folder in zip(self._sides, folders, strict=False):
+                side.choose(folder)
+        elif folders:
+            free = next((side for side in self._sides if side.folder is None), self._sides[0])
+            free.choose(folders[0])
+
+    def set_config(self, config: TrainConfig) -> None:
+        """Show these settings, to be corrected."""
+        self._is_run_own = True
+        self._settings_page.set_config(config)
+        for side, folder, tests, name in zip(
+            self._sides,
+            (config.folder_A, config.folder_B),
+            (config.test_A, config.test_B),
+            (config.name_A, config.name_B),
+            strict=True,
+        ):
+            side.set_name(name)
+            side.choose(folder, tests)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look for devices soon: it loads torch, and the window is to be there first."""
+        super().showEvent(event)
+        QTimer.singleShot(_DEVICES_AFTER_MILLISECONDS, self, self._look_for_devices)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take folders anywhere on the first page."""
+        if self._page == _PICTURES and local_paths(event.mimeData()):
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Take them."""
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        self.set_folders(local_paths(event.mimeData()))
+
+    def done(self, result: int) -> None:
+        """Close, and leave nothing at work that is not needed."""
+        for work in (self._check, self._devices, self._measurement):
+            work.drop()
+        for side in self._sides:
+            side.stop()
+        super().done(result)
+
+    # Pages
+
+    @property
+    def _page(self) -> int:
+        return self._pages.currentIndex()
+
+    def _show_page(self, page: int) -> None:
+        self._measurement.drop()
+        self._pages.setCurrentIndex(page)
+        self._title.setText(
+            (self.tr("Choose two folders of pictures"), self.tr("How to train"), self.tr("Ready to start"))[page]
+        )
+        self._place.setText(self.tr("Step {page} of {pages}").format(page=page + 1, pages=self._pages.count()))
+        self._back.setVisible(page != _PICTURES)
+        self._next.setText(self.tr("&Start training") if page == _SUMMARY else self.tr("&Next"))
+        if page == _SUMMARY:
+            self._show_summary()
+        self._refresh()
+
+    def _go_back(self) -> None:
+        self._show_page(self._page - 1)
+
+    def _go_on(self) -> None:
+        if self._page != _SUMMARY:
+            self._show_page(self._page + 1)
+            return
+        config = self._config()
+        if isinstance(config, TrainConfig):
+            self.accept()
+            self.start_requested.emit(config)
+
+    def _refresh(self) -> None:
+        """Show each error beside its field, and let nobody go on past one."""
+        errors = self._errors()
+        on_first = {field: text for field, text in errors.items() if field in (*_FOLDER_FIELDS, *_NAME_FIELDS)}
+        for side, folder, name in zip(self._sides, _FOLDER_FIELDS, _NAME_FIELDS, strict=True):
+            side.show_errors(errors.get(folder, ""), errors.get(name, "") if self._are_chosen else "")
+        self._settings_page.show_errors({field: text for field, text in errors.items() if field not in on_first})
+        is_ready = self._are_chosen and not self._is_checking and not on_first
+        if self._page != _PICTURES:
+            is_ready = is_ready and not errors
+        self._next.setEnabled(is_ready)
+        self._hint.setText(self._hint_text(bool(on_first)))
+        if self._page != _PICTURES and on_first:
+            self._show_page(_PICTURES)
+
+    def _hint_text(self, has_error: bool) -> str:
+        if self._page != _PICTURES:
+            return ""
+        if not self._are_chosen:
+            return self.tr("A folder that holds trainA and trainB fills both sides.")
+        if self._is_checking:
+            return self.tr("Looking at the folders...")
+        return self.tr("Mend what is marked in red to go on.") if has_error else ""
+
+    # What is chosen
+
+    @property
+    def _are_chosen(self) -> bool:
+        return all(side.folder is not None for side in self._sides)
+
+    @property
+    def _is_checking(self) -> bool:
+        return any(side.is_looking for side in self._sides) or self._check.is_running or self._check_soon.isActive()
+
+    def _config(self) -> TrainConfig | ConfigError:
+        """The training as chosen, or what makes no sense about it."""
+        side_A, side_B = self._sides
+        # Test pictures of one side only would hold out nothing on the other.
+        has_tests = side_A.test_folder is not None and side_B.test_folder is not None
+        try:
+            return preset_config(
+                self._settings_page.preset,
+                folder_A=side_A.folder,
+                folder_B=side_B.folder,
+                test_A=side_A.test_folder if has_tests else None,
+                test_B=side_B.test_folder if has_tests else None,
+                name_A=side_A.name,
+                name_B=side_B.name,
+                **self._settings_page.values(),
+            )
+        except ConfigError as error:
+            return error
+
+    def _errors(self) -> dict[str, str]:
+        """What is wrong now, by field."""
+        errors = {field: side.problem for field, side in zip(_FOLDER_FIELDS, self._sides, strict=True) if side.problem}
+        failure = self._check_failure
+        if failure is not None and self._checked == self._paths():
+            errors.setdefault(failure.field or "run", failure.message)
+        if not self._settings_page.has_run_text:
+            errors["run"] = self.tr("Say where the training is to be saved.")
+        config = self._config() if self._are_chosen else None
+        if isinstance(config, ConfigError):
+            errors[config.field] = str(config)
+        return errors
+
+    def _paths(self) -> tuple[Path, Path, Path] | None:
+        folder_A, folder_B = (side.folder for side in self._sides)
+        return None if folder_A is None or folder_B is None else (folder_A, folder_B, self._settings_page.run)
+
+    def _take_folder(self) -> None:
+        self._check.drop()
+        self._check_failure = None
+        names = suggest_names(*(side.folder for side in self._sides))
+        for side, name, fallback in zip(self._sides, names, ("A", "B"), strict=True):
+            side.suggest_name(name or fallback)
+        self._refresh()
+
+    def _take_domains(self, domains: Domains) -> None:
+        self._sides[0].choose(domains.train_A, domains.test_A)
+        self._sides[1].choose(domains.train_B, domains.test_B)
+
+    def _take_name(self) -> None:
+        self._propose_run()
+        self._refresh()
+
+    def _take_setting(self) -> None:
+        if self._paths() != self._checked:
+            self._check_soon.start()
+        self._refresh()
+
+    def _own_run(self) -> None:
+        self._is_run_own = True
+
+    def _propose_run(self) -> None:
+        if not self._is_run_own:
+            names = [side.name for side in self._sides]
+            self._settings_page.set_run(free_run_folder(self._settings.runs_folder, *names))
+
+    # The check of both folders and the run
+
+    def _start_check(self) -> None:
+        paths = self._paths()
+        self._check.drop()
+        self._check_failure, self._checked = None, paths
+        if paths is not None and all(side.scan is not None for side in self._sides):
+            self._check.start(partial(check_folders, *paths))
+        self._refresh()
+
+    def _check_typed(self) -> None:
+        if self._paths() != self._checked:
+            self._start_check()
+        self._refresh()
+
+    def _take_check(self) -> None:
+        self._refresh()
+
+    def _take_check_failure(self, failure: Failure) -> None:
+        self._check_failure = failure
+        self._refresh()
+
+    # Devices
+
+    def _look_for_devices(self) -> None:
+        self._devices.start(self._list_devices)
+
+    def _take_devices(self, devices: Devices) -> None:
+        self._settings_page.set_devices(devices)
+        # What is summed up already stays as it is.
+        if devices[0][0] != "cpu" and self._page != _SUMMARY:
+            self._settings_page.propose_preset("standard")
+
+    # The measurement
+
+    def _show_summary(self) -> None:
+        config = self._config()
+        assert isinstance(config, TrainConfig), "The pages before let nothing else through."
+        count_A, count_B = (len(side.scan.pictures) if side.scan is not None else 0 for side in self._sides)
+        page = self._settings_page
+        self._summary.show_config(config, page.preset_title, (count_A, count_B), page.device_words)
+        self._summary.show_measuring()
+        self._measured = None
+        self._measurement.start(partial(self._estimate, config))
+
+    def _take_measurement(self, event: EstimateEvent) -> None:
+        match event:
+            case Preparing() if self._measured is None:
+                self._summary.show_measuring(event)
+            case Estimated() if self._measured is None:
+                self._measured = event
+                self._summary.show_time(event)
+                if event.seconds > _LONG_SECONDS:
+                    self._warn_of_long(event)
+            case Estimated(seconds=seconds):
+                assert self._measured is not None
+                self._summary.warn_of_long(self._settings_page.preset_title, self._measured.seconds, seconds)
+            case Preparing() | Notice():
+                pass
+            case _:
+                assert_never(event)
+
+    def _warn_of_long(self, event: Estimated) -> None:
+        """Weeks are rarely meant: say so, and measure what would be quick."""
+        if self._settings_page.preset == "quick":
+            return
+        self._summary.warn_of_long(self._settings_page.preset_title, event.seconds)
+        side_A, side_B = self._sides
+        quick = preset_config(
+            "quick",
+            folder_A=side_A.folder,
+            folder_B=side_B.folder,
+            name_A=side_A.name,
+            name_B=side_B.name,
+            run=self._settings_page.run,
+            device=self._settings_page.values()["device"],
+        )
+        self._measurement.start(partial(self._estimate, quick))
+
+    def _take_measurement_failure(self, failure: Failure) -> None:
+        if self._measured is None:
+            self._summary.show_no_time(failure.message)
+
+
+def free_run_folder(folder: Path, name_A: str, name_B: str) -> Path:
+    """A folder that is not there yet, such as "Apples and Oranges 2026-11-22"."""
+    today = datetime.date.today().isoformat()
+    stem = _file_name(f"{name_A} and {name_B} {today}" if name_A and name_B else f"Training {today}")
+    path, number = folder / stem, 2
+    while path.exists():
+        path, number = folder / f"{stem} ({number})", number + 1
+    return path
+
+
+def _file_name(text: str) -> str:
+    """The text without what some system does not allow in a name."""
+    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "-", text).strip(" .") or "Training"

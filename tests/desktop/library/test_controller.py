@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QListWidget
+
+from cyclegan_desktop.library import controller as controller_module
+from cyclegan_desktop.library.controller import LibraryController
+from cyclegan_desktop.library.page import LibraryPage
+
+
+@pytest.fixture
+def page(qtbot):
+    page = LibraryPage()
+    qtbot.addWidget(page)
+    return page
+
+
+@pytest.fixture
+def starter(tmp_path, make_model, monkeypatch):
+    path = make_model(tmp_path / "starter.safetensors")
+    monkeypatch.setattr(controller_module, "starter_model", lambda: path)
+    return path
+
+
+@pytest.fixture
+def revealed():
+    return []
+
+
+@pytest.fixture
+def controller(page, settings, starter, revealed):
+    controller = LibraryController(page, settings, reveal=revealed.append)
+    yield controller
+    controller.close()
+
+
+def listed(page: LibraryPage) -> list[tuple[str, str]]:
+    listing = page.findChild(QListWidget, "library_list")
+    entries = [listing.item(row).data(Qt.ItemDataRole.UserRole) for row in range(listing.count())]
+    return [(entry.path.name, entry.kind) for entry in entries]
+
+
+def test_at_the_first_start_the_starter_is_there(controller, page, qtbot):
+    controller.refresh()
+    qtbot.waitUntil(lambda: listed(page) == [("starter.safetensors", "starter")])
+
+
+def test_known_and_found_trainings_are_listed(controller, page, qtbot, settings, make_run, tmp_path):
+    make_run(settings.runs_folder / "found")
+    settings.remember_in_library(make_run(tmp_path / "elsewhere"))
+    settings.remember_in_library(tmp_path / "gone")
+    controller.refresh()
+    expected = [("gone", "missing"), ("elsewhere", "run"), ("found", "run"), ("starter.safetensors", "starter")]
+    qtbot.waitUntil(lambda: listed(page) == expected)
+
+
+def test_asking_again_while_reading_reads_once_more(controller, page, qtbot, settings, make_run):
+    controller.refresh()
+    make_run(settings.runs_folder / "new")
+    for _ in range(5):
+        controller.refresh()
+    qtbot.waitUntil(lambda: ("new", "run") in listed(page))
+
+
+def test_removing_takes_it_off_the_list_and_deletes_nothing(controller, page, qtbot, settings, make_run, tmp_path):
+    run = make_run(settings.runs_folder / "run")
+    settings.remember_in_library(run)
+    controller.refresh()
+    qtbot.waitUntil(lambda: len(listed(page)) == 2)
+    with qtbot.waitSignal(controller.models_changed):
+        page.remove_requested.emit(run)
+    qtbot.waitUntil(lambda: listed(page) == [("starter.safetensors", "starter")])
+    assert (run / "model.safetensors").exists()
+
+
+def test_a_model_file_is_added(controller, page, qtbot, settings, make_model, tmp_path):
+    model = make_model(tmp_path / "new.safetensors")
+    with qtbot.waitSignal(controller.models_changed):
+        page.add_requested.emit(model)
+    qtbot.waitUntil(lambda: ("new.safetensors", "model") in listed(page))
+    assert settings.library == [model]
+
+
+def test_a_file_that_is_no_model_is_named_and_not_added(controller, page, settings, tmp_path):
+    file = tmp_path / "no.safetensors"
+    file.write_bytes(b"x")
+    controller.add(file)
+    assert str(file) in page.findChild(QLabel, "library_message").text()
+    assert settings.library == []
+
+
+def test_revealing_is_asked_of_the_system(controller, page, revealed, tmp_path):
+    page.reveal_requested.emit(tmp_path)
+    assert revealed == [tmp_path]
+
+
+def test_a_fault_in_reading_is_shown_and_reading_works_again(controller, page, qtbot, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(controller_module, "read_library", broken)
+        controller.refresh()
+        qtbot.waitUntil(lambda: "a bug" in page.findChild(QLabel, "library_message").text())
+    controller.refresh()
+    qtbot.waitUntil(lambda: len(listed(page)) == 1)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from PySide6.QtGui import QColor
+
+from cyclegan_desktop.library.entries import read_entry, read_library
+
+
+def test_a_training_tells_its_story(tmp_path, make_run):
+    run = make_run(tmp_path / "run", step=5)
+    entry = read_entry(run)
+    assert (entry.kind, entry.path, entry.model) == ("run", run, run / "model.safetensors")
+    assert (entry.name_A, entry.name_B, entry.preset, entry.size) == ("Apples", "Oranges", "quick", 64)
+    assert (entry.step, entry.total_steps) == (5, 20)
+    assert entry.day is not None
+    assert entry.can_resume
+    assert entry.can_convert
+    assert [sheet.pixelColor(0, 0) for sheet in entry.sheets] == [QColor("red"), QColor("blue")]
+    assert entry.thumbnail().size().toTuple() == (36, 16)
+
+
+def test_a_complete_training_is_not_resumed(tmp_path, make_run):
+    entry = read_entry(make_run(tmp_path / "run", step=20))
+    assert entry.is_complete
+    assert not entry.can_resume
+    assert entry.can_convert
+
+
+def test_a_training_before_its_first_save_is_listed_too(tmp_path, make_run):
+    entry = read_entry(make_run(tmp_path / "run", is_saved=False))
+    assert entry.kind == "run"
+    assert not entry.can_convert
+    assert entry.thumbnail().isNull()
+
+
+def test_a_model_file_tells_its_story(tmp_path, make_model):
+    model = make_model(tmp_path / "a.safetensors", note="Painted by Anna.")
+    entry = read_entry(model)
+    assert (entry.kind, entry.model, entry.step, entry.total_steps) == ("model", model, 1500, 0)
+    assert (entry.name_A, entry.name_B, entry.day, entry.note) == (
+        "Summer",
+        "Winter",
+        date(2026, 3, 1),
+        "Painted by Anna.",
+    )
+    assert not entry.can_resume
+
+
+def test_a_model_file_with_a_strange_date_is_listed_without_one(tmp_path, make_model):
+    assert read_entry(make_model(tmp_path / "a.safetensors", date="yesterday")).day is None
+
+
+def test_what_is_gone_is_listed_as_missing(tmp_path):
+    entry = read_entry(tmp_path / "gone")
+    assert entry.kind == "missing"
+    assert not (entry.can_convert or entry.can_resume)
+
+
+@pytest.mark.parametrize("config", [b"{", b"{}", b'{"format_version": 1}', b'{"format_version": 999}'])
+def test_a_damaged_training_is_listed_with_the_reason(tmp_path, config):
+    (tmp_path / "config.json").write_bytes(config)
+    entry = read_entry(tmp_path)
+    assert entry.kind == "unreadable"
+    assert str(tmp_path) in entry.problem
+
+
+def test_a_file_that_is_no_model_is_listed_with_the_reason(tmp_path):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(b"not a model")
+    entry = read_entry(file)
+    assert entry.kind == "unreadable"
+    assert str(file) in entry.problem
+
+
+def test_a_sheet_that_is_no_picture_is_left_out(tmp_path, make_run):
+    run = make_run(tmp_path / "run")
+    sheets = sorted((run / "samples").iterdir())
+    sheets[0].write_bytes(b"no picture")
+    assert len(read_entry(run).sheets) == 1
+    sheets[1].write_bytes(b"no picture")
+    assert read_entry(run).sheets == ()
+
+
+def test_the_library_holds_what_is_known_what_is_found_and_the_starter(tmp_path, make_run, make_model):
+    runs = tmp_path / "Trainings"
+    found, hidden, known = (make_run(runs / name) for name in ("found", "hidden", "known"))
+    (runs / "not a run").mkdir()
+    (runs / "file.txt").write_text("x")
+    gone = tmp_path / "gone.safetensors"
+    starter = make_model(tmp_path / "starter.safetensors")
+    entries = list(read_library([gone, known], runs, [hidden], starter))
+    assert [(entry.path, entry.kind) for entry in entries] == [
+        (gone, "missing"),
+        (known, "run"),
+        (found, "run"),
+        (starter, "starter"),
+    ]
+
+
+def test_the_starter_is_listed_once_also_when_it_was_used(tmp_path, make_model):
+    starter = make_model(tmp_path / "starter.safetensors")
+    entries = list(read_library([starter], tmp_path / "none", [], starter))
+    assert [entry.kind for entry in entries] == ["starter"]
+
+
+def test_without_a_starter_and_runs_there_is_nothing(tmp_path):
+    assert list(read_library([], tmp_path / "none", [], tmp_path / "none.safetensors")) == []

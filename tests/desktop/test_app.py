@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import locale
+import os
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication
+
+from cyclegan_desktop import app as app_module
+from cyclegan_desktop.app import App, make_application
+from cyclegan_desktop.main_window import Page
+from engine.events import (
+    Converted,
+    ConvertPlanned,
+    Losses,
+    StepReport,
+    TrainStarted,
+)
+
+
+@pytest.fixture
+def app(qapp, qtbot, settings, monkeypatch):
+    look = qapp.palette(), qapp.styleSheet()
+    monkeypatch.setattr(app_module, "preload_engine", lambda: None)
+    make_application()
+    app = App(settings)
+    qtbot.addWidget(app.window, before_close_func=lambda window: (window.set_training(False), window.stay_open()))
+    with qtbot.waitExposed(app.window):
+        app.show()
+    yield app
+    app.conversion.close()
+    app.library.close()
+    qapp.setStyleSheet(look[1])
+    qapp.setPalette(look[0])
+
+
+@pytest.fixture
+def asked(app, monkeypatch):
+    """What the controllers were asked for."""
+    calls: list[tuple[str, object]] = []
+    for controller, name in (
+        (app.training, "new_training"),
+        (app.training, "resume"),
+        (app.training, "stop"),
+        (app.conversion, "add_sources"),
+        (app.conversion, "set_model"),
+        (app.conversion, "stop"),
+    ):
+        monkeypatch.setattr(controller, name, lambda *values, name=name: calls.append((name, *values)))
+    return calls
+
+
+def drop(window, *paths: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    middle = window.rect().center()
+    QApplication.sendEvent(window, QDragEnterEvent(middle, Qt.DropAction.CopyAction, mime, buttons, keys))
+    QApplication.sendEvent(window, QDropEvent(QPointF(middle), Qt.DropAction.CopyAction, mime, buttons, keys))
+
+
+@pytest.fixture
+def domains(tmp_path) -> Path:
+    for name in ("trainA", "trainB"):
+        (tmp_path / "domains" / name).mkdir(parents=True)
+    return tmp_path / "domains"
+
+
+def test_a_model_file_dropped_anywhere_is_ready_to_convert_with(app, asked, make_model, tmp_path):
+    model = make_model(tmp_path / "m.safetensors")
+    app.window.show_page(Page.MODELS)
+    drop(app.window, model)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("set_model", model)]
+    assert app.settings.library == [model]
+
+
+def test_a_run_dropped_anywhere_is_ready_to_convert_with(app, asked, make_run, tmp_path):
+    run = make_run(tmp_path / "run")
+    drop(app.window, run)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("set_model", run)]
+    assert app.settings.library == [run]
+
+
+def test_a_file_that_only_ends_like_a_model_is_explained_there_and_not_kept(app, asked, tmp_path):
+    file = tmp_path / "x.SAFETENSORS"
+    file.write_bytes(b"x")
+    drop(app.window, file)
+    assert asked == [("set_model", file)]
+    assert app.settings.library == []
+
+
+def test_a_folder_with_any_other_config_json_is_a_folder_of_pictures(app, asked, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    app.window.show_page(Page.CONVERT)
+    drop(app.window, tmp_path)
+    assert asked == [("add_sources", [tmp_path])]
+
+
+@pytest.mark.parametrize("parts", [[""], ["trainA"], ["trainA", "trainB"]])
+def test_folders_dropped_on_the_train_page_begin_a_training(app, asked, domains, parts):
+    drop(app.window, *(domains / part for part in parts))
+    assert app.window.page == Page.TRAIN
+    assert asked == [("new_training", [domains / part for part in parts])]
+
+
+def test_folders_are_converted_while_a_training_runs(app, asked, domains, monkeypatch):
+    monkeypatch.setattr(type(app.training), "is_busy", property(lambda self: True))
+    drop(app.window, domains)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("add_sources", [domains])]
+
+
+@pytest.mark.parametrize("page", [Page.CONVERT, Page.MODELS])
+def test_folders_are_converted_from_the_other_pages(app, asked, domains, page):
+    app.window.show_page(page)
+    drop(app.window, domains)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("add_sources", [domains])]
+
+
+def test_pictures_are_converted_from_every_page(app, asked, tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"x")
+    drop(app.window, picture, tmp_path)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("add_sources", [picture, tmp_path])]
+
+
+def test_the_models_page_leads_to_the_others(app, asked, tmp_path):
+    app.library.resume_requested.emit(tmp_path)
+    assert app.window.page == Page.TRAIN
+    app.library.convert_requested.emit(tmp_path)
+    assert app.window.page == Page.CONVERT
+    assert asked == [("resume", tmp_path), ("set_model", tmp_path)]
+
+
+def test_the_title_follows_the_work(app, tmp_path):
+    training, conversion = app.training, app.conversion
+    training.busy_changed.emit(True)
+    training.event.emit(TrainStarted(tmp_path, "Apples", "Oranges", 0, 200, 10, 20, 40, 40, "CPU", "fp32"))
+    assert app.window.windowTitle().startswith("Training Apples and Oranges, 0%")
+    training.event.emit(StepReport(50, 200, 5, 20, 10.0, 5.0, 30.0, 2e-4, Losses(*[0.5] * 8)))
+    assert app.window.windowTitle().startswith("Training Apples and Oranges, 25%")
+    training.busy_changed.emit(False)
+    conversion.busy_changed.emit(True)
+    conversion.event.emit(ConvertPlanned((tmp_path, tmp_path), 0, tmp_path, "CPU", "fp32"))
+    conversion.event.emit(Converted(0, tmp_path, tmp_path, (), 0.1))
+    assert app.window.windowTitle().startswith("Converting, 1 of 2")
+    conversion.busy_changed.emit(False)
+    assert app.window.windowTitle() == "CycleGAN Desktop"
+
+
+def test_closing_stops_what_runs_and_waits_for_it(app, asked, qtbot):
+    app.training.busy_changed.emit(True)
+    app.window.stop_and_close()
+    assert ("stop",) in asked
+    assert app.window.isVisible()
+    with qtbot.waitSignal(app.window.closed):
+        app.training.busy_changed.emit(False)
+        app.training.ended.emit("stopped")
+
+
+def test_a_training_that_could_not_be_saved_keeps_the_window_open(app, asked):
+    app.training.busy_changed.emit(True)
+    app.window.stop_and_close()
+    app.training.busy_changed.emit(False)
+    app.training.ended.emit("failed")
+    QApplication.processEvents()
+    assert app.window.isVisible()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Qt changes the locale on POSIX only")
+def test_numbers_are_written_with_points_whatever_the_users_language(app):
+    assert locale.setlocale(locale.LC_NUMERIC) == "C"
+
+
+def test_the_application_has_a_name_and_an_icon(app, qapp):
+    assert qapp.applicationName() == "CycleGAN Desktop"
+    assert not qapp.windowIcon().isNull()

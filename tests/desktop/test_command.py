@@ -1,0 +1,161 @@
+"""The command `cyclegan-desktop`, each time in a fresh process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import __version__
+
+# What the answer must not have loaded.
+_HEAVY = "import sys; heavy = sorted({'torch', 'PySide6', 'numpy', 'PIL'} & set(sys.modules)); assert not heavy, heavy"
+
+_MAIN = f"""
+import atexit, sys
+def check():
+    {_HEAVY}
+    print('light')
+atexit.register(check)
+from cyclegan_desktop.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--version"], 0, f"cyclegan-desktop {__version__}"),
+        (["--help"], 0, "--demo"),
+        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_questions_are_answered_without_loading_qt_or_torch(arguments, code, text):
+    answer = python(_MAIN, *arguments)
+    assert answer.returncode == code, answer.stderr
+    assert text in answer.stdout + answer.stderr
+    assert "light" in answer.stdout
+    assert "Traceback" not in answer.stderr
+
+
+def test_without_a_console_nobody_fails_at_writing_to_it():
+    answer = python(f"import sys; sys.stdout = sys.stderr = None\n{_MAIN}", QT_QPA_PLATFORM="nonsense")
+    assert answer.returncode == 2
+
+
+def test_where_qt_cannot_start_the_packages_are_named_and_there_is_no_traceback():
+    answer = python(_MAIN, QT_QPA_PLATFORM="nonsense")
+    assert answer.returncode == 2
+    assert "Qt has no platform plugin named nonsense" in answer.stderr
+    for word in ("apt install", "libxcb-cursor0", "dnf install", "`cyclegan`"):
+        assert word in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+_WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from cyclegan_desktop import app as module, preload
+
+def look():
+    assert 'torch' not in sys.modules, 'torch was loaded before the window was shown'
+    assert remember.called
+    print('shown')
+    application.window.close()
+
+def remember():
+    remember.called = True
+    QTimer.singleShot(0, look)
+remember.called = False
+module.preload_engine = remember
+make = module.build_app
+def build(settings):
+    global application
+    application = make(settings)
+    return application
+module.build_app = build
+sys.exit(preload.leave(module.run([])))
+"""
+
+
+def test_the_window_is_there_before_torch_is():
+    answer = python(_WITHOUT_TORCH)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "shown\n"
+    assert answer.stderr == ""
+
+
+_CLOSE_WHILE_LOADING = """
+import sys, time
+from cyclegan_desktop import app as module, preload
+from PySide6.QtCore import QTimer
+
+def slow():
+    print('loading', flush=True)
+    time.sleep(60)
+preload._import_engine = slow
+make = module.build_app
+def build(settings):
+    application = make(settings)
+    application.window.painted.connect(lambda: QTimer.singleShot(0, application.window.close))
+    return application
+module.build_app = build
+sys.exit(preload.leave(module.run([])))
+"""
+
+
+def test_closing_while_torch_is_still_loading_ends_at_once_and_well():
+    answer = python(_CLOSE_WHILE_LOADING)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "loading\n"
+
+
+_TERMINATED = """
+import os, signal, sys
+from cyclegan_desktop import app as module, preload
+from PySide6.QtCore import QTimer
+module.preload_engine = lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+sys.exit(preload.leave(module.run([])))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM to send")
+def test_a_polite_kill_closes_the_window_and_saves_the_settings(own_folders: Path):
+    assert signal.SIGTERM
+    answer = python(_TERMINATED)
+    assert answer.returncode == 0, answer.stderr
+    assert list(own_folders.rglob("settings.json"))
+
+
+_BROKEN_START = """
+import sys
+from PySide6.QtWidgets import QDialog
+from cyclegan_desktop import app as module, error_dialog, preload
+def build(settings):
+    raise RuntimeError('cannot be built')
+module.build_app = build
+error_dialog.ErrorDialog.exec = lambda self: print(self.findChild(object, 'error_details').toPlainText())
+sys.exit(preload.leave(module.run([])))
+"""
+
+
+def test_an_app_that_cannot_be_built_says_so_in_a_window():
+    answer = python(_BROKEN_START)
+    assert answer.returncode == 1
+    assert "RuntimeError: cannot be built" in answer.stdout

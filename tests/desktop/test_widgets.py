@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+
+from cyclegan_desktop.widgets import (
+    ElidedLabel,
+    EmptyState,
+    NoWheelComboBox,
+    NoWheelSpinBox,
+    pixmap_of,
+    plain_label,
+    plain_tooltip,
+)
+
+HOSTILE = "<img src=x><b>bold</b>.png"
+
+
+def test_a_name_that_looks_like_html_is_shown_as_it_is_typed(qtbot):
+    label, words = plain_label(HOSTILE), plain_label("x" * len(HOSTILE))
+    for widget in (label, words):
+        qtbot.addWidget(widget)
+    assert label.text() == HOSTILE
+    assert label.textFormat() == Qt.TextFormat.PlainText
+    # Taken for HTML, only "bold.png" would be drawn.
+    assert label.sizeHint().width() > 0.5 * words.sizeHint().width()
+
+
+def test_a_tooltip_holds_no_tags_of_a_name():
+    assert plain_tooltip(HOSTILE) == "<span>&lt;img src=x&gt;&lt;b&gt;bold&lt;/b&gt;.png</span>"
+    assert plain_tooltip("") == ""
+
+
+def test_a_long_path_is_cut_and_whole_in_the_tooltip(qtbot):
+    path = "/home/" + "very-long-name/" * 40
+    label = ElidedLabel(path)
+    qtbot.addWidget(label)
+    assert label.minimumSizeHint().width() < 100
+    label.resize(200, 24)
+    assert not label.grab().isNull()
+    assert (label.text(), label.toolTip()) == (path, f"<span>{path}</span>")
+
+
+def test_a_picture_keeps_its_pixels_and_owns_them(qapp):
+    picture = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    pixmap = pixmap_of(picture[:, ::-1])
+    expected = picture[:, ::-1].copy()
+    picture[:] = 0
+    image = pixmap.toImage()
+    shown = [[image.pixelColor(x, y).toTuple()[:3] for x in range(7)] for y in range(5)]
+    np.testing.assert_array_equal(np.array(shown), expected)
+
+
+@pytest.mark.parametrize("picture", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+def test_other_arrays_are_refused_by_name(qapp, picture):
+    with pytest.raises(ValueError, match="uint8, not"):
+        pixmap_of(picture)
+
+
+def wheel(widget: QWidget) -> QWheelEvent:
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(widget.mapToGlobal(QPoint(5, 5))),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event
+
+
+def test_the_wheel_scrolls_past_boxes_that_have_no_focus(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout = QVBoxLayout(window)
+    combo, spin = NoWheelComboBox(), NoWheelSpinBox()
+    combo.addItems(["first", "second"])
+    spin.setValue(50)
+    layout.addWidget(combo)
+    layout.addWidget(spin)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    window.setFocus()
+    assert not wheel(combo).isAccepted()
+    assert not wheel(spin).isAccepted()
+    assert (combo.currentIndex(), spin.value()) == (0, 50)
+    combo.setFocus()
+    wheel(combo)
+    spin.setFocus()
+    wheel(spin)
+    assert (combo.currentIndex(), spin.value()) == (1, 49)
+
+
+def test_an_empty_page_says_what_to_do_and_offers_it(qtbot):
+    state = EmptyState("train", "No training yet", "Choose two folders.", "Start...")
+    qtbot.addWidget(state)
+    assert state.action_button is not None
+    with qtbot.waitSignal(state.action):
+        qtbot.mouseClick(state.action_button, Qt.MouseButton.LeftButton)

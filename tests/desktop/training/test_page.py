@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt, SignalInstance
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QToolButton
+from pytestqt.qtbot import QtBot
+
+from cyclegan_desktop.training.page import PageState, TrainingPage
+from engine.events import Losses, Preparing, StepReport, TrainFinished, TrainStarted
+
+
+@pytest.fixture
+def page(qtbot: QtBot) -> Iterator[TrainingPage]:
+    made = TrainingPage()
+    qtbot.addWidget(made)
+    made.resize(1000, 640)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+
+
+def _button(page: TrainingPage, name: str) -> QPushButton:
+    return page.findChild(QPushButton, name)
+
+
+def _report(step: int = 1240) -> StepReport:
+    return StepReport(step, 4600, 3, 20, 365.0, 3.4, 720.0, 2e-4, Losses(*[1.0] * 8))
+
+
+def test_an_empty_page_says_what_to_do_next(page: TrainingPage, qtbot: QtBot) -> None:
+    action = _button(page, "empty_state_action")
+    assert action.isVisible()
+    with qtbot.waitSignal(page.new_requested):
+        action.click()
+
+
+def test_the_page_needs_neither_torch_nor_the_plot_to_be_there() -> None:
+    code = (
+        "import sys, cyclegan_desktop.training.controller;"
+        "print([name for name in ('torch', 'pyqtgraph') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_plot_is_there_soon_after_the_first_paint(page: TrainingPage, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: page._plot is not None)
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "enabled"),
+    [
+        ("idle", "Start training...", True),
+        ("working", "Stop training", True),
+        ("paused", "Stop training", True),
+        ("stopping", "Stopping...", False),
+    ],
+)
+def test_one_button_starts_and_stops(page: TrainingPage, state: PageState, text: str, enabled: bool) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state(state)
+    main = _button(page, "main_training_button")
+    assert main.text().replace("&", "") == text
+    assert main.isEnabled() == enabled
+    assert _button(page, "pause_training").isVisible() == (state != "idle")
+
+
+def test_an_ended_training_can_be_resumed_converted_with_and_opened(page: TrainingPage, qtbot: QtBot) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state("idle", is_resumable=True, has_model=True)
+    for name, signal in (
+        ("main_training_button", page.resume_requested),
+        ("new_training", page.new_requested),
+        ("convert_with_model", page.convert_requested),
+        ("open_run_folder", page.open_folder_requested),
+    ):
+        with qtbot.waitSignal(signal):
+            _button(page, name).click()
+
+
+@pytest.mark.parametrize(
+    ("state", "key", "signal"),
+    [
+        ("idle", Qt.Key.Key_F5, "resume_requested"),
+        ("working", Qt.Key.Key_F6, "pause_requested"),
+        ("paused", Qt.Key.Key_F6, "continue_requested"),
+        ("working", Qt.Key.Key_F7, "stop_requested"),
+        ("paused", Qt.Key.Key_F7, "stop_requested"),
+    ],
+)
+def test_the_function_keys_do_what_the_buttons_do(
+    page: TrainingPage, qtbot: QtBot, state: PageState, key: Qt.Key, signal: str
+) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state(state, is_resumable=True)
+    page.activateWindow()
+    qtbot.waitActive(page)
+    asked: SignalInstance = getattr(page, signal)
+    with qtbot.waitSignal(asked):
+        qtbot.keyClick(page, key)
+
+
+def test_f5_starts_where_nothing_can_be_resumed(page: TrainingPage, qtbot: QtBot) -> None:
+    page.activateWindow()
+    qtbot.waitActive(page)
+    with qtbot.waitSignal(page.new_requested):
+        qtbot.keyClick(page, Qt.Key.Key_F5)
+
+
+def test_keys_that_make_no_sense_now_do_nothing(page: TrainingPage, qtbot: QtBot) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state("stopping")
+    page.activateWindow()
+    qtbot.waitActive(page)
+    for signal in (page.new_requested, page.resume_requested, page.pause_requested, page.stop_requested):
+        with qtbot.assertNotEmitted(signal):
+            for key in (Qt.Key.Key_F5, Qt.Key.Key_F6, Qt.Key.Key_F7):
+                qtbot.keyClick(page, key)
+
+
+def test_the_status_tells_epoch_step_rate_and_time_left(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state("working")
+    page.show_report(_report())
+    status = page.findChild(QLabel, "training_status")
+    for part in ("Epoch 3 of 20", "step 1,240 of 4,600", "3.4 steps/s", "12 min left"):
+        assert part in status.text()
+    progress = page.findChild(QProgressBar, "training_progress")
+    assert progress.value() / progress.maximum() == pytest.approx(1240 / 4600, abs=1e-3)
+    page.set_state("paused")
+    assert status.text().startswith("Paused")
+
+
+def test_a_phase_before_the_first_step_is_told(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    status = page.findChild(QLabel, "training_status")
+    progress = page.findChild(QProgressBar, "training_progress")
+    page.show_preparing(Preparing("Looking for pictures"))
+    assert status.text() == "Looking for pictures..."
+    assert progress.maximum() == 0
+    page.show_preparing(Preparing("Reading", 5, 10))
+    assert status.text() == "Reading: 5 of 10"
+    assert progress.value() == progress.maximum() / 2
+
+
+def test_the_end_is_told(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.show_finished(TrainFinished(4600, "complete", Path("model"), 1380))
+    assert "4,600 steps in 23 min" in page.findChild(QLabel, "training_status").text()
+
+
+def test_names_and_messages_are_shown_as_they_are_typed(page: TrainingPage) -> None:
+    page.begin_new("<b>A</b>", "B")
+    page.show_started(TrainStarted(Path("<i>run</i>"), "<b>A</b>", "&B", 0, 10, 1, 10, 5, 5, "CPU", "fp32"))
+    page.messages.add("<img src='x'>.png cannot be read.")
+    assert page._title.text() == "<b>A</b> and &B"
+    texts = [label.text() for label in page.findChildren(QLabel)]
+    assert "<img src='x'>.png cannot be read." in texts
+    assert all(label.textFormat() == Qt.TextFormat.PlainText for label in page.findChildren(QLabel) if label.text())
+
+
+def test_a_message_stands_until_it_is_dismissed(page: TrainingPage, qtbot: QtBot) -> None:
+    page.messages.add("One.")
+    page.messages.add("Two.", is_error=True)
+    page.messages.add("Two.", is_error=True)
+    assert page.messages.texts == ["One.", "Two."]
+    assert page.messages.isVisible()
+    for _ in range(2):
+        close = next(b for b in page.messages.findChildren(QToolButton, "dismiss_message") if b.isVisible())
+        qtbot.keyClick(close, Qt.Key.Key_Space)
+    assert page.messages.texts == []
+    assert not page.messages.isVisible()
+
+
+def test_many_messages_leave_room_for_the_pictures(page: TrainingPage) -> None:
+    for number in range(50):
+        page.messages.add(f"Message {number}.")
+    assert page.messages.texts == ["Message 47.", "Message 48.", "Message 49."]
+
+
+def test_a_bug_can_be_copied_with_its_details(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.show_failed("Something unexpected happened: boom.", "Traceback: boom")
+    page.findChild(QPushButton, "copy_details").click()
+    assert "Traceback: boom" in QGuiApplication.clipboard().text()
+
+
+def test_a_failure_that_explains_itself_has_nothing_to_copy(page: TrainingPage) -> None:
+    page.show_failed("The disk is full.", "")
+    assert page.messages.texts == ["The disk is full."]
+    assert page.findChild(QPushButton, "copy_details") is None
+
+
+def test_everything_fits_a_small_window(page: TrainingPage, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: page._plot is not None)
+    page.begin_new("A" * 60, "B" * 60)
+    page.show_started(TrainStarted(Path("/" + "x" * 200), "A" * 60, "B" * 60, 0, 10, 1, 10, 5, 5, "CPU", "fp32"))
+    page.set_state("idle", is_resumable=True, has_model=True)
+    hint = page.minimumSizeHint()
+    assert hint.width() <= 900
+    assert hint.height() <= 600

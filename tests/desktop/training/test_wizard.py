@@ -1,0 +1,521 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.training import folder_look
+from cyclegan_desktop.training.folder_well import FolderWell
+from cyclegan_desktop.training.threads import ThreadKeeper
+from cyclegan_desktop.training.wizard import Devices, TrainingWizard, free_run_folder
+from engine.config import TrainConfig, preset_config
+from engine.data.folders import FolderContent
+from engine.errors import OutOfMemoryError
+from engine.events import Estimated, EstimateEvent, Preparing
+
+MakePictures = Callable[[Path, int], Path]
+DAY = 86400.0
+
+
+class FakeEstimate:
+    """Measures at once, or for ever; tells when it was closed."""
+
+    def __init__(self) -> None:
+        self.seconds = {"quick": 1380.0, "standard": 21 * DAY}
+        self.lasts_for_ever = False
+        self.failure: Exception | None = None
+        self.configs: list[TrainConfig] = []
+        self.closed = threading.Event()
+
+    def __call__(self, config: TrainConfig) -> Iterator[EstimateEvent]:
+        self.configs.append(config)
+        try:
+            yield Preparing("Measuring a few steps", 1, 22)
+            while self.lasts_for_ever:
+                threading.Event().wait(0.01)
+                yield Preparing("Measuring a few steps", 2, 22)
+            if self.failure is not None:
+                raise self.failure
+            seconds = self.seconds.get(config.preset, 60.0)
+            yield Estimated(seconds / 100, 100, seconds, "CPU, 2 threads", "bf16")
+        except GeneratorExit:
+            self.closed.set()
+            raise
+
+
+class Wizard:
+    """The wizard and what a person finds in it."""
+
+    def __init__(self, dialog: TrainingWizard, qtbot: QtBot) -> None:
+        self.dialog = dialog
+        self._qtbot = qtbot
+        self.started: list[TrainConfig] = []
+        dialog.start_requested.connect(self.started.append)
+
+    def well(self, side: str) -> FolderWell:
+        return self.dialog.findChild(FolderWell, f"well_{side}")
+
+    def edit(self, name: str) -> QLineEdit:
+        return self.dialog.findChild(QLineEdit, name)
+
+    def spin(self, name: str) -> QSpinBox:
+        return self.dialog.findChild(QSpinBox, name)
+
+    def button(self, name: str) -> QPushButton:
+        return self.dialog.findChild(QPushButton, name)
+
+    def preset(self, name: str) -> QAbstractButton:
+        return self.dialog.findChild(QAbstractButton, f"preset_{name}")
+
+    def text(self, name: str) -> str:
+        label = self.dialog.findChild(QLabel, name)
+        return label.text() if label.isVisible() else ""
+
+    def wait_for_error(self, field: str, part: str) -> None:
+        self._qtbot.waitUntil(lambda: part in self.text(f"error_{field}"))
+        assert not self.button("wizard_next").isEnabled()
+
+    def go_on(self) -> None:
+        proceed = self.button("wizard_next")
+        self._qtbot.waitUntil(proceed.isEnabled)
+        proceed.click()
+
+
+@pytest.fixture
+def estimate() -> FakeEstimate:
+    return FakeEstimate()
+
+
+@pytest.fixture
+def make_wizard(qtbot: QtBot, settings: Settings, estimate: FakeEstimate) -> Iterator[Callable[..., Wizard]]:
+    keepers = [ThreadKeeper(), ThreadKeeper()]
+    made: list[TrainingWizard] = []
+
+    def make(devices: Devices | None = None) -> Wizard:
+        dialog = TrainingWizard(
+            settings,
+            estimate=estimate,
+            estimates=keepers[0],
+            scans=keepers[1],
+            list_devices=lambda: iter([devices or [("cpu", "Processor (CPU)")]]),
+        )
+        made.append(dialog)
+        qtbot.addWidget(dialog)
+        dialog.show()
+        qtbot.waitExposed(dialog)
+        return Wizard(dialog, qtbot)
+
+    yield make
+    for dialog in made:
+        dialog.reject()
+    qtbot.waitUntil(lambda: not any(keeper.running for keeper in keepers))
+
+
+@pytest.fixture
+def wizard(make_wizard: Callable[..., Wizard]) -> Wizard:
+    return make_wizard()
+
+
+@pytest.fixture
+def folders(tmp_path: Path, make_pictures: MakePictures) -> tuple[Path, Path]:
+    return make_pictures(tmp_path / "apples", 5), make_pictures(tmp_path / "oranges", 4)
+
+
+def drop(target: QWidget, *paths: Path) -> None:
+    """Drag these over a widget and let go."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    actions = Qt.DropAction.CopyAction | Qt.DropAction.MoveAction
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(20, 20), actions, data, buttons, keys)
+    QApplication.sendEvent(target, enter)
+    assert enter.isAccepted()
+    event = QDropEvent(QPointF(20, 20), actions, data, buttons, keys)
+    QApplication.sendEvent(target, event)
+    assert event.isAccepted()
+    # A file manager that hears "move" deletes the originals.
+    assert event.dropAction() == Qt.DropAction.CopyAction
+
+
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_a_folder_of_trainA_and_trainB_dropped_on_either_well_fills_both(
+    wizard: Wizard, tmp_path: Path, make_pictures: MakePictures, qtbot: QtBot, side: str
+) -> None:
+    root = tmp_path / "apple2orange"
+    for name, count in (("trainA", 9), ("trainB", 4), ("testA", 2), ("testB", 2)):
+        make_pictures(root / name, count)
+    drop(wizard.well(side), root)
+    qtbot.waitUntil(lambda: wizard.well("A").summary == "9 pictures" and wizard.well("B").summary == "4 pictures")
+    qtbot.waitUntil(lambda: wizard.well("A").thumbnail_count == 8 and wizard.well("B").thumbnail_count == 4)
+    assert wizard.edit("name_A").text() == "Apple"
+    assert wizard.edit("name_B").text() == "Orange"
+    for _ in range(3):
+        wizard.go_on()
+    (config,) = wizard.started
+    assert (config.folder_A, config.folder_B) == (root / "trainA", root / "trainB")
+    assert (config.test_A, config.test_B) == (root / "testA", root / "testB")
+
+
+def test_two_folders_dropped_at_once_fill_both(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+    drop(wizard.well("B"), *folders)
+    qtbot.waitUntil(lambda: wizard.well("A").summary == "5 pictures" and wizard.well("B").summary == "4 pictures")
+
+
+def test_folders_dropped_beside_the_wells_fill_the_free_side(
+    wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot
+) -> None:
+    for folder in folders:
+        drop(wizard.dialog, folder)
+    qtbot.waitUntil(lambda: wizard.well("A").summary == "5 pictures" and wizard.well("B").summary == "4 pictures")
+
+
+def test_what_is_chosen_is_what_starts(wizard: Wizard, folders: tuple[Path, Path], settings: Settings) -> None:
+    (folders[0] / "notes.txt").touch()
+    drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), folders[1])
+    wizard.go_on()
+    assert wizard.well("A").summary == "5 pictures, 1 other file"
+    wizard.preset("standard").click()
+    wizard.spin("size").setValue(128)
+    wizard.spin("epochs").setValue(7)
+    wizard.spin("decay_epochs").setValue(3)
+    wizard.go_on()
+    sentence = wizard.text("summary_sentence")
+    for part in ("Apples and Oranges", "5 and 4 pictures", "Standard preset", "128 px", "10 epochs"):
+        assert part in sentence
+    wizard.go_on()
+    run = free_run_folder(settings.runs_folder, "Apples", "Oranges")
+    assert wizard.started == [
+        preset_config(
+            "standard",
+            folder_A=folders[0],
+            folder_B=folders[1],
+            name_A="Apples",
+            name_B="Oranges",
+            run=run,
+            size=128,
+            epochs=7,
+            decay_epochs=3,
+        )
+    ]
+    assert str(run) in sentence
+    assert not wizard.dialog.isVisible()
+
+
+def test_a_name_of_ones_own_stays(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+    qtbot.keyClicks(wizard.edit("name_A"), "Fruit")
+    drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), folders[1])
+    wizard.go_on()
+    assert wizard.edit("name_A").text() == "Fruit"
+    assert wizard.edit("run").text().endswith(free_run_folder(Path(), "Fruit", "Oranges").name)
+
+
+def test_nothing_goes_on_before_both_folders_are_chosen(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    assert not wizard.button("wizard_next").isEnabled()
+    drop(wizard.well("A"), folders[0])
+    assert not wizard.button("wizard_next").isEnabled()
+    assert "trainA" in wizard.text("wizard_hint")
+
+
+def test_the_same_folder_twice_is_an_error_beside_the_second(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), folders[0])
+    wizard.wait_for_error("folder_B", "same folder")
+    drop(wizard.well("B"), folders[1])
+    wizard.go_on()
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [("empty", "is empty"), ("text", "no picture"), ("one", "only one picture"), ("missing", "no folder")],
+)
+def test_a_folder_that_cannot_be_trained_on_is_an_error_beside_it(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_pictures: MakePictures, content: str, part: str
+) -> None:
+    bad = tmp_path / "bad"
+    if content != "missing":
+        bad.mkdir()
+    if content == "text":
+        (bad / "notes.txt").touch()
+    if content == "one":
+        make_pictures(bad, 1)
+    drop(wizard.well("B"), folders[0])
+    drop(wizard.well("A"), bad)
+    wizard.wait_for_error("folder_A", part)
+    assert wizard.text("error_folder_B") == ""
+
+
+def test_a_file_dropped_on_a_well_is_an_error_beside_it(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), folders[0] / "0.png")
+    wizard.wait_for_error("folder_B", "is a file")
+
+
+def test_a_folder_within_the_other_is_an_error(wizard: Wizard, folders: tuple[Path, Path], make_pictures) -> None:
+    drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), make_pictures(folders[0] / "inner", 3))
+    wizard.wait_for_error("folder_B", "lies inside")
+
+
+@pytest.mark.parametrize(("name_A", "name_B", "field"), [("", "Oranges", "name_A"), ("Fruit", "fruit", "name_B")])
+def test_a_name_that_makes_no_sense_is_an_error_beside_it(
+    wizard: Wizard, folders: tuple[Path, Path], name_A: str, name_B: str, field: str
+) -> None:
+    drop(wizard.well("A"), *folders)
+    wizard.edit("name_A").setText(name_A)
+    wizard.edit("name_B").setText(name_B)
+    wizard.wait_for_error(field, "name")
+
+
+def _to_settings(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    drop(wizard.well("A"), *folders)
+    wizard.go_on()
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "part"),
+    [
+        ({"size": 70}, "size", "multiple of 4"),
+        ({"size": 8}, "size", "from 32"),
+        ({"epochs": 0, "decay_epochs": 0}, "epochs", "nothing to train"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_an_error_beside_it(
+    wizard: Wizard, folders: tuple[Path, Path], values: dict[str, int], field: str, part: str
+) -> None:
+    _to_settings(wizard, folders)
+    for name, value in values.items():
+        wizard.spin(name).setValue(value)
+    wizard.wait_for_error(field, part)
+    wizard.spin("size").setValue(64)
+    wizard.spin("epochs").setValue(1)
+    wizard.go_on()
+
+
+def test_a_place_that_cannot_be_used_is_an_error_beside_it(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, qtbot: QtBot
+) -> None:
+    _to_settings(wizard, folders)
+    for place, part in (
+        (folders[0] / "run", "among the pictures"),
+        (folders[0], "among the pictures"),
+        ("", "Say where"),
+        (tmp_path, "not empty"),
+    ):
+        wizard.edit("run").setText(str(place))
+        wizard.wait_for_error("run", part)
+    wizard.edit("run").setText(str(tmp_path / "new"))
+    wizard.go_on()
+    wizard.go_on()
+    assert wizard.started[0].run == tmp_path / "new"
+
+
+def test_a_place_that_cannot_be_used_is_no_reason_to_stay_on_the_first_page(
+    wizard: Wizard, folders: tuple[Path, Path], settings: Settings, qtbot: QtBot
+) -> None:
+    settings.runs_folder.write_text("a file where a folder should be")
+    drop(wizard.well("A"), *folders)
+    wizard.go_on()
+    qtbot.waitUntil(lambda: wizard.text("error_run") != "")
+    assert not wizard.button("wizard_next").isEnabled()
+
+
+def test_the_proposed_place_is_always_new(tmp_path: Path) -> None:
+    first = free_run_folder(tmp_path, "Apples", "Oranges")
+    assert first.name.startswith("Apples and Oranges 20")
+    first.mkdir()
+    second = free_run_folder(tmp_path, "Apples", "Oranges")
+    assert second != first
+    assert not second.exists()
+    assert free_run_folder(tmp_path, "a/b", 'c:"<>|?*').parent == tmp_path
+
+
+def test_without_a_gpu_the_quick_preset_is_chosen(make_wizard: Callable[..., Wizard], qtbot: QtBot) -> None:
+    wizard = make_wizard([("cpu", "Processor (CPU)")])
+    device = wizard.dialog.findChild(QComboBox, "device")
+    qtbot.waitUntil(lambda: "Processor" in device.itemText(0))
+    assert wizard.preset("quick").isChecked()
+
+
+def test_with_a_gpu_the_standard_preset_is_chosen(make_wizard: Callable[..., Wizard], qtbot: QtBot) -> None:
+    wizard = make_wizard([("cuda:0", "NVIDIA H200"), ("cpu", "Processor (CPU)")])
+    device = wizard.dialog.findChild(QComboBox, "device")
+    qtbot.waitUntil(lambda: device.count() == 3)
+    assert device.itemText(0) == "Automatic (NVIDIA H200)"
+    assert device.currentData() == "auto"
+    assert wizard.preset("standard").isChecked()
+    assert wizard.spin("size").value() == 256
+
+
+def test_a_preset_of_ones_own_stays_when_a_gpu_is_found(make_wizard: Callable[..., Wizard], qtbot: QtBot) -> None:
+    wizard = make_wizard([("cuda:0", "NVIDIA H200"), ("cpu", "Processor (CPU)")])
+    wizard.preset("paper").click()
+    device = wizard.dialog.findChild(QComboBox, "device")
+    qtbot.waitUntil(lambda: device.count() == 3)
+    assert wizard.preset("paper").isChecked()
+
+
+def test_the_time_is_measured_and_told(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot
+) -> None:
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    qtbot.waitUntil(lambda: wizard.text("summary_time") == "About 23 min on this machine")
+    assert "CPU, 2 threads" in wizard.text("summary_how")
+    assert wizard.text("summary_warning") == ""
+    wizard.go_on()
+    assert wizard.started == estimate.configs
+
+
+def test_weeks_are_warned_of_and_quick_is_proposed(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.go_on()
+    qtbot.waitUntil(lambda: "The quick preset takes about 23 min" in wizard.text("summary_warning"))
+    assert "Standard preset this takes about 3 weeks" in wizard.text("summary_warning")
+    assert wizard.text("summary_time") == "About 3 weeks on this machine"
+
+
+def test_measuring_stops_when_the_page_is_left(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot
+) -> None:
+    estimate.lasts_for_ever = True
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    qtbot.waitUntil(lambda: len(estimate.configs) == 1)
+    wizard.button("wizard_back").click()
+    qtbot.waitUntil(estimate.closed.is_set)
+
+
+@pytest.mark.parametrize("how", ["wizard_cancel", "escape", "start"])
+def test_measuring_stops_when_the_wizard_is_closed(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot, how: str
+) -> None:
+    estimate.lasts_for_ever = True
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    qtbot.waitUntil(lambda: len(estimate.configs) == 1)
+    if how == "escape":
+        qtbot.keyClick(wizard.dialog, Qt.Key.Key_Escape)
+    elif how == "start":
+        wizard.go_on()
+    else:
+        wizard.button(how).click()
+    qtbot.waitUntil(estimate.closed.is_set)
+    assert not wizard.dialog.isVisible()
+    assert len(wizard.started) == (1 if how == "start" else 0)
+
+
+def test_why_the_time_cannot_be_measured_is_told(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot
+) -> None:
+    estimate.failure = OutOfMemoryError("There is not enough memory. Choose a smaller size.")
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    qtbot.waitUntil(lambda: wizard.text("summary_warning") == str(estimate.failure))
+
+
+def test_the_window_stays_alive_while_a_huge_folder_is_looked_at(
+    wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def walk(folder: Path) -> Iterator[FolderContent]:
+        yield FolderContent(folder, tuple(folder / f"{n}.jpg" for n in range(1234)), 0)
+        gate.wait(10)
+        yield FolderContent(folder, (), 0)
+
+    monkeypatch.setattr(folder_look, "walk_folder", walk)
+    drop(wizard.well("A"), folders[0])
+    qtbot.waitUntil(lambda: "1,234 so far" in wizard.well("A").summary)
+    monkeypatch.undo()
+    drop(wizard.well("A"), folders[1])
+    qtbot.waitUntil(lambda: wizard.well("A").summary == "4 pictures")
+    gate.set()
+    qtbot.wait(50)
+    assert wizard.well("A").summary == "4 pictures"
+
+
+def test_it_is_used_from_the_keyboard(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+    wizard.dialog.activateWindow()
+    qtbot.waitActive(wizard.dialog)
+    qtbot.waitUntil(wizard.well("A").hasFocus)
+    qtbot.keyClick(wizard.well("A"), Qt.Key.Key_Space)
+    picker = wizard.dialog.findChild(QFileDialog)
+    assert picker.isVisible()
+    picker.fileSelected.emit(str(folders[0]))
+    picker.reject()
+    drop(wizard.well("B"), folders[1])
+    qtbot.waitUntil(wizard.button("wizard_next").isEnabled)
+    qtbot.keyClick(wizard.dialog, Qt.Key.Key_Return)
+    assert wizard.preset("quick").isVisible()
+    wizard.dialog.activateWindow()
+    wizard.preset("quick").setFocus()
+    qtbot.waitUntil(wizard.preset("quick").hasFocus)
+    qtbot.keyClick(wizard.preset("quick"), Qt.Key.Key_Right)
+    assert wizard.preset("standard").isChecked()
+    qtbot.waitUntil(wizard.button("wizard_next").isEnabled)
+    qtbot.keyClick(wizard.dialog, Qt.Key.Key_Return)
+    qtbot.keyClick(wizard.dialog, Qt.Key.Key_Return)
+    assert wizard.started[0].preset == "standard"
+
+
+def test_every_control_has_a_name_for_those_who_do_not_see(wizard: Wizard) -> None:
+    for kind in (QAbstractButton, QLineEdit, QSpinBox, QComboBox):
+        for control in wizard.dialog.findChildren(kind):
+            inner = control.objectName().startswith("qt_") or isinstance(control.parent(), QSpinBox | QComboBox)
+            text = control.text() if isinstance(control, QAbstractButton) else ""
+            assert inner or control.accessibleName() or text, control.objectName()
+
+
+def test_recent_folders_are_offered(
+    make_wizard: Callable[..., Wizard], settings: Settings, folders: tuple[Path, Path], qtbot: QtBot
+) -> None:
+    settings.recent_folders = list(folders)
+    wizard = make_wizard()
+    recent = wizard.dialog.findChildren(QToolButton, "recent_folders")[1]
+    recent.menu().actions()[0].trigger()
+    qtbot.waitUntil(lambda: wizard.well("B").summary == "5 pictures")
+
+
+def test_names_of_folders_are_shown_as_they_are_typed(
+    wizard: Wizard, tmp_path: Path, make_pictures: MakePictures, qtbot: QtBot
+) -> None:
+    odd = [make_pictures(tmp_path / name, 2) for name in ("<b>bold</b> & <img src=x>", "&amp; {name} %1")]
+    drop(wizard.well("A"), *odd)
+    qtbot.waitUntil(lambda: wizard.well("A").summary == "2 pictures")
+    assert any(label.text() == odd[0].name for label in wizard.well("A").findChildren(QLabel))
+    wizard.go_on()
+    wizard.go_on()
+    assert all(
+        label.textFormat() == Qt.TextFormat.PlainText for label in wizard.dialog.findChildren(QLabel) if label.text()
+    )
+    wizard.go_on()
+    assert wizard.started[0].folder_A == odd[0]
+
+
+def test_everything_fits_a_small_window(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+    drop(wizard.well("A"), *folders)
+    qtbot.waitUntil(lambda: wizard.well("A").thumbnail_count > 0)
+    hint = wizard.dialog.minimumSizeHint()
+    assert hint.width() <= 960
+    assert hint.height() <= 600
