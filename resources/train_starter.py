@@ -18,8 +18,6 @@ sys.path.insert(0, str(HERE.parent))
 
 def main() -> int:
     """Train, unless that is done, and store both generators as fp16."""
-    import torch
-
     from engine import preset_config, train
     from engine.conversion.model_file import load_generator, read_model_info, write_model
     from engine.events import StepReport
@@ -48,6 +46,8 @@ def main() -> int:
                     f"\rstep {event.step} of {event.total_steps}, {event.seconds_left:.0f} s left ", end="", flush=True
                 )
         print()
+    import torch
+
     G_AB, _ = load_generator(run, "a2b", torch.device("cpu"))
     G_BA, _ = load_generator(run, "b2a", torch.device("cpu"))
     target = HERE / "starter.safetensors"

@@ -11,6 +11,8 @@ import pytest
 
 _DESKTOP = Path(__file__).parent / "desktop"
 
+# As engine/__init__.py has it, which the tests import after torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # pytest-qt would otherwise choose among the bindings it finds.
 os.environ["PYTEST_QT_API"] = "pyside6"
 
@@ -30,15 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 
-def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Folders within the desktop tests may have a conftest.py that imports Qt, so they are skipped as a whole."""
-    if _DESKTOP not in path.parents or not why_no_qt():
-        return None
-    return _Skipped.from_parent(parent, path=path)
-
-
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """The desktop tests import Qt at their top, so where it cannot start they are skipped before they are imported."""
+    """The desktop tests import Qt at their top, so where it cannot start they are skipped before they are imported.
+
+    Their conftest.py files import it within fixtures only: pytest reads those first, in whatever folder it is started.
+    """
     if _DESKTOP not in module_path.parents or not why_no_qt():
         return None
     return _Skipped.from_parent(parent, path=module_path)
@@ -83,7 +81,7 @@ def _skip(reason: str) -> None:
 
 
 class _Skipped(pytest.File):
-    """In place of a module or of a folder with its conftest.py, neither of which is imported then."""
+    """In place of a module, which is not imported then."""
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
         _skip(why_no_qt())

@@ -37,9 +37,10 @@ from engine.device import (
     available_memory,
     choose_device,
     choose_precision,
-    choose_threads,
     describe_device,
     empty_caches,
+    is_out_of_memory,
+    usable_cores,
 )
 from engine.errors import DataError, PictureError
 from engine.events import (
@@ -78,6 +79,7 @@ _LOOK_AHEAD = 3
 _MOST_DISK_FAILURES = 3
 
 _PREPARING_SECONDS = 0.25
+_HEARTBEAT_SECONDS = 0.5
 
 
 def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
@@ -116,7 +118,7 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
     except OSError as error:
         raise DataError(disk_sentence(error, job.to), field="to") from error
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(choose_threads(device))
+    torch.set_num_threads(usable_cores())
     try:
         sources = tuple(task.source for task in plan.tasks)
         yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
@@ -308,7 +310,7 @@ class _Translator:
         try:
             return self._run(np.pad(pixels, padding, mode="edge"), height, width)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         except FloatingPointError:
             remedy = "" if self.precision == "fp32" else " Choose the precision fp32."
@@ -317,7 +319,7 @@ class _Translator:
         empty_caches(self.device)
         raise PictureError(
             f"The memory ran out for {name} ({width} x {height} pixels). "
-            "Choose a smaller size (--resize training), or close other programs."
+            "Choose a smaller size, such as the training size (--resize training), or close other programs."
         )
 
     def require_memory(self, name: str, size: tuple[int, int]) -> None:
@@ -337,7 +339,10 @@ class _Translator:
         fitting = longest // 100 * 100 if longest > 100 else longest
         remedy = "Close other programs."
         if fitting >= LEAST_SIDE:
-            remedy = f"Choose a smaller size (--resize training or --resize {fitting})."
+            remedy = (
+                "Choose a smaller size: the training size, or a longest side of "
+                f"{fitting} px (--resize training, --resize {fitting})."
+            )
         raise PictureError(
             f"{name} is too large: {width} x {height} pixels need about {_in_words(needed)} of memory, "
             f"{_in_words(free)} are free. {remedy}"
@@ -355,13 +360,6 @@ class _Translator:
 def _padding(side: int) -> int:
     """Pixels to add to a side for the generator."""
     return max(LEAST_SIDE, math.ceil(side / MULTIPLE) * MULTIPLE) - side
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error).lower()
-    return any(phrase in words for phrase in ("out of memory", "not enough memory", "allocate memory", "bad_alloc"))
 
 
 def _in_words(count: float) -> str:
@@ -385,6 +383,10 @@ class _Written:
     target: Path
     notes: tuple[str, ...]
     seconds: float
+
+
+class _StoppedError(Exception):
+    """Raised in the threads of a batch whose generator was closed; nobody is left to see it."""
 
 
 class _Batch:
@@ -413,21 +415,24 @@ class _Batch:
 
     def run(self) -> Work[ConvertEvent, None, None]:
         """Convert them; every event but the last of a job."""
-        with ThreadPoolExecutor(_LOOK_AHEAD, "pictures") as pool:
+        for layer in self._translator.generator.modules():
+            layer.register_forward_pre_hook(self._stop_between_layers)
+        with ThreadPoolExecutor(_LOOK_AHEAD, "pictures") as pool, ThreadPoolExecutor(1, "translator") as translator:
             try:
                 for index, task in enumerate(self._tasks):
                     while len(self._decoding) < _LOOK_AHEAD and index + len(self._decoding) < len(self._tasks):
                         upcoming = self._tasks[index + len(self._decoding)]
                         self._decoding.append(self._start_decoding(pool, upcoming))
                     yield ConvertingFile(index, task.source)
-                    self._writing.append((index, self._translate(pool, task)))
+                    result = yield from self._translate(task, pool, translator)
+                    self._writing.append((index, result))
                     while self._writing and (len(self._writing) >= _LOOK_AHEAD or self._writing[0][1].done()):
-                        yield self._finish_first()
-                        self._give_up_on_a_lost_disk()
+                        yield from self._finish_first()
                 while self._writing:
-                    yield self._finish_first()
+                    yield from self._finish_first()
             finally:
                 self._stopping.set()
+                translator.shutdown()
                 pool.shutdown(cancel_futures=True)
                 self._remove_unfinished()
 
@@ -456,22 +461,42 @@ class _Batch:
             picture = scaled_down(picture, self._longest)
         return _Decoded(picture, time.perf_counter() - started)
 
-    def _translate(self, pool: ThreadPoolExecutor, task: _Task) -> Future[_Written]:
+    def _translate(
+        self, task: _Task, pool: ThreadPoolExecutor, translator: ThreadPoolExecutor
+    ) -> Work[ConvertEvent, None, Future[_Written]]:
         """Translate the picture decoded first and have it written."""
+        name = task.source.name
         try:
-            decoded = self._decoding.popleft().result()
-            started = time.perf_counter()
-            pixels = self._translator.translate(task.source.name, decoded.picture.pixels)
+            decoding = self._decoding.popleft()
+            yield from self._wait(decoding, f"Reading {name}")
+            decoded = decoding.result()
+            # In a thread of its own, so that a large picture, which takes minutes on a CPU, can be stopped.
+            translating = translator.submit(self._translate_timed, name, decoded.picture.pixels)
+            yield from self._wait(translating, f"Translating {name}")
+            pixels, seconds = translating.result()
         except (PictureError, MemoryError) as error:
             return _failed(error)
-        seconds = decoded.seconds + time.perf_counter() - started
-        return pool.submit(self._write, task, decoded.picture, pixels, seconds)
+        return pool.submit(self._write, task, decoded.picture, pixels, decoded.seconds + seconds)
+
+    def _translate_timed(self, name: str, pixels: Picture) -> tuple[Picture, float]:
+        started = time.perf_counter()
+        return self._translator.translate(name, pixels), time.perf_counter() - started
+
+    def _stop_between_layers(self, *_: object) -> None:
+        """Called by each layer of the generator before its work."""
+        if self._stopping.is_set():
+            raise _StoppedError
+
+    def _wait(self, future: Future[Any], text: str) -> Work[ConvertEvent, None, None]:
+        """Wait for a result; now and then the consumer gets a chance to stop."""
+        while wait_for([future], _HEARTBEAT_SECONDS).not_done:
+            yield Preparing(text, done=self.converted + self.failed, total=len(self._tasks))
 
     def _write(self, task: _Task, picture: SourcePicture, pixels: Picture, seconds: float) -> _Written:
         started = time.perf_counter()
         encoded = encode_picture(pixels, picture, self._job.format, self._job.quality)
         if self._stopping.is_set():
-            raise PictureError("Stopped.")
+            raise _StoppedError
         # Only folders below the output folder are made: if that is gone, its disk may be, too.
         if not self._job.to.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._job.to))
@@ -481,11 +506,18 @@ class _Batch:
         write_new(temporary, encoded.data)
         return _Written(temporary, target, encoded.notes, seconds + time.perf_counter() - started)
 
-    def _finish_first(self) -> Converted | FileFailed:
-        """Wait for the result that is due next and give it its name."""
+    def _finish_first(self) -> Work[ConvertEvent, None, None]:
+        """Wait for the result that is due next, give it its name and report it."""
         index, future = self._writing[0]
-        wait_for([future])
         source = self._tasks[index].source
+        yield from self._wait(future, f"Writing the result of {source.name}")
+        outcome = self._publish(index, source, future)
+        self._writing.popleft()
+        yield outcome
+        if self._disk_failures >= _MOST_DISK_FAILURES:
+            raise DataError(f"The conversion stopped. {self._disk_reason}", field="to")
+
+    def _publish(self, index: int, source: Path, future: Future[_Written]) -> Converted | FileFailed:
         try:
             written = future.result()
             final = publish_new(written.temporary, written.target)
@@ -499,17 +531,11 @@ class _Batch:
             self._disk_failures += 1
             self._disk_reason = reason
         else:
-            self._writing.popleft()
             self._disk_failures = 0
             self.converted += 1
             return Converted(index, source, final, written.notes, written.seconds)
-        self._writing.popleft()
         self.failed += 1
         return FileFailed(index, source, reason)
-
-    def _give_up_on_a_lost_disk(self) -> None:
-        if self._disk_failures >= _MOST_DISK_FAILURES:
-            raise DataError(f"The conversion stopped. {self._disk_reason}", field="to")
 
     def _remove_unfinished(self) -> None:
         for _, future in self._writing:

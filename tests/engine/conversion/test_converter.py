@@ -41,7 +41,7 @@ needs_permissions = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second thread makes tiny networks many times slower."""
-    monkeypatch.setattr(converter, "choose_threads", lambda device: 1)
+    monkeypatch.setattr(converter, "usable_cores", lambda: 1)
 
 
 def tiny_generator() -> Generator:
@@ -347,7 +347,8 @@ def test_a_picture_too_large_for_the_memory_is_refused_by_name_with_a_size_that_
     failure = next(event for event in events if isinstance(event, FileFailed))
     assert failure.reason.startswith("large.png is too large: 1800 x 1600 pixels")
     assert "200 MB are free" in failure.reason
-    remedy = failure.reason.partition("--resize training or --resize ")[2].rstrip(").")
+    remedy = failure.reason.partition("--resize training, --resize ")[2].rstrip(").")
+    assert f"the training size, or a longest side of {remedy} px" in failure.reason
     assert tree(tmp_path / "out") == ["small.png"]
     again = run(tmp_path / "in" / "large.png", resize=int(remedy))
     assert len(of_kind(again, Converted)) == 1
@@ -504,6 +505,28 @@ def test_stopping_anywhere_leaves_exactly_the_reported_results(model: Path, tmp_
     reported = sorted(event.target.name for event in events if isinstance(event, Converted))
     everything = sorted(path.name for path in (tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else []
     assert everything == reported
+
+
+def test_a_picture_that_takes_long_can_be_stopped_between_two_layers(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "_HEARTBEAT_SECONDS", 0.02)
+    layers = []
+
+    def slow(self: torch.nn.ReLU, x: torch.Tensor) -> torch.Tensor:
+        layers.append(x.shape)
+        time.sleep(0.3)
+        return x
+
+    monkeypatch.setattr(torch.nn.ReLU, "forward", slow)
+    work = convert(make_job(model, tmp_path, draw(tmp_path / "a.png")))
+    for event in work:
+        if isinstance(event, Preparing) and event.text == "Translating a.png" and layers:
+            break
+    work.close()
+    there_are = sum(isinstance(module, torch.nn.ReLU) for module in tiny_generator().modules())
+    assert len(layers) < there_are
+    assert tree(tmp_path / "out") == []
 
 
 def test_no_yield_stands_inside_a_torch_context(model: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ while True:
 def test_a_kill_while_saving_leaves_the_old_or_the_new_file_whole(tmp_path: Path) -> None:
     moments = random.Random(0)
     steps = []
-    for _ in range(8):
+    for _ in range(4):
         child = subprocess.Popen(
             [sys.executable, "-c", SAVE_FOR_EVER, str(tmp_path)],
             stdout=subprocess.PIPE,
