@@ -35,7 +35,7 @@ def available_devices() -> list[tuple[str, str]]:
     found = [(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append(("mps", "Apple GPU"))
-    return [*found, ("cpu", "Processor (CPU)")]
+    return [*found, ("cpu", "CPU")]
 
 
 def choose_device(name: str) -> torch.device:
@@ -92,14 +92,16 @@ def choose_precision(precision: Precision, device: torch.device) -> ChosenPrecis
     return "fp32"
 
 
-def usable_cores() -> int:
-    """Threads that work is spread over: processors this process may use, at most torch's own choice (physical cores).
+def compute_threads() -> int:
+    """Threads of the networks on a CPU: one fewer than the cores this process may use, at least 1.
 
-    A rule, not a measurement: with another number of threads sums are rounded in another order, and two trainings with
-    the same seed would differ by how busy the machine was when each began.
+    One core is left to the window and to the threads that read and write pictures. Without it every layer waits for
+    the thread that they interrupt, and bf16 kernels wait spinning: see `docs/decisions/0004`. It is a rule and not a
+    measurement, because another number of threads rounds sums in another order, and two trainings with the same seed
+    would differ by how busy the machine was when each began.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, _DEFAULT_THREADS))
+    return max(1, min(allowed, _DEFAULT_THREADS) - 1)
 
 
 def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:

@@ -37,8 +37,8 @@ def main() -> int:
             run=run,
             name_A="Summer",
             name_B="Winter",
-            epochs=25,
-            decay_epochs=35,
+            epochs=20,
+            decay_epochs=20,
         )
         for event in train(config):
             if isinstance(event, StepReport):

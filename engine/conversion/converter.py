@@ -37,10 +37,10 @@ from engine.device import (
     available_memory,
     choose_device,
     choose_precision,
+    compute_threads,
     describe_device,
     empty_caches,
     is_out_of_memory,
-    usable_cores,
 )
 from engine.errors import DataError, PictureError
 from engine.events import (
@@ -118,7 +118,7 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
     except OSError as error:
         raise DataError(disk_sentence(error, job.to), field="to") from error
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(compute_threads())
     try:
         sources = tuple(task.source for task in plan.tasks)
         yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)

@@ -22,11 +22,11 @@ from engine.device import (
     available_memory,
     choose_device,
     choose_precision,
+    compute_threads,
     describe_device,
     empty_caches,
     hardware_name,
     is_out_of_memory,
-    usable_cores,
 )
 from engine.errors import ConfigError, DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
@@ -190,7 +190,7 @@ def choose(config: TrainConfig) -> Choices:
         ConfigError: This machine has no such device.
     """
     device = choose_device(config.device)
-    threads = usable_cores()
+    threads = compute_threads()
     torch.set_num_threads(threads)
     return Choices(
         device=str(device),

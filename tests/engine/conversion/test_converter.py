@@ -41,7 +41,7 @@ needs_permissions = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second thread makes tiny networks many times slower."""
-    monkeypatch.setattr(converter, "usable_cores", lambda: 1)
+    monkeypatch.setattr(converter, "compute_threads", lambda: 1)
 
 
 def tiny_generator() -> Generator:
