@@ -178,6 +178,8 @@ def _run_in_window(places: Places) -> int:
 
 
 def say(text: str) -> None:
-    """A line on standard output, at once."""
+    """A line on standard output, at once, where there is one: a frozen Windows app has none."""
+    if sys.stdout is None:
+        return
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

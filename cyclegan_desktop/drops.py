@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from PySide6.QtCore import QMimeData
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QDropEvent
 
 
 def local_paths(mime: QMimeData) -> list[Path]:
@@ -18,6 +19,12 @@ def local_paths(mime: QMimeData) -> list[Path]:
     # A QUrl would drop bytes that are no UTF-8, which a name on Linux may hold.
     lines = bytes(mime.data("text/uri-list").data()).splitlines()
     return [path for line in lines if (path := _local_path(line)) is not None]
+
+
+def accept_copy(event: QDropEvent) -> None:
+    """Take what is dragged as a copy. Never as "move", which some file managers propose: they delete the files then."""
+    event.setDropAction(Qt.DropAction.CopyAction)
+    event.accept()
 
 
 def _local_path(uri: bytes) -> Path | None:

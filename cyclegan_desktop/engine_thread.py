@@ -82,7 +82,8 @@ class EngineThread(QThread):
         try:
             ended = self._iterate()
         except EngineError as error:
-            logger.warning("Work failed: %s", error)
+            # The user's to mend, and told where the user is looking.
+            logger.info("Work failed: %s", error)
             self.failed.emit(Failure(str(error), getattr(error, "field", ""), ""))
         except BaseException as error:  # The one broad except: a thread that dies in silence helps nobody.
             logger.exception("Work failed unexpectedly")

@@ -37,7 +37,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.about_dialog import AboutDialog
-from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.drops import accept_copy, local_paths
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.settings import APP_NAME, Settings
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
@@ -45,6 +45,7 @@ from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
 _FIRST_SIZE = QSize(1240, 680)
 _LEAST_SIZE = QSize(960, 600)
 _NAVIGATION_WIDTH = 84
+_TITLE_MILLISECONDS = 250
 
 
 class Page(IntEnum):
@@ -83,6 +84,9 @@ class MainWindow(QMainWindow):
         self._conversion = ""
         self._is_closing = False
         self._was_painted = False
+        # A fast machine reports thousands of pictures a second, and each title goes to the window manager.
+        self._title_soon = QTimer(self, singleShot=True, interval=_TITLE_MILLISECONDS)
+        self._title_soon.timeout.connect(self._show_title)
 
         self._pages = QStackedWidget()
         self._pages.setObjectName("pages")
@@ -128,7 +132,7 @@ class MainWindow(QMainWindow):
         """Show in the title how far the training is."""
         percent = 100 * step // total_steps if total_steps else 0
         self._training = self.tr("Training {a} and {b}, {percent}%").format(a=name_A, b=name_B, percent=percent)
-        self._show_title()
+        self._show_title_soon()
 
     def set_conversion(self, running: bool) -> None:
         """Whether a conversion runs, so that closing asks first."""
@@ -137,8 +141,8 @@ class MainWindow(QMainWindow):
 
     def set_conversion_progress(self, done: int, total: int) -> None:
         """Show in the title how far the conversion is."""
-        self._conversion = self.tr("Converting, {done} of {total}").format(done=done, total=total)
-        self._show_title()
+        self._conversion = self.tr("Converting, {done:,} of {total:,}").format(done=done, total=total)
+        self._show_title_soon()
 
     def stop_and_close(self) -> None:
         """Close without asking, as soon as what runs has stopped and is saved."""
@@ -175,7 +179,7 @@ class MainWindow(QMainWindow):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take drags that hold local files, and show it."""
         if local_paths(event.mimeData()):
-            self._take(event)
+            accept_copy(event)
             if self.page == Page.TRAIN:
                 text = self.tr("A folder to train on, or pictures or a model to convert")
             else:
@@ -184,7 +188,7 @@ class MainWindow(QMainWindow):
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Go on taking it."""
-        self._take(event)
+        accept_copy(event)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """The drag went elsewhere."""
@@ -195,7 +199,7 @@ class MainWindow(QMainWindow):
         self._curtain.hide()
         paths = local_paths(event.mimeData())
         if paths:
-            self._take(event)
+            accept_copy(event)
             self.files_dropped.emit(paths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -211,11 +215,6 @@ class MainWindow(QMainWindow):
             # Later, when the pages are drawn as well.
             QTimer.singleShot(0, self.painted.emit)
         return done
-
-    def _take(self, event: QDropEvent) -> None:
-        # Never "move", which some file managers propose: they would delete the files afterwards.
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
 
     def _make_navigation(self) -> QFrame:
         frame = QFrame()
@@ -255,6 +254,10 @@ class MainWindow(QMainWindow):
     def _close_now(self) -> None:
         if self._is_closing:
             self.close()
+
+    def _show_title_soon(self) -> None:
+        if not self._title_soon.isActive():
+            self._title_soon.start()
 
     def _show_title(self) -> None:
         if self._is_closing:
@@ -339,7 +342,7 @@ class _Curtain(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         veil = QColor(scheme.window)
-        veil.setAlpha(225)
+        veil.setAlpha(242)
         painter.fillRect(self.rect(), veil)
         if self._is_target:
             painter.setPen(QPen(QColor(ACCENT), 2.5, Qt.PenStyle.DashLine))

@@ -181,6 +181,7 @@ QPushButton:pressed {{ background: {c.border}; }}
 QPushButton:focus {{ border: 2px solid {ACCENT}; padding: 5px 13px; }}
 QPushButton:checked {{ background: {c.accent_soft}; border-color: {ACCENT}; }}
 QPushButton:disabled {{ color: {c.disabled}; border-color: {c.border}; background: {c.window}; }}
+QPushButton:checked:disabled {{ color: {c.muted}; background: {c.border}; }}
 QPushButton[primary="true"] {{ background: {ACCENT}; color: white; border-color: {ACCENT}; font-weight: 600; }}
 QPushButton[primary="true"]:hover {{ background: #3b82e2; border-color: #3b82e2; }}
 QPushButton[primary="true"]:pressed {{ background: #215fb5; border-color: #215fb5; }}
@@ -194,7 +195,7 @@ QToolButton:pressed {{ background: {c.border}; }}
 QToolButton:checked {{ background: {c.accent_soft}; }}
 QToolButton:focus {{ border-color: {ACCENT}; }}
 QToolButton:disabled {{ color: {c.disabled}; }}
-QToolButton::menu-indicator {{ image: none; }}
+QToolButton::menu-indicator {{ image: none; width: 0; }}
 
 QAbstractScrollArea {{ border: none; }}
 QPlainTextEdit, QTextEdit {{ padding: {XS}px; }}
@@ -202,7 +203,7 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit {{
     background: {c.field}; color: {c.text}; border: 1px solid {c.outline}; border-radius: 6px;
     selection-background-color: {ACCENT}; selection-color: white;
 }}
-QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ padding: 4px 8px; min-height: 20px; }}
+QLineEdit, QComboBox {{ padding: 4px 8px; min-height: 22px; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{
     border-color: {ACCENT};
 }}
@@ -216,7 +217,7 @@ QComboBox QAbstractItemView {{
     background: {c.surface}; color: {c.text}; border: 1px solid {c.outline}; padding: {XS}px; outline: none;
     selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
-QSpinBox, QDoubleSpinBox {{ padding-right: 24px; }}
+QSpinBox, QDoubleSpinBox {{ padding: 4px 24px 4px 0; min-height: 22px; max-height: 22px; }}
 QSpinBox::up-button, QDoubleSpinBox::up-button {{
     subcontrol-origin: border; subcontrol-position: top right; width: 22px; border: none;
 }}
@@ -245,14 +246,17 @@ QCheckBox::indicator:checked:disabled, QRadioButton::indicator:checked:disabled 
 QProgressBar {{ background: {c.border}; border: none; border-radius: {XS}px; max-height: 8px; min-height: 8px; }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: {XS}px; }}
 
+QSlider:horizontal {{ min-height: 18px; }}
 QSlider::groove:horizontal {{ height: 4px; background: {c.border}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {ACCENT}; border-radius: 2px; }}
 QSlider::sub-page:horizontal:disabled {{ background: {c.outline}; }}
 QSlider::handle:horizontal {{
-    width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
-    background: {c.surface}; border: 1px solid {c.outline};
+    width: 12px; height: 12px; margin: -6px 0; border-radius: 8px;
+    background: {c.surface}; border: 2px solid {ACCENT};
 }}
-QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ border-color: {ACCENT}; }}
+QSlider::handle:horizontal:hover {{ background: {c.accent_soft}; }}
+QSlider::handle:horizontal:focus {{ background: {ACCENT}; }}
+QSlider::handle:horizontal:disabled {{ border-color: {c.outline}; }}
 
 QAbstractItemView {{
     background: {c.surface}; color: {c.text}; border: 1px solid {c.border}; border-radius: {RADIUS}px; outline: none;

@@ -6,8 +6,8 @@ import html
 from typing import Literal
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QWheelEvent
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import L, M, S
 from engine.events import Picture
 
@@ -49,7 +50,15 @@ def plain_label(text: str = "", *, role: LabelRole = "body", wrap: bool = False)
 
 def plain_tooltip(text: str) -> str:
     """`text` for `setToolTip`, which would take a file name like "<b>.png" for HTML."""
-    return f"<span>{html.escape(text)}</span>" if text else ""
+    return f"<span>{html.escape(shown_text(text))}</span>" if text else ""
+
+
+def set_look(widget: QWidget, name: str, value: object) -> None:
+    """Set a property that the style sheet looks at, such as "role" or "invalid", and let it show at once."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 def button(text: str, icon_name: str = "", *, primary: bool = False) -> QPushButton:
@@ -61,13 +70,18 @@ def button(text: str, icon_name: str = "", *, primary: bool = False) -> QPushBut
         primary: Whether it is the one thing to do next: filled with the accent colour.
     """
     made = QPushButton(text)
-    made.setProperty("primary", primary)
     made.setAutoDefault(False)
+    dress_button(made, icon_name, primary=primary)
+    return made
+
+
+def dress_button(made: QPushButton, icon_name: str = "", *, primary: bool = False) -> None:
+    """Give a button another icon and rank, as `button` does at first."""
+    set_look(made, "primary", primary)
     if icon_name:
         made.setIcon(icon(icon_name, colour=QColor("white") if primary else None))
         # Wider than high: the icon is drawn in the middle, which leaves a little room before the words.
-        made.setIconSize(QSize(16 + S, 16))
-    return made
+        made.setIconSize(QSize(16 + S if made.text() else 16, 16))
 
 
 def card() -> QFrame:
@@ -77,14 +91,14 @@ def card() -> QFrame:
     return frame
 
 
-def pixmap_of(picture: Picture) -> QPixmap:
-    """A picture [H, W, 3] uint8 as a pixmap of H x W. The pixels are copied."""
+def image_of(picture: Picture) -> QImage:
+    """A picture [H, W, 3] uint8 as an image of H x W, in any thread. The pixels are copied."""
     pixels = np.ascontiguousarray(picture)
     height, width, channels = pixels.shape
     if channels != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"A picture is [H, W, 3] uint8, not {list(pixels.shape)} {pixels.dtype}.")
-    # The pixmap copies, since QImage only borrows the array's memory.
-    return QPixmap.fromImage(QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy())
+    # A copy, since QImage only borrows the array's memory.
+    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
 class EmptyState(QWidget):
@@ -123,15 +137,24 @@ class EmptyState(QWidget):
         layout.addSpacing(S)
         layout.addWidget(heading)
         layout.addLayout(paragraph)
+        self._buttons = QHBoxLayout()
+        self._buttons.setSpacing(S)
+        self._buttons.addStretch()
+        self._buttons.addStretch()
+        layout.addSpacing(M)
+        layout.addLayout(self._buttons)
+        layout.addStretch(3)
         self.action_button: QPushButton | None = None
         if action_text:
             self.action_button = button(action_text, primary=True)
             self.action_button.setObjectName("empty_state_action")
             self.action_button.clicked.connect(self.action)
-            layout.addSpacing(M)
-            layout.addWidget(self.action_button, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch(3)
+            self.add_button(self.action_button)
         self.set_text(title, text)
+
+    def add_button(self, made: QPushButton) -> None:
+        """Offer something else, right of what is offered already."""
+        self._buttons.insertWidget(self._buttons.count() - 1, made)
 
     def set_text(self, title: str, text: str) -> None:
         """Say something else."""
@@ -141,7 +164,7 @@ class EmptyState(QWidget):
 
 
 class ElidedLabel(QLabel):
-    """One line of plain text, such as a path, cut in its middle where the room ends. The tooltip has it whole."""
+    """One line of plain text, such as a path. Where the room ends it is cut in its middle, and whole in a tooltip."""
 
     def __init__(self, text: str = "", *, role: LabelRole = "body", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -152,20 +175,29 @@ class ElidedLabel(QLabel):
 
     def setText(self, text: str) -> None:
         """Show another text."""
-        super().setText(text)
+        super().setText(shown_text(text))
         self.setToolTip(plain_tooltip(text))
 
     def minimumSizeHint(self) -> QSize:
         """Narrow: the text is cut instead."""
         return QSize(self.fontMetrics().averageCharWidth() * 4, super().minimumSizeHint().height())
 
+    def event(self, event: QEvent) -> bool:
+        """Show the tooltip only where it says more than the label."""
+        if event.type() == QEvent.Type.ToolTip and self._fitting_text() == self.text():
+            event.ignore()
+            return True
+        return super().event(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw as much of the text as fits."""
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
-        short = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
-        painter.drawText(self.contentsRect(), self.alignment() | Qt.TextFlag.TextSingleLine, short)
+        painter.drawText(self.contentsRect(), self.alignment() | Qt.TextFlag.TextSingleLine, self._fitting_text())
         painter.end()
+
+    def _fitting_text(self) -> str:
+        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.contentsRect().width())
 
 
 class NoWheelComboBox(QComboBox):
@@ -190,6 +222,8 @@ class NoWheelSpinBox(QSpinBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        # A style sheet cannot give the text inside a spin box room on its left.
+        self.lineEdit().setTextMargins(S, 0, 0, 0)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the page unless the box has the focus."""

@@ -339,7 +339,7 @@ class _ConvertProgress(_Progress):
                     if stop.asked:
                         self.close_bar()
                         events.close()  # type: ignore[attr-defined]
-                        self.say(f"Stopped after {self._converted:,} pictures.")
+                        self.say(f"Stopped after {_count(self._converted, 'picture')}.")
                         return STOPPED
             except EngineError as error:
                 self.close_bar()
@@ -356,7 +356,7 @@ class _ConvertProgress(_Progress):
             case Notice():
                 self.say(event.text)
             case ConvertPlanned():
-                self.say(f"Converting {len(event.sources):,} pictures on {event.device}, {event.precision}")
+                self.say(f"Converting {_count(len(event.sources), 'picture')} on {event.device}, {event.precision}")
                 self.open_bar(len(event.sources), 0, "picture")
             case Converted():
                 self._converted += 1
@@ -369,12 +369,16 @@ class _ConvertProgress(_Progress):
                 self.advance_to(self._converted + self._failed)
             case ConvertFinished():
                 self.close_bar()
-                others = f", {event.other_files:,} other files left alone" if event.other_files else ""
+                others = f", {_count(event.other_files, 'other file')} left alone" if event.other_files else ""
                 self.say(
                     f"{event.converted:,} converted, {event.failed:,} failed{others}. The results are in {event.to}"
                 )
             case _:
                 assert_never(event)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _complain(text: str, *, as_json: bool) -> None:

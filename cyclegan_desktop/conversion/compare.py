@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import numpy as np
 from PySide6.QtCore import QObject, QPointF, QRect, QRectF, QRunnable, QSize, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
@@ -23,10 +22,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from cyclegan_desktop.conversion.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import ACCENT, DANGER, RADIUS, XL, XS, L, M, S, colours
-from cyclegan_desktop.widgets import EmptyState, plain_label, plain_tooltip
+from cyclegan_desktop.widgets import ElidedLabel, EmptyState, image_of, plain_label
 from engine.data.images import read_thumbnail
 from engine.errors import EngineError
 from engine.events import Picture
@@ -90,7 +89,7 @@ class PairLoader(QObject):
             if ticket != self._newest:
                 return
             try:
-                pictures.append(_to_image(self._read(path, _LONGEST)))
+                pictures.append(image_of(self._read(path, _LONGEST)))
             except EngineError as error:
                 pictures.append(None)
                 problem = problem or str(error)
@@ -300,7 +299,7 @@ class Comparison(QFrame):
         super().__init__(parent)
         self.setObjectName("comparison")
         self.setProperty("card", True)
-        self._name = _ElidedLabel()
+        self._name = ElidedLabel(role="heading")
         self._name.setObjectName("comparison_name")
         self._notes = plain_label(role="muted", wrap=True)
         self._notes.setObjectName("comparison_notes")
@@ -308,7 +307,7 @@ class Comparison(QFrame):
         self._nothing = EmptyState(
             "picture",
             self.tr("Before and after"),
-            self.tr("Choose a picture in the list. Once it is converted, move the divider to compare."),
+            self.tr("Choose a picture in the list; once converted, move the divider to compare."),
         )
         self._problem_page = QWidget()
         self._problem_title = plain_label(role="heading")
@@ -401,7 +400,7 @@ class Comparison(QFrame):
         self._paths = []
         if page is not self.view:
             self.view.set_pictures(None)
-        self._name.setText(shown_text(name))
+        self._name.setText(name)
         self._name.setVisible(bool(name))
         self._notes.setText(shown_paragraph(notes))
         self._notes.setVisible(bool(notes))
@@ -421,29 +420,6 @@ class Comparison(QFrame):
             self._notes.show()
 
 
-class _ElidedLabel(QLabel):
-    """One line of plain text that leaves out its middle where there is too little room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setProperty("role", "heading")
-        self.setMinimumWidth(40)
-
-    def setText(self, text: str) -> None:
-        super().setText(text)
-        self.setToolTip(plain_tooltip(text))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(40, super().minimumSizeHint().height())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.contentsRect().width())
-        painter.drawText(self.contentsRect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
-
-
 class _Task(QRunnable):
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__()
@@ -451,10 +427,3 @@ class _Task(QRunnable):
 
     def run(self) -> None:
         self._work()
-
-
-def _to_image(picture: Picture) -> QImage:
-    """A picture [H, W, 3] uint8 as an image with pixels of its own."""
-    pixels = np.ascontiguousarray(picture)
-    height, width, _ = pixels.shape
-    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()

@@ -353,8 +353,10 @@ class ConversionController(QObject):
     def _on_event(self, event: ConvertEvent) -> None:
         files = self._files
         match event:
-            case Preparing():
+            case Preparing() if not self._planned:
                 self._page.set_preparing(event.text, event.done, event.total)
+            case Preparing():
+                pass  # A large picture is still at work, as its row says; the count of pictures stays in sight.
             case Notice():
                 self._page.show_notice(event.text)
             case ConvertPlanned():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -14,12 +14,11 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QStackedLayout, QVBoxLayout, QWidget
 
-from cyclegan_desktop.drops import local_paths
-from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import ACCENT, RADIUS, L, M, S, colours
-from cyclegan_desktop.widgets import button, plain_label
+from cyclegan_desktop.drops import accept_copy, local_paths
+from cyclegan_desktop.style import ACCENT, RADIUS, colours
+from cyclegan_desktop.widgets import EmptyState, button
 
 
 class DropArea(QFrame):
@@ -59,7 +58,7 @@ class DropArea(QFrame):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take drags that hold local files."""
         if local_paths(event.mimeData()):
-            self._accept(event)
+            accept_copy(event)
             self._over.setGeometry(self.rect())
             self._over.show()
             self._over.raise_()
@@ -68,7 +67,7 @@ class DropArea(QFrame):
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Go on taking it."""
-        self._accept(event)
+        accept_copy(event)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """The drag went elsewhere."""
@@ -79,29 +78,19 @@ class DropArea(QFrame):
         self._over.hide()
         paths = local_paths(event.mimeData())
         if paths:
-            self._accept(event)
+            accept_copy(event)
             self.dropped.emit(paths)
         else:
             event.ignore()
 
-    def _accept(self, event: QDropEvent) -> None:
-        # Never "move", which some file managers propose: they would delete the pictures afterwards.
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
-
     def _make_invitation(self) -> QWidget:
         invitation = _Invitation()
         invitation.clicked.connect(self.files_asked)
-        picture = QLabel()
-        picture.setPixmap(icon("picture", colour=QColor(ACCENT)).pixmap(QSize(64, 64)))
-        picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        heading = plain_label(self.tr("Drop pictures or folders here"), role="title")
-        heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        text = plain_label(
-            self.tr("or click to choose files. Subfolders are kept; your own pictures are never changed."),
-            role="muted",
+        state = EmptyState(
+            "picture",
+            self.tr("Drop pictures or folders here"),
+            self.tr("or click to choose files. Subfolders are kept, your pictures are only read."),
         )
-        text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         files = button(self.tr("Choose f&iles..."), "add-file")
         files.setObjectName("invite_files")
         files.clicked.connect(self.files_asked)
@@ -109,23 +98,11 @@ class DropArea(QFrame):
         folder.setObjectName("invite_folder")
         folder.clicked.connect(self.folder_asked)
 
-        buttons = QHBoxLayout()
-        buttons.setSpacing(S)
-        buttons.addStretch()
-        buttons.addWidget(files)
-        buttons.addWidget(folder)
-        buttons.addStretch()
+        for offer in (files, folder):
+            state.add_button(offer)
         layout = QVBoxLayout(invitation)
-        layout.setContentsMargins(L, L, L, L)
-        layout.setSpacing(S)
-        layout.addStretch(2)
-        layout.addWidget(picture)
-        layout.addSpacing(S)
-        layout.addWidget(heading)
-        layout.addWidget(text)
-        layout.addSpacing(M)
-        layout.addLayout(buttons)
-        layout.addStretch(3)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(state)
         return invitation
 
 

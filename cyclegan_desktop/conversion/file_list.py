@@ -32,8 +32,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cyclegan_desktop.conversion.plain_text import shown_text
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import ACCENT, DANGER, SUCCESS, WARNING, XS, colours
 from cyclegan_desktop.widgets import plain_tooltip
 from engine.config import Direction, OutputFormat
@@ -341,8 +341,8 @@ class FileListModel(QAbstractTableModel):
                 )
             case Qt.ItemDataRole.ToolTipRole:
                 if column == NAME:
-                    return plain_tooltip(shown_text(str(row.path)))
-                return plain_tooltip(shown_text(row.text))
+                    return plain_tooltip(str(row.path))
+                return plain_tooltip(row.text)
             case Qt.ItemDataRole.DecorationRole:
                 return self._icon_of(row) if column == STATE else None
             case Qt.ItemDataRole.ForegroundRole if column == STATE and row.state is FileState.FAILED:

@@ -21,10 +21,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cyclegan_desktop.conversion.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import XS, L, M, S
-from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip
+from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
 from engine.config import Direction, OutputFormat
 from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo
 
@@ -108,7 +108,7 @@ class ConversionOptions(QFrame):
                 label = model.path.parent.name if in_run else model.path.stem
             words = (shown_text(word) for word in (label, model.name_A, model.name_B))
             self._model.addItem(self.tr("{0} ({1} and {2}, {3} px)").format(*words, model.size))
-            tooltip = plain_tooltip(shown_text(str(model.path)))
+            tooltip = plain_tooltip(str(model.path))
             self._model.setItemData(self._model.count() - 1, tooltip, Qt.ItemDataRole.ToolTipRole)
         paths = [model.path for model in models]
         self._model.setCurrentIndex(paths.index(current) if current in paths else -1)
@@ -165,12 +165,12 @@ class ConversionOptions(QFrame):
     def clear_model_problem(self) -> None:
         """Take back what was said about the model."""
         self._model_error.hide()
-        _mark(self._model, invalid=False)
+        set_look(self._model, "invalid", False)
 
     def clear_output_problem(self) -> None:
         """Take back what was said about the output folder."""
         self._output_error.hide()
-        _mark(self._output, invalid=False)
+        set_look(self._output, "invalid", False)
 
     def show_problem(self, text: str, field: str) -> bool:
         """Say what is wrong with a setting.
@@ -190,7 +190,7 @@ class ConversionOptions(QFrame):
             return False
         label.setText(shown_paragraph(text))
         label.show()
-        _mark(widget, invalid=True)
+        set_look(widget, "invalid", True)
         return True
 
     def show_output_inside(self, root: Path) -> None:
@@ -254,8 +254,6 @@ class ConversionOptions(QFrame):
             choice = button("")
             choice.setObjectName(f"convert_{key}")
             choice.setCheckable(True)
-            # Also while a conversion runs it has to be seen which one is meant.
-            choice.setStyleSheet("QPushButton:checked:disabled { background: palette(midlight); }")
             choice.clicked.connect(lambda _checked=False, key=key: self.direction_picked.emit(key))
             group.addButton(choice)
             self._directions[key] = choice
@@ -275,7 +273,7 @@ class ConversionOptions(QFrame):
         self._output.editingFinished.connect(self.commit_output)
         self._beside = QToolButton()
         self._beside.setObjectName("convert_output_beside")
-        self._beside.setIcon(icon("error"))
+        self._beside.setIcon(icon("close"))
         self._beside.setToolTip(self.tr("Back to a folder beside the pictures"))
         self._beside.setAccessibleName(self.tr("Back to a folder beside the pictures"))
         self._beside.clicked.connect(lambda: self.output_picked.emit(""))
@@ -362,11 +360,3 @@ def _add_field(grid: QGridLayout, caption: str, *widgets: QWidget) -> None:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3].rstrip() + "..."
-
-
-def _mark(field: QWidget, *, invalid: bool) -> None:
-    """Let a field look wrong, or right again."""
-    field.setProperty("invalid", invalid)
-    # The style sheet looks at properties only then.
-    field.style().unpolish(field)
-    field.style().polish(field)

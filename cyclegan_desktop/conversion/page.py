@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QSizePolicy,
     QSplitter,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -28,15 +24,14 @@ from cyclegan_desktop.conversion.compare import Comparison
 from cyclegan_desktop.conversion.drop_area import DropArea
 from cyclegan_desktop.conversion.file_list import FileList, FileRow, FileState
 from cyclegan_desktop.conversion.options import ConversionOptions
-from cyclegan_desktop.conversion.plain_text import shown_paragraph, shown_text
-from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import ACCENT, DANGER, XS, L, M, S
-from cyclegan_desktop.widgets import button, card, plain_label
+from cyclegan_desktop.messages import MessageArea
+from cyclegan_desktop.plain_text import shown_text
+from cyclegan_desktop.style import XS, L, M, S
+from cyclegan_desktop.widgets import button, dress_button, plain_label
+from cyclegan_desktop.words import duration_words
 from engine.data.folders import PICTURE_SUFFIXES
 
 PageState: TypeAlias = Literal["idle", "running", "stopping"]
-
-_MOST_NOTICES: Final = 3
 
 
 class ConversionPage(QWidget):
@@ -68,14 +63,12 @@ class ConversionPage(QWidget):
         super().__init__(parent)
         self.setObjectName("conversion_page")
         self._state: PageState = "idle"
-        self._problem_details = ""
-        self._said: list[str] = []
 
         self.list = FileList()
         self.comparison = Comparison()
         self.options = ConversionOptions()
         self.drop_area = DropArea(self._make_contents())
-        self._message = self._make_message()
+        self.messages = MessageArea()
         bar = self._make_bar()
 
         layout = QVBoxLayout(self)
@@ -83,7 +76,7 @@ class ConversionPage(QWidget):
         layout.setSpacing(M)
         layout.addWidget(self.options)
         layout.addWidget(self.drop_area, 1)
-        layout.addWidget(self._message)
+        layout.addWidget(self.messages)
         layout.addWidget(bar)
 
         self.drop_area.dropped.connect(self.paths_added)
@@ -108,10 +101,7 @@ class ConversionPage(QWidget):
             "stopping": (self.tr("Stopping..."), "clock"),
         }[state]
         self._convert.setText(text)
-        primary = state == "idle"
-        self._convert.setIcon(icon(icon_name, colour=QColor("white") if primary else None))
-        self._convert.setProperty("primary", primary)
-        self._refresh_style(self._convert)
+        dress_button(self._convert, icon_name, primary=state == "idle")
         self.options.setEnabled(state == "idle")
         self._clear.setEnabled(state == "idle")
         self._convert.setEnabled(state != "stopping")
@@ -177,13 +167,13 @@ class ConversionPage(QWidget):
         if self._state == "stopping":
             parts.append(self.tr("stopping after this picture"))
         elif seconds_left is not None and rate:
-            parts.append(self._time_left(seconds_left))
+            parts.append(self.tr("{0} left").format(duration_words(seconds_left)))
             parts.append(
                 self.tr("{0} pictures/s").format(f"{rate:.1f}")
                 if rate >= 1
                 else self.tr("{0} s a picture").format(f"{1 / rate:.1f}")
             )
-        self._status.setText(", ".join(parts))
+        self._status.setText("  \N{MIDDLE DOT}  ".join(parts))
         self._show_progress(converted + failed, total)
 
     def set_idle_status(self, text: str) -> None:
@@ -202,7 +192,7 @@ class ConversionPage(QWidget):
             parts.append(self.tr("{0} failed").format(f"{failed:,}"))
         if not_done:
             parts.append(self.tr("{0} canceled").format(f"{not_done:,}"))
-        self._status.setText(", ".join(parts))
+        self._status.setText("  \N{MIDDLE DOT}  ".join(parts))
         self._progress.hide()
 
     def show_row(self, row: FileRow | None, name: str, captions: tuple[str, str]) -> None:
@@ -225,8 +215,7 @@ class ConversionPage(QWidget):
     def clear_messages(self) -> None:
         """Take back every sentence about what went wrong."""
         self.options.clear_problems()
-        self._said.clear()
-        self._message.hide()
+        self.messages.clear()
 
     def show_problem(self, text: str, field: str = "", details: str = "") -> None:
         """Say what went wrong, beside the setting that it is about.
@@ -237,14 +226,11 @@ class ConversionPage(QWidget):
             details: What to hand on to the makers of the app, or "".
         """
         if not self.options.show_problem(text, field):
-            self._said.clear()
-            self._say(text, "error", details)
+            self.messages.add(text, is_error=True, details=details)
 
     def show_notice(self, text: str) -> None:
         """Say something that the user should know, below what was said before."""
-        if text not in self._said:
-            self._said.append(text)
-            self._say("\n".join(self._said[-_MOST_NOTICES:]), "info")
+        self.messages.add(text)
 
     def show_nothing_to_convert(self, pictures: int) -> None:
         """Convert was asked for without pictures, or with pictures that are all done."""
@@ -366,31 +352,6 @@ class ConversionPage(QWidget):
         splitter.setSizes([440, 660])
         return splitter
 
-    def _make_message(self) -> QFrame:
-        frame = card()
-        frame.setObjectName("convert_message")
-        self._message_icon = QLabel()
-        self._message_text = plain_label(wrap=True)
-        self._message_text.setObjectName("convert_message_text")
-        self._message_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._copy = button(self.tr("Copy d&etails"), "copy")
-        self._copy.setObjectName("convert_copy_details")
-        self._copy.clicked.connect(self._copy_details)
-        close = QToolButton()
-        close.setObjectName("convert_message_close")
-        close.setIcon(icon("error"))
-        close.setToolTip(self.tr("Close"))
-        close.setAccessibleName(self.tr("Close the message"))
-        close.clicked.connect(self._close_message)
-        layout = QHBoxLayout(frame)
-        layout.setContentsMargins(M, S, S, S)
-        layout.setSpacing(M)
-        layout.addWidget(self._message_icon, 0, Qt.AlignmentFlag.AlignVCenter)
-        layout.addWidget(self._message_text, 1)
-        layout.addWidget(self._copy)
-        layout.addWidget(close)
-        return frame
-
     def _make_bar(self) -> QWidget:
         self._status = plain_label()
         self._status.setObjectName("convert_status")
@@ -438,40 +399,10 @@ class ConversionPage(QWidget):
             self.options.commit_output()
             self.convert_requested.emit()
 
-    def _close_message(self) -> None:
-        self._said.clear()
-        self._message.hide()
-
-    def _copy_details(self) -> None:
-        QGuiApplication.clipboard().setText(self._problem_details)
-
-    def _say(self, text: str, kind: Literal["error", "info"], details: str = "") -> None:
-        self._problem_details = details
-        colour = QColor(DANGER) if kind == "error" else QColor(ACCENT)
-        self._message_icon.setPixmap(icon(kind, colour=colour).pixmap(QSize(20, 20)))
-        self._message_text.setProperty("role", "error" if kind == "error" else "body")
-        self._refresh_style(self._message_text)
-        self._message_text.setText(shown_paragraph(text))
-        self._copy.setVisible(bool(details))
-        self._message.show()
-
     def _show_progress(self, done: int, total: int) -> None:
         self._progress.setRange(0, total)
         self._progress.setValue(done)
         self._progress.show()
 
-    def _refresh_style(self, widget: QWidget) -> None:
-        """Let the style sheet look at a widget's properties again."""
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
-
     def _pictures(self, count: int) -> str:
         return self.tr("1 picture") if count == 1 else self.tr("{0} pictures").format(f"{count:,}")
-
-    def _time_left(self, seconds: float) -> str:
-        if seconds < 90:
-            return self.tr("{0} s left").format(math.ceil(seconds))
-        minutes = round(seconds / 60)
-        if minutes < 90:
-            return self.tr("{0} min left").format(minutes)
-        return self.tr("{0} h {1} min left").format(minutes // 60, minutes % 60)

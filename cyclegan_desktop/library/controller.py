@@ -77,7 +77,7 @@ class LibraryController(QObject):
 
         self._thread = EngineThread(work, self)
         self._thread.event.connect(self._show)
-        self._thread.failed.connect(self._log_failure)
+        self._thread.failed.connect(self._show_failure)
         self._thread.done.connect(self._arrange)
         self._thread.finished.connect(self._finish)
         self._thread.start()
@@ -87,9 +87,9 @@ class LibraryController(QObject):
         try:
             read_model_info(path)
         except EngineError as error:
-            self._page.show_message(str(error))
+            self._page.messages.add(str(error), is_error=True)
             return
-        self._page.show_message("")
+        self._page.messages.clear()
         self._settings.remember_in_library(path)
         self.models_changed.emit()
         self.refresh()
@@ -113,8 +113,8 @@ class LibraryController(QObject):
         self.models_changed.emit()
         self.refresh()
 
-    def _log_failure(self, failure: Failure) -> None:
-        self._page.show_message(failure.message)
+    def _show_failure(self, failure: Failure) -> None:
+        self._page.messages.add(failure.message, is_error=True, details=failure.details)
 
     def _finish(self) -> None:
         assert self._thread is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -35,6 +35,7 @@ from PySide6.QtWidgets import (
 
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.entries import LibraryEntry
+from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.style import RADIUS, XL, XS, L, M, S, colours
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, plain_label
 
@@ -72,14 +73,17 @@ class LibraryPage(QWidget):
         self._add = button(self.tr("&Add a model file..."), "add-file")
         self._add.setObjectName("add_model")
         self._add.clicked.connect(self._choose_file)
+        self._add.hide()
+        # The title stays in its place.
+        policy = self._add.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._add.setSizePolicy(policy)
         header = QHBoxLayout()
         header.addWidget(title)
         header.addStretch()
         header.addWidget(self._add)
 
-        self._message = plain_label(role="error", wrap=True)
-        self._message.setObjectName("library_message")
-        self._message.hide()
+        self.messages = MessageArea()
 
         self._list = QListWidget()
         self._list.setObjectName("library_list")
@@ -112,14 +116,15 @@ class LibraryPage(QWidget):
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(both)
+        # Nothing, until it is known whether there is something.
+        self._stack.setCurrentIndex(self._stack.addWidget(QWidget()))
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(L, L, L, L)
         layout.setSpacing(M)
         layout.addLayout(header)
-        layout.addWidget(self._message)
+        layout.addWidget(self.messages)
         layout.addWidget(self._stack, 1)
-        self._show_list(False)
 
     def show_entry(self, entry: LibraryEntry) -> None:
         """Add an entry at the end, or renew the one of the same path in its place."""
@@ -140,6 +145,7 @@ class LibraryPage(QWidget):
 
     def arrange(self, paths: list[Path]) -> None:
         """Put the entries into this order and take away all others. The one chosen stays chosen."""
+        self._show_list(bool(paths))
         if paths == [self._entry(self._list.item(row)).path for row in range(self._list.count())]:
             return
         chosen = self.current_path()
@@ -149,7 +155,6 @@ class LibraryPage(QWidget):
         remaining = self._item(chosen) if chosen in paths else self._list.item(0)
         if remaining is not None:
             self._list.setCurrentItem(remaining)
-        self._show_list(bool(paths))
 
     def select(self, path: Path) -> None:
         """Choose the entry of this path, if it is listed."""
@@ -166,11 +171,6 @@ class LibraryPage(QWidget):
         """While a training runs no other one can be resumed."""
         self._is_training = running
         self._show_current()
-
-    def show_message(self, text: str) -> None:
-        """Show what went wrong above the list; "" takes it away."""
-        self._message.setText(text)
-        self._message.setVisible(bool(text))
 
     def _show_list(self, shown: bool) -> None:
         self._stack.setCurrentIndex(1 if shown else 0)
@@ -283,20 +283,18 @@ class LibraryPage(QWidget):
     def _title(self, entry: LibraryEntry) -> str:
         if not entry.name_A:
             return entry.path.name
-        return self.tr("{a} to {b} and back").format(a=entry.name_A, b=entry.name_B)
+        return self.tr("{a} and {b}").format(a=entry.name_A, b=entry.name_B)
 
     def _facts(self, entry: LibraryEntry) -> str:
         """Preset, size, steps and day in one line."""
         if not entry.name_A:
             return ""
-        locale = QLocale()
-        facts = [self.tr("preset {name}").format(name=entry.preset), self.tr("{n} px").format(n=entry.size)]
+        facts = [self.tr("{preset} preset").format(preset=entry.preset.capitalize())]
+        facts.append(self.tr("{n} px").format(n=entry.size))
         if entry.total_steps:
-            steps = self.tr("step {n} of {total}").format(
-                n=locale.toString(entry.step), total=locale.toString(entry.total_steps)
-            )
+            steps = self.tr("step {n:,} of {total:,}").format(n=entry.step, total=entry.total_steps)
         else:
-            steps = self.tr("{n} steps").format(n=locale.toString(entry.step))
+            steps = self.tr("{n:,} steps").format(n=entry.step)
         facts.append(steps)
         if entry.day is not None:
             facts.append(f"{entry.day:%Y-%m-%d}")

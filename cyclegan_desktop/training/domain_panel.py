@@ -14,10 +14,12 @@ from cyclegan_desktop.icons import icon
 from cyclegan_desktop.style import S
 from cyclegan_desktop.training.folder_look import PicturesFound, Thumbnail, look_at
 from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
-from cyclegan_desktop.training.settings_page import mark_invalid
 from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
-from cyclegan_desktop.widgets import plain_label
+from cyclegan_desktop.widgets import plain_label, set_look
 from engine.data.folders import Domains, FolderScan
+
+_SHARPNESS = 1.5
+"""Pixels read for each one shown of a thumbnail's longer side, which is cut."""
 
 
 class DomainPanel(QWidget):
@@ -124,7 +126,7 @@ class DomainPanel(QWidget):
         if test_folder is not None:
             self._well.show_test_folder(test_folder)
         self._well.setAccessibleDescription(str(folder))
-        self._look.start(partial(look_at, folder, round(THUMBNAIL_SIDE * self.devicePixelRatioF())))
+        self._look.start(partial(look_at, folder, round(_SHARPNESS * THUMBNAIL_SIDE * self.devicePixelRatioF())))
         self.folder_changed.emit()
 
     def suggest_name(self, name: str) -> None:
@@ -142,7 +144,7 @@ class DomainPanel(QWidget):
         for label, text in ((self._folder_error, folder), (self._name_error, name)):
             label.setText(text)
             label.setVisible(bool(text))
-        mark_invalid(self._name, bool(name))
+        set_look(self._name, "invalid", bool(name))
 
     def stop(self) -> None:
         """Look no further."""
@@ -191,6 +193,8 @@ class DomainPanel(QWidget):
         made = QToolButton()
         made.setObjectName("recent_folders")
         made.setIcon(icon("clock"))
+        made.setText(self.tr("Recent"))
+        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         made.setToolTip(self.tr("Recent folders"))
         made.setAccessibleName(self.tr("Recent folders for {side}").format(side=title))
         made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -18,12 +18,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.drops import accept_copy, local_paths
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, M, S, colours
-from cyclegan_desktop.training.elided_label import ElidedLabel
 from cyclegan_desktop.training.folder_look import THUMBNAILS
-from cyclegan_desktop.widgets import pixmap_of, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, image_of, plain_label, set_look
 from engine.data.folders import FolderScan
 from engine.events import Picture
 
@@ -155,10 +154,7 @@ class FolderWell(QAbstractButton):
         """Show one more picture."""
         label = next((label for label in self._thumbnails if label.pixmap().isNull()), None)
         if label is not None:
-            pixmap = pixmap_of(picture)
-            # The picture has the pixels of this screen.
-            pixmap.setDevicePixelRatio(self.devicePixelRatioF())
-            label.setPixmap(pixmap)
+            label.setPixmap(_filling(picture, THUMBNAIL_SIDE, self.devicePixelRatioF()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """A card with a dashed border until something is chosen; tinted while something is dragged over it."""
@@ -183,12 +179,12 @@ class FolderWell(QAbstractButton):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take local files and folders."""
         if local_paths(event.mimeData()):
-            self._accept(event)
+            accept_copy(event)
             self._set_target(True)
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Go on taking them."""
-        self._accept(event)
+        accept_copy(event)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """Look as before."""
@@ -197,13 +193,8 @@ class FolderWell(QAbstractButton):
     def dropEvent(self, event: QDropEvent) -> None:
         """Hand over what was dropped."""
         self._set_target(False)
-        self._accept(event)
+        accept_copy(event)
         self.dropped.emit(local_paths(event.mimeData()))
-
-    def _accept(self, event: QDropEvent) -> None:
-        # Never "move", which some file managers propose: they would delete the files afterwards.
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
 
     def _show_icon(self) -> None:
         self._icon.setPixmap(icon("add-folder", colour=QColor(colours().muted)).pixmap(QSize(40, 40)))
@@ -213,8 +204,17 @@ class FolderWell(QAbstractButton):
         self.update()
 
     def _set_count(self, text: str, *, is_bad: bool = False) -> None:
-        self._count.setProperty("role", "error" if is_bad else "body")
-        self.style().unpolish(self._count)
-        self.style().polish(self._count)
+        set_look(self._count, "role", "error" if is_bad else "body")
         self._count.setText(text)
         self._count.show()
+
+
+def _filling(picture: Picture, side: int, ratio: float) -> QPixmap:
+    """The middle of a picture as a square: tidier side by side than pictures of many shapes."""
+    pixels = round(side * ratio)
+    how = Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation
+    image = image_of(picture).scaled(QSize(pixels, pixels), *how)
+    corner = (image.width() - pixels) // 2, (image.height() - pixels) // 2
+    pixmap = QPixmap.fromImage(image.copy(*corner, pixels, pixels))
+    pixmap.setDevicePixelRatio(ratio)
+    return pixmap

@@ -112,7 +112,7 @@ class LossPlot(QWidget):
         layout.addWidget(self._legend)
         layout.addWidget(
             plain_label(
-                self.tr("Losses show the balance of the training, not its quality: judge by the samples."),
+                self.tr("Losses show balance, not quality: judge by the samples."),
                 role="muted",
                 wrap=True,
             )
@@ -219,7 +219,7 @@ class LossPlot(QWidget):
         row = QHBoxLayout()
         row.setSpacing(S)
         row.addWidget(label)
-        row.addWidget(self._slider, 1)
+        row.addWidget(self._slider, 1000)
         row.addWidget(self._smoothing_shown)
         row.addStretch(1)
         row.addWidget(self._last)

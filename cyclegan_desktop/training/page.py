@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import XL, XS, M, S
-from cyclegan_desktop.training.elided_label import ElidedLabel
-from cyclegan_desktop.training.messages import MessageArea
+from cyclegan_desktop.messages import MessageArea
+from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.training.sample_strip import SampleStrip
-from cyclegan_desktop.training.words import duration_words
-from cyclegan_desktop.widgets import EmptyState, button, card, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
+from cyclegan_desktop.words import duration_words
 from engine.events import Preparing, SamplesDrawn, StepReport, TrainFinished, TrainStarted
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ class TrainingPage(QWidget):
             "train",
             self.tr("Train on your own pictures"),
             self.tr(
-                "Choose two folders of pictures, such as apples and oranges. No pairs are needed. The training learns "
+                "Choose two folders of pictures, such as apples and oranges, or drop them here. The training learns "
                 "to turn pictures of the one kind into the other, in both directions, and shows samples as it learns. "
                 "To go on with an earlier training, choose it under Models."
             ),
@@ -86,7 +84,7 @@ class TrainingPage(QWidget):
         self._footer = self._make_footer()
 
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(XL, M, XL, M)
+        layout.setContentsMargins(L, L, L, L)
         layout.setSpacing(M)
         layout.addWidget(self._header)
         layout.addWidget(self.messages)
@@ -116,6 +114,7 @@ class TrainingPage(QWidget):
         """
         self._state, self._is_resumable = state, is_resumable
         is_idle = state == "idle"
+        is_complete = has_model and not is_resumable
         text, picture = {
             "idle": (self.tr("&Resume training") if is_resumable else self.tr("&Start training..."), "play"),
             "working": (self.tr("&Stop training"), "stop"),
@@ -123,15 +122,16 @@ class TrainingPage(QWidget):
             "stopping": (self.tr("Stopping..."), "stop"),
         }[state]
         self._main.setText(text)
-        self._main.setIcon(icon(picture, colour=QColor("white")))
+        dress_button(self._main, picture, primary=is_idle and not is_complete)
         self._main.setToolTip(self.tr("F5") if is_idle else self.tr("F7: saves, and can be resumed"))
         self._main.setEnabled(state != "stopping")
         self._pause.setText(self.tr("&Continue") if state == "paused" else self.tr("&Pause"))
-        self._pause.setIcon(icon("play" if state == "paused" else "pause"))
+        dress_button(self._pause, "play" if state == "paused" else "pause")
         self._pause.setVisible(not is_idle)
         self._pause.setEnabled(state != "stopping")
         self._new.setVisible(is_idle and is_resumable)
         self._convert.setVisible(is_idle and has_model)
+        dress_button(self._convert, "convert", primary=is_complete)
         self._folder.setVisible(is_idle and has_model)
         self._show_status()
 
@@ -178,7 +178,9 @@ class TrainingPage(QWidget):
         """Show what is trained and on what."""
         self._title.setText(self.tr("{A} and {B}").format(A=event.name_A, B=event.name_B))
         self._details.setText(
-            self.tr("{count_A:,} and {count_B:,} pictures, {device}, {precision}, {run}").format(
+            self.tr(
+                "{count_A:,} and {count_B:,} pictures  \N{MIDDLE DOT}  {device}, {precision}  \N{MIDDLE DOT}  {run}"
+            ).format(
                 count_A=event.count_A,
                 count_B=event.count_B,
                 device=event.device,
@@ -198,32 +200,44 @@ class TrainingPage(QWidget):
     def show_report(self, event: StepReport) -> None:
         """Show the newest numbers."""
         self._ensure_plot().append(event.step, event.losses)
+        left = self.tr("{time} left").format(time=duration_words(event.seconds_left))
+        if event.seconds_left < 0.5:
+            # After the last step this takes seconds, in which nothing else is reported.
+            left = self.tr("drawing the last samples and saving")
         self._set_status(
             self.tr(
                 "Epoch {epoch:,} of {epochs:,}, step {step:,} of {steps:,}  \N{MIDDLE DOT}  {rate} steps/s"
-                "  \N{MIDDLE DOT}  {left} left"
+                "  \N{MIDDLE DOT}  {left}"
             ).format(
                 epoch=event.epoch,
                 epochs=event.total_epochs,
                 step=event.step,
                 steps=event.total_steps,
                 rate=f"{event.steps_per_second:.3g}",
-                left=duration_words(event.seconds_left),
+                left=left,
             )
         )
-        self._set_progress(event.step / max(1, event.total_steps))
+        self._set_progress(_share_done(event))
 
     def show_samples(self, event: SamplesDrawn) -> None:
         """Show the newest samples."""
         self._samples.show_samples(event)
 
     def show_finished(self, event: TrainFinished) -> None:
-        """Say that the training is at its end."""
-        self._set_status(
-            self.tr("Finished after {steps:,} steps in {time}. The model is saved.").format(
-                steps=event.step, time=duration_words(event.seconds)
-            )
-        )
+        """Say that the training has come to its end, and which."""
+        match event.reason:
+            case "complete":
+                text = self.tr("Finished after {steps:,} steps in {time}. The model is saved.")
+            case "max_steps":
+                text = self.tr(
+                    "Ended after {steps:,} steps, as set, in {time}. The model is saved; the training can be resumed."
+                )
+            case "max_minutes":
+                text = self.tr(
+                    "Ended after {time}, as set, with {steps:,} steps. The model is saved; the training can be resumed."
+                )
+        self._set_status(text.format(steps=event.step, time=duration_words(event.seconds)))
+        self._set_progress(1.0)
 
     def show_stopped(self, step: int) -> None:
         """Say that the training was stopped and saved at this step."""
@@ -273,11 +287,11 @@ class TrainingPage(QWidget):
         self._new = button(self.tr("&New training..."))
         self._new.setObjectName("new_training")
         self._new.clicked.connect(self.new_requested)
-        self._pause = button("", "pause")
+        self._pause = button("")
         self._pause.setObjectName("pause_training")
         self._pause.setToolTip(self.tr("F6"))
         self._pause.clicked.connect(self._pause_or_continue)
-        self._main = button("", "play", primary=True)
+        self._main = button("")
         self._main.setObjectName("main_training_button")
         self._main.clicked.connect(self._press_main)
 
@@ -381,6 +395,15 @@ class TrainingPage(QWidget):
 
     def _tell_save_failed(self, text: str) -> None:
         self.messages.add(text, is_error=True)
+
+
+def _share_done(event: StepReport) -> float:
+    """How much of the training is done, from 0 to 1: by its steps, or by the clock if that will end it before."""
+    by_steps = event.step / max(1, event.total_steps)
+    steps_left_by_clock = event.seconds_left * event.steps_per_second
+    if steps_left_by_clock > 0.9 * (event.total_steps - event.step):
+        return by_steps
+    return max(by_steps, event.seconds / max(event.seconds + event.seconds_left, 1e-9))
 
 
 def _carded(widget: QWidget) -> QWidget:

@@ -17,8 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.style import ACCENT, XS, L, S, colours
-from cyclegan_desktop.training.elided_label import ElidedLabel
-from cyclegan_desktop.widgets import button, pixmap_of, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, button, image_of, plain_label
 from engine.config import Direction
 from engine.events import Sample, SamplesDrawn
 
@@ -341,7 +340,7 @@ class _Single(QWidget):
         back.setObjectName("all_samples")
         back.setToolTip(self.tr("Back to all samples (Esc)"))
         back.clicked.connect(self.closed)
-        previous, following = button("<"), button(">")
+        previous, following = button("", "arrow-left"), button("", "arrow-right")
         previous.setAccessibleName(self.tr("Previous sample"))
         previous.setToolTip(self.tr("Previous sample (Left)"))
         previous.clicked.connect(self._go_back)
@@ -408,7 +407,8 @@ class _Triple(QWidget):
             rows = -(-_KINDS // columns)
             return min((self.width() - (columns - 1) * S) // columns, (self.height() - (rows - 1) * S) // rows - line)
 
-        columns = max((3, 2, 1), key=side)
+        # In a row they are easier to compare than if the third stands below, which has to be well larger then.
+        columns = max((3, 2, 1), key=lambda columns: side(columns) * (1.25 if columns == _KINDS else 1))
         cell = max(1, side(columns))
         rows = -(-_KINDS // columns)
         left = (self.width() - columns * (cell + S) + S) // 2
@@ -427,7 +427,7 @@ def kind_names(widget: QWidget) -> tuple[str, str, str]:
 
 def images_of(sample: Sample) -> list[QImage]:
     """The three pictures of a sample, in their own size."""
-    return [pixmap_of(picture).toImage() for picture in (sample.original, sample.translated, sample.back)]
+    return [image_of(picture) for picture in (sample.original, sample.translated, sample.back)]
 
 
 def scaled_pixmap(image: QImage, size: QSize, ratio: float) -> QPixmap:

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
-from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label
+from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, set_look
 from engine.config import PRESET_SUMMARIES, PresetName, TrainConfig, preset_config
 
 
@@ -72,7 +72,7 @@ class SettingsPage(QWidget):
             (self.tr("Picture si&ze"), self._size, "size", self.tr("Side of the squares that are trained on")),
             (self.tr("&Epochs"), self._epochs, "epochs", self.tr("Passes over the pictures at the full rate")),
             (self.tr("&Decay epochs"), self._decay, "decay_epochs", self.tr("Passes after these, at a falling rate")),
-            (self.tr("De&vice"), self._device, "device", self.tr("What computes")),
+            (self.tr("De&vice"), self._device, "device", self.tr("Automatic takes the fastest there is")),
         )
         for column, (text, field, name, hint) in enumerate(fields):
             grid.addLayout(self._field(text, field, name, hint), 0, column)
@@ -174,7 +174,7 @@ class SettingsPage(QWidget):
         for field, label in self._errors.items():
             label.setText(errors.get(field, ""))
             label.setVisible(field in errors)
-            mark_invalid(self._fields[field], field in errors)
+            set_look(self._fields[field], "invalid", field in errors)
         others = [text for field, text in errors.items() if field not in self._errors]
         self._other_error.setText("\n".join(others))
         self._other_error.setVisible(bool(others))
@@ -193,10 +193,9 @@ class SettingsPage(QWidget):
         }
 
     def _field(self, text: str, field: QWidget, name: str, hint: str, row: QHBoxLayout | None = None) -> QVBoxLayout:
-        """A field under its label, with its error below."""
+        """A field under its label, with what it means and its error below."""
         label = plain_label(text)
         label.setBuddy(field)
-        field.setToolTip(hint)
         field.setAccessibleName(text.replace("&", ""))
         field.setAccessibleDescription(hint)
         error = plain_label(role="error", wrap=True)
@@ -210,6 +209,7 @@ class SettingsPage(QWidget):
             column.addWidget(field)
         else:
             column.addLayout(row)
+        column.addWidget(plain_label(hint, role="muted", wrap=True))
         column.addWidget(error)
         column.addStretch(1)
         return column
@@ -287,14 +287,6 @@ class _PresetCard(QAbstractButton):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), RADIUS, RADIUS)
 
 
-def mark_invalid(field: QWidget, is_invalid: bool) -> None:
-    """Draw a field's border in the colour of errors, or no longer."""
-    if bool(field.property("invalid")) != is_invalid:
-        field.setProperty("invalid", is_invalid)
-        field.style().unpolish(field)
-        field.style().polish(field)
-
-
 def _spin_box(name: str, low: int, high: int, suffix: str, step: int) -> NoWheelSpinBox:
     made = NoWheelSpinBox()
     made.setObjectName(name)
@@ -302,6 +294,4 @@ def _spin_box(name: str, low: int, high: int, suffix: str, step: int) -> NoWheel
     made.setSuffix(suffix)
     made.setSingleStep(step)
     made.setGroupSeparatorShown(True)
-    # A style sheet cannot give the text inside a spin box room on its left.
-    made.lineEdit().setTextMargins(XS, 0, 0, 0)
     return made

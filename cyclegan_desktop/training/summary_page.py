@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from cyclegan_desktop.style import L, M, S
-from cyclegan_desktop.training.words import duration_words
 from cyclegan_desktop.widgets import card, plain_label
+from cyclegan_desktop.words import duration_words
 from engine.config import TrainConfig
 from engine.events import Estimated, Preparing
 
@@ -19,7 +19,7 @@ class SummaryPage(QWidget):
         self._sentence = plain_label(wrap=True)
         self._sentence.setObjectName("summary_sentence")
         self._tests = plain_label(role="muted", wrap=True)
-        self._time = plain_label(role="heading", wrap=True)
+        self._time = plain_label(role="title", wrap=True)
         self._time.setObjectName("summary_time")
         self._how = plain_label(role="muted", wrap=True)
         self._how.setObjectName("summary_how")
@@ -119,7 +119,7 @@ class SummaryPage(QWidget):
             preset=preset, time=duration_words(seconds)
         )
         if quick_seconds is not None:
-            text += " " + self.tr("The quick preset takes about {time}; go back to choose it.").format(
+            text += " " + self.tr("The Quick preset takes about {time}; go back to choose it.").format(
                 time=duration_words(quick_seconds)
             )
         self._warning.setText(text)

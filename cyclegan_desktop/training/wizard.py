@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.drops import accept_copy, local_paths
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.style import XL, L, M, S
@@ -179,13 +179,11 @@ class TrainingWizard(QDialog):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take folders anywhere on the first page."""
         if self._page == _PICTURES and local_paths(event.mimeData()):
-            event.setDropAction(Qt.DropAction.CopyAction)
-            event.accept()
+            accept_copy(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Take them."""
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
+        accept_copy(event)
         self.set_folders(local_paths(event.mimeData()))
 
     def done(self, result: int) -> None:

@@ -139,18 +139,18 @@ def test_the_models_page_leads_to_the_others(app, asked, tmp_path):
     assert asked == [("resume", tmp_path), ("set_model", tmp_path)]
 
 
-def test_the_title_follows_the_work(app, tmp_path):
+def test_the_title_follows_the_work(app, tmp_path, qtbot):
     training, conversion = app.training, app.conversion
     training.busy_changed.emit(True)
     training.event.emit(TrainStarted(tmp_path, "Apples", "Oranges", 0, 200, 10, 20, 40, 40, "CPU", "fp32"))
-    assert app.window.windowTitle().startswith("Training Apples and Oranges, 0%")
+    qtbot.waitUntil(lambda: app.window.windowTitle().startswith("Training Apples and Oranges, 0%"))
     training.event.emit(StepReport(50, 200, 5, 20, 10.0, 5.0, 30.0, 2e-4, Losses(*[0.5] * 8)))
-    assert app.window.windowTitle().startswith("Training Apples and Oranges, 25%")
+    qtbot.waitUntil(lambda: app.window.windowTitle().startswith("Training Apples and Oranges, 25%"))
     training.busy_changed.emit(False)
     conversion.busy_changed.emit(True)
     conversion.event.emit(ConvertPlanned((tmp_path, tmp_path), 0, tmp_path, "CPU", "fp32"))
     conversion.event.emit(Converted(0, tmp_path, tmp_path, (), 0.1))
-    assert app.window.windowTitle().startswith("Converting, 1 of 2")
+    qtbot.waitUntil(lambda: app.window.windowTitle().startswith("Converting, 1 of 2"))
     conversion.busy_changed.emit(False)
     assert app.window.windowTitle() == "CycleGAN Desktop"
 

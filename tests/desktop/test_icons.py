@@ -11,8 +11,21 @@ from cyclegan_desktop import icons, style
 
 NAMES = (
     *("train", "convert", "models", "play", "stop", "pause", "folder", "folder-open", "add-file", "add-folder"),
-    *("clear", "check", "alert", "error", "clock", "picture", "arrow-right", "swap", "save", "reveal", "copy"),
-    *("log-scale", "zoom-fit", "download", "info", "trash", "app"),
+    *(
+        "clear",
+        "check",
+        "alert",
+        "error",
+        "clock",
+        "picture",
+        "arrow-left",
+        "arrow-right",
+        "swap",
+        "save",
+        "reveal",
+        "copy",
+    ),
+    *("copy", "log-scale", "zoom-fit", "download", "info", "trash", "close", "app"),
 )
 
 

@@ -130,17 +130,26 @@ def test_ten_thousand_files_are_handed_over(window, qtbot, tmp_path):
     assert dropped.args == [paths]
 
 
-def test_the_title_tells_what_runs(window):
+def test_the_title_tells_what_runs(window, qtbot):
     assert window.windowTitle() == "CycleGAN Desktop"
     window.set_training(True)
     window.set_training_progress("Apples", "<b>Oranges</b>", 30, 200)
-    assert window.windowTitle() == "Training Apples and <b>Oranges</b>, 15% - CycleGAN Desktop"
+    qtbot.waitUntil(lambda: window.windowTitle() == "Training Apples and <b>Oranges</b>, 15% - CycleGAN Desktop")
     window.set_conversion(True)
     window.set_conversion_progress(3, 12)
-    assert window.windowTitle().endswith("15% - Converting, 3 of 12 - CycleGAN Desktop")
+    qtbot.waitUntil(lambda: window.windowTitle().endswith("15% - Converting, 3 of 12 - CycleGAN Desktop"))
     window.set_training(False)
     window.set_conversion(False)
     assert window.windowTitle() == "CycleGAN Desktop"
+
+
+def test_the_title_changes_a_few_times_a_second_and_ends_with_the_last(window, qtbot):
+    titles = []
+    window.windowTitleChanged.connect(titles.append)
+    for done in range(10_000):
+        window.set_conversion_progress(done + 1, 10_000)
+    qtbot.waitUntil(lambda: bool(titles))
+    assert titles == ["Converting, 10,000 of 10,000 - CycleGAN Desktop"]
 
 
 def test_an_idle_window_closes_without_a_question(window, qtbot):

@@ -25,11 +25,12 @@ def run_pytest(*arguments: str | Path, **environment: str) -> subprocess.Complet
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Windows and macOS bring what Qt needs")
-def test_without_qts_libraries_everything_is_skipped_with_the_reason(tmp_path):
+@pytest.mark.parametrize("folder", ["", "conversion", "library", "training"])
+def test_without_qts_libraries_everything_is_skipped_with_the_reason(tmp_path, folder):
     (tmp_path / "PySide6").mkdir()
     complaint = "libEGL.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "PySide6" / "__init__.py").write_text(f"raise ImportError({complaint!r})")
-    answer = run_pytest(_TESTS / "desktop", PYTHONPATH=str(tmp_path))
+    answer = run_pytest(_TESTS / "desktop" / folder, PYTHONPATH=str(tmp_path))
     assert "Desktop tests skipped: the system library libEGL.so.1 is missing." in answer.stdout
     assert answer.stdout.splitlines()[-1].split(" in ")[0].endswith(" skipped"), answer.stdout
     assert "error" not in answer.stdout

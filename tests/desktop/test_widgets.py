@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QHelpEvent, QWheelEvent
+from PySide6.QtWidgets import QApplication, QToolTip, QVBoxLayout, QWidget
 
 from cyclegan_desktop.widgets import (
     ElidedLabel,
     EmptyState,
     NoWheelComboBox,
     NoWheelSpinBox,
-    pixmap_of,
+    image_of,
     plain_label,
     plain_tooltip,
+    set_look,
 )
 
 HOSTILE = "<img src=x><b>bold</b>.png"
@@ -42,22 +43,49 @@ def test_a_long_path_is_cut_and_whole_in_the_tooltip(qtbot):
     label.resize(200, 24)
     assert not label.grab().isNull()
     assert (label.text(), label.toolTip()) == (path, f"<span>{path}</span>")
+    assert asks_for_its_tooltip(label)
+    label.setText("/home")
+    assert not asks_for_its_tooltip(label)
 
 
-def test_a_picture_keeps_its_pixels_and_owns_them(qapp):
+def asks_for_its_tooltip(label: ElidedLabel) -> bool:
+    event = QHelpEvent(QEvent.Type.ToolTip, QPoint(5, 5), label.mapToGlobal(QPoint(5, 5)))
+    QApplication.sendEvent(label, event)
+    is_shown = QToolTip.isVisible()
+    QToolTip.hideText()
+    return is_shown and event.isAccepted()
+
+
+def test_a_name_that_is_no_text_can_be_shown(qtbot):
+    label = ElidedLabel("/home/caf\udce9.png")
+    qtbot.addWidget(label)
+    assert label.text() == "/home/caf\ufffd.png"
+    assert label.toolTip() == "<span>/home/caf\ufffd.png</span>"
+
+
+def test_a_look_shows_at_once(qtbot):
+    label = plain_label("No such folder.")
+    qtbot.addWidget(label)
+    label.setStyleSheet('QLabel[role="error"] { color: #ff0000; }')
+    label.ensurePolished()
+    assert label.palette().windowText().color().name() != "#ff0000"
+    set_look(label, "role", "error")
+    assert label.palette().windowText().color().name() == "#ff0000"
+
+
+def test_a_picture_keeps_its_pixels_and_owns_them():
     picture = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
-    pixmap = pixmap_of(picture[:, ::-1])
+    image = image_of(picture[:, ::-1])
     expected = picture[:, ::-1].copy()
     picture[:] = 0
-    image = pixmap.toImage()
     shown = [[image.pixelColor(x, y).toTuple()[:3] for x in range(7)] for y in range(5)]
     np.testing.assert_array_equal(np.array(shown), expected)
 
 
 @pytest.mark.parametrize("picture", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
-def test_other_arrays_are_refused_by_name(qapp, picture):
+def test_other_arrays_are_refused_by_name(picture):
     with pytest.raises(ValueError, match="uint8, not"):
-        pixmap_of(picture)
+        image_of(picture)
 
 
 def wheel(widget: QWidget) -> QWheelEvent:

@@ -21,6 +21,7 @@ sys.exit(demo.run_demo())
 def run_demo(folder: Path, change: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     kept.pop("QT_QPA_PLATFORM", None)
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", SHORT_DEMO.format(change=change)],
         cwd=folder,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-from cyclegan_desktop.conversion.controller import ConversionController
-from cyclegan_desktop.conversion.page import ConversionPage
-from cyclegan_desktop.settings import Settings
 from engine.config import ConvertJob
 from engine.conversion.model_file import ModelInfo
 from engine.errors import ModelFileError
@@ -25,6 +23,12 @@ from engine.events import (
     Preparing,
 )
 from engine.model.architecture import Architecture
+
+# These are imported in the fixtures only: pytest reads this file also where Qt cannot be.
+if TYPE_CHECKING:
+    from cyclegan_desktop.conversion.controller import ConversionController
+    from cyclegan_desktop.conversion.page import ConversionPage
+    from cyclegan_desktop.settings import Settings
 
 
 class FakeConverter:
@@ -93,6 +97,9 @@ def read_model() -> Callable[[Path], ModelInfo]:
 
 @pytest.fixture
 def page(qtbot, converter) -> ConversionPage:
+    from cyclegan_desktop.conversion.controller import ConversionController
+    from cyclegan_desktop.conversion.page import ConversionPage
+
     page = ConversionPage()
     page.resize(1180, 660)
 
@@ -109,6 +116,8 @@ def page(qtbot, converter) -> ConversionPage:
 
 @pytest.fixture
 def make_controller(page, settings, converter, read_model, monkeypatch, tmp_path) -> Callable:
+    from cyclegan_desktop.conversion.controller import ConversionController
+
     # Whether the starter model is there is no concern of these tests.
     monkeypatch.setattr("cyclegan_desktop.conversion.controller.resources_folder", lambda: tmp_path / "resources")
 

@@ -15,7 +15,7 @@ from cyclegan_desktop.conversion.file_list import FileState
 from cyclegan_desktop.conversion.sources import Found
 from engine.config import ConvertJob
 from engine.errors import ConfigError, ModelFileError
-from engine.events import Converted, ConvertPlanned, FileFailed, Notice
+from engine.events import Converted, ConvertingFile, ConvertPlanned, FileFailed, Notice, Preparing
 
 DONE, FAILED, PENDING, CANCELED = FileState.DONE, FileState.FAILED, FileState.PENDING, FileState.CANCELED
 
@@ -88,11 +88,10 @@ def test_a_folder_without_pictures_and_a_missing_file_are_said(page, controller,
     folder.mkdir()
     (folder / "letter.txt").touch()
     add(qtbot, page, controller, folder, tmp_path / "gone.png")
-    message = label(page, "convert_message_text")
-    assert message.isVisibleTo(page)
-    assert message.textFormat() == Qt.TextFormat.PlainText
-    assert "<b>Letters holds no pictures, only other files (1)." in message.text()
-    assert "gone.png is not there." in message.text()
+    assert page.messages.isVisibleTo(page)
+    no_pictures, not_there = page.messages.texts
+    assert "<b>Letters holds no pictures, only other files (1)." in no_pictures
+    assert "gone.png is not there." in not_there
     assert page.drop_area.is_inviting
     assert not button(page, "convert_button").isEnabled()
 
@@ -120,8 +119,8 @@ def test_a_bug_while_looking_for_pictures_is_told(page, make_controller, qtbot):
 
     controller = make_controller(look=look)
     add(qtbot, page, controller, Path("/photos"))
-    assert label(page, "convert_message_text").text().startswith("Something unexpected happened")
-    assert button(page, "convert_copy_details").isVisibleTo(page)
+    assert page.messages.texts[0].startswith("Something unexpected happened")
+    assert button(page, "copy_details").isVisibleTo(page)
     assert list(states(page)) == ["a.png"]
 
 
@@ -174,7 +173,7 @@ def test_states_follow_the_conversion_and_a_bad_file_does_not_stop_it(page, cont
     assert convert(qtbot, controller) == "done"
     assert list(states(page).values()) == [DONE, DONE, FAILED, DONE]
     assert busy == [True, False]
-    assert label(page, "convert_status").text() == "3 converted, 1 failed"
+    assert label(page, "convert_status").text() == "3 converted  ·  1 failed"
     rows = page.list.files.rows
     assert rows[2].text == "bad.png is empty. Copy it again."
     assert rows[1].text == "Only the first of 12 frames was converted."
@@ -231,7 +230,7 @@ def test_what_is_not_done_at_cancel_is_canceled_and_only_that_is_converted_again
     assert ended.args == ["stopped"]
     # The picture under way was finished: the converter is closed between pictures.
     assert list(states(page).values()) == [DONE, DONE, FAILED, CANCELED]
-    assert label(page, "convert_status").text() == "2 converted, 1 failed, 1 canceled"
+    assert label(page, "convert_status").text() == "2 converted  ·  1 failed  ·  1 canceled"
     assert button(page, "convert_button").text() == "Con&vert"
 
     assert convert(qtbot, controller) == "done"
@@ -273,7 +272,7 @@ def test_nothing_is_converted_twice_with_the_same_settings(page, controller, con
     convert(qtbot, controller)
     controller.start()
     assert len(converter.jobs) == 1 and not controller.is_busy
-    assert "converted already" in label(page, "convert_message_text").text()
+    assert "converted already" in page.messages.texts[0]
     controller.set_direction("b2a")
     convert(qtbot, controller)
     assert [job.direction for job in converter.jobs] == ["a2b", "b2a"]
@@ -349,7 +348,27 @@ def test_notices_of_the_engine_are_shown(page, make_controller, settings, pictur
     controller = make_controller(convert=convert_with_notice)
     add(qtbot, page, controller, pictures)
     convert(qtbot, controller)
-    assert label(page, "convert_message_text").text() == "The GPU is busy, so the CPU is used."
+    assert page.messages.texts == ["The GPU is busy, so the CPU is used."]
+
+
+def test_while_a_large_picture_takes_long_the_count_stays_in_sight(page, make_controller, settings, pictures, qtbot):
+    settings.library = [Path("/apple")]
+    go = threading.Event()
+
+    def convert_slowly(job):
+        yield ConvertPlanned(job.sources, 0, job.to, "CPU", "fp32")
+        yield ConvertingFile(0, job.sources[0])
+        yield Preparing("Translating a.png", 0, len(job.sources))
+        assert go.wait(20)
+
+    controller = make_controller(convert=convert_slowly)
+    add(qtbot, page, controller, pictures)
+    with qtbot.waitSignal(controller.ended):
+        with qtbot.waitSignal(controller.event, check_params_cb=lambda event: isinstance(event, Preparing)):
+            controller.start()
+        assert "Translating" not in label(page, "convert_status").text()
+        qtbot.waitUntil(lambda: label(page, "convert_status").text() == "Converted 0 of 4")
+        go.set()
 
 
 # What goes wrong
@@ -402,7 +421,6 @@ def test_an_output_folder_needs_its_whole_path(page, controller, converter, pict
 @pytest.mark.parametrize(
     ("error", "where"),
     [
-        (ModelFileError("The model is damaged."), "convert_message_text"),
         (ConfigError("to", "There is no space left."), "convert_output_error"),
         (ConfigError("device", "There is no NVIDIA GPU."), "convert_model_error"),
     ],
@@ -416,17 +434,27 @@ def test_a_conversion_that_fails_as_a_whole_says_so_on_the_page(
     assert label(page, where).isVisibleTo(page)
     assert label(page, where).text() == str(error)
     assert set(states(page).values()) == {PENDING}
-    assert not button(page, "convert_copy_details").isVisibleTo(page)
     converter.error = None
     assert convert(qtbot, controller) == "done"
     assert not label(page, where).isVisibleTo(page)
+
+
+def test_a_conversion_that_fails_for_no_setting_says_so_in_a_message(page, controller, converter, pictures, qtbot):
+    converter.error = ModelFileError("The model is damaged.")
+    add(qtbot, page, controller, pictures)
+    assert convert(qtbot, controller) == "failed"
+    assert page.messages.texts == ["The model is damaged."]
+    assert button(page, "copy_details") is None
+    converter.error = None
+    assert convert(qtbot, controller) == "done"
+    assert page.messages.texts == []
 
 
 def test_a_bug_can_be_copied(page, controller, converter, pictures, qtbot):
     converter.error = ZeroDivisionError("division by zero")
     add(qtbot, page, controller, pictures)
     assert convert(qtbot, controller) == "failed"
-    qtbot.mouseClick(button(page, "convert_copy_details"), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button(page, "copy_details"), Qt.MouseButton.LeftButton)
     assert "ZeroDivisionError: division by zero" in QApplication.clipboard().text()
 
 
@@ -588,7 +616,7 @@ def test_the_summary_stands_until_something_is_changed(page, controller, picture
     convert(qtbot, controller)
     settings.library.append(tmp_path / "horse run")
     controller.refresh_models()
-    assert label(page, "convert_status").text() == "3 converted, 1 failed"
+    assert label(page, "convert_status").text() == "3 converted  ·  1 failed"
     controller.set_direction("b2a")
     assert label(page, "convert_status").text() == "Ready to convert 4 pictures"
 
@@ -617,4 +645,4 @@ def test_the_output_folder_can_be_opened_once_there_is_one(page, controller, pic
     results = str(pictures.parent / "Photos - Oranges")
     assert opened == [results]
     # No file manager answered: then the page says where they are.
-    assert results in label(page, "convert_message_text").text()
+    assert results in page.messages.texts[0]

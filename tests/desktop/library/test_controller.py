@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QListWidget
+from PySide6.QtWidgets import QListWidget
 
 from cyclegan_desktop.library import controller as controller_module
 from cyclegan_desktop.library.controller import LibraryController
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_model_is_named_and_not_added(controller, page, settin
     file = tmp_path / "no.safetensors"
     file.write_bytes(b"x")
     controller.add(file)
-    assert str(file) in page.findChild(QLabel, "library_message").text()
+    assert str(file) in page.messages.texts[0]
     assert settings.library == []
 
 
@@ -103,6 +103,6 @@ def test_a_fault_in_reading_is_shown_and_reading_works_again(controller, page, q
     with monkeypatch.context() as patch:
         patch.setattr(controller_module, "read_library", broken)
         controller.refresh()
-        qtbot.waitUntil(lambda: "a bug" in page.findChild(QLabel, "library_message").text())
+        qtbot.waitUntil(lambda: any("a bug" in text for text in page.messages.texts))
     controller.refresh()
     qtbot.waitUntil(lambda: len(listed(page)) == 1)

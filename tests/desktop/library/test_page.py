@@ -66,16 +66,18 @@ def press(qtbot, page: LibraryPage, name: str) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_an_empty_page_says_where_models_come_from(page, qtbot):
+def test_an_empty_page_says_where_models_come_from_but_not_before_it_is_known(page):
+    assert not any(widget.isVisible() for widget in (*page.findChildren(EmptyState), listing(page)))
+    page.arrange([])
     assert any(state.isVisible() for state in page.findChildren(EmptyState))
     assert not listing(page).isVisible()
 
 
 def test_a_training_is_shown_with_its_names_and_numbers(page):
     page.show_entry(run())
-    assert shown(page, "library_title") == "Apples to Oranges and back"
+    assert shown(page, "library_title") == "Apples and Oranges"
     texts = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
-    assert "preset quick  ·  64 px  ·  step 5 of 20  ·  2026-03-01" in texts
+    assert "Quick preset  ·  64 px  ·  step 5 of 20  ·  2026-03-01" in texts
     assert "Oranges to Apples: original, translated, back again" in texts
     assert page.findChild(ElidedLabel, "library_path").text() == str(Path("/runs/run"))
 
@@ -155,7 +157,7 @@ def test_names_that_look_like_html_are_shown_as_they_are(page):
     name = "<img src=x>"
     page.show_entry(run(name, name_A=name))
     page.show_entry(LibraryEntry(path=Path("/runs") / f"{name}.safetensors", kind="missing"))
-    assert shown(page, "library_title") == f"{name} to Oranges and back"
+    assert shown(page, "library_title") == f"{name} and Oranges"
     assert all(label.textFormat() == Qt.TextFormat.PlainText for label in page.findChildren(QLabel) if label.text())
     assert listing(page).item(1).text() == f"{name}.safetensors"
     # Draws every line, through the delegate.
@@ -189,10 +191,3 @@ def test_a_file_is_added_by_a_dialog_that_blocks_nothing(page, qtbot, tmp_path):
     assert asked.args == [tmp_path / "a.safetensors"]
     dialog.reject()
     QApplication.processEvents()
-
-
-def test_a_message_is_shown_and_taken_away(page):
-    page.show_message("x is no model.")
-    assert shown(page, "library_message") == "x is no model."
-    page.show_message("")
-    assert shown(page, "library_message") == ""

@@ -4,11 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PySide6.QtCore import Qt, SignalInstance
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QToolButton
+from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.training.page import PageState, TrainingPage
@@ -29,8 +30,8 @@ def _button(page: TrainingPage, name: str) -> QPushButton:
     return page.findChild(QPushButton, name)
 
 
-def _report(step: int = 1240) -> StepReport:
-    return StepReport(step, 4600, 3, 20, 365.0, 3.4, 720.0, 2e-4, Losses(*[1.0] * 8))
+def _report(step: int = 1240, seconds_left: float = 990.0) -> StepReport:
+    return StepReport(step, 4600, 3, 20, 365.0, 3.4, seconds_left, 2e-4, Losses(*[1.0] * 8))
 
 
 def test_an_empty_page_says_what_to_do_next(page: TrainingPage, qtbot: QtBot) -> None:
@@ -129,7 +130,7 @@ def test_the_status_tells_epoch_step_rate_and_time_left(page: TrainingPage) -> N
     page.set_state("working")
     page.show_report(_report())
     status = page.findChild(QLabel, "training_status")
-    for part in ("Epoch 3 of 20", "step 1,240 of 4,600", "3.4 steps/s", "12 min left"):
+    for part in ("Epoch 3 of 20", "step 1,240 of 4,600", "3.4 steps/s", "16 min left"):
         assert part in status.text()
     progress = page.findChild(QProgressBar, "training_progress")
     assert progress.value() / progress.maximum() == pytest.approx(1240 / 4600, abs=1e-3)
@@ -149,10 +150,55 @@ def test_a_phase_before_the_first_step_is_told(page: TrainingPage) -> None:
     assert progress.value() == progress.maximum() / 2
 
 
-def test_the_end_is_told(page: TrainingPage) -> None:
+@pytest.mark.parametrize(
+    ("state", "is_resumable", "primary"),
+    [
+        ("working", False, []),
+        ("idle", True, ["main_training_button"]),
+        ("idle", False, ["convert_with_model"]),
+    ],
+)
+def test_what_comes_next_stands_out(
+    page: TrainingPage, state: PageState, is_resumable: bool, primary: list[str]
+) -> None:
     page.begin_new("Apples", "Oranges")
-    page.show_finished(TrainFinished(4600, "complete", Path("model"), 1380))
-    assert "4,600 steps in 23 min" in page.findChild(QLabel, "training_status").text()
+    page.set_state(state, is_resumable=is_resumable, has_model=state == "idle")
+    visible = [button for button in page.findChildren(QPushButton) if button.isVisible()]
+    assert [button.objectName() for button in visible if button.property("primary")] == primary
+
+
+def test_between_the_last_step_and_the_end_it_says_what_is_done(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.show_report(_report(step=4600, seconds_left=0.0))
+    status = page.findChild(QLabel, "training_status").text()
+    assert status.endswith("drawing the last samples and saving")
+    assert " left" not in status
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("complete", "Finished after 4,600 steps in 23 min."),
+        ("max_steps", "Ended after 4,600 steps, as set, in 23 min."),
+        ("max_minutes", "Ended after 23 min, as set, with 4,600 steps."),
+    ],
+)
+def test_the_end_is_told(
+    page: TrainingPage, reason: Literal["complete", "max_steps", "max_minutes"], words: str
+) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.show_report(_report())
+    page.show_finished(TrainFinished(4600, reason, Path("model"), 1380))
+    assert page.findChild(QLabel, "training_status").text().startswith(words)
+    progress = page.findChild(QProgressBar, "training_progress")
+    assert progress.value() == progress.maximum()
+
+
+def test_a_training_that_the_clock_ends_is_measured_by_the_clock(page: TrainingPage) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.show_report(_report(seconds_left=365.0))
+    progress = page.findChild(QProgressBar, "training_progress")
+    assert progress.value() / progress.maximum() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_names_and_messages_are_shown_as_they_are_typed(page: TrainingPage) -> None:
@@ -163,25 +209,6 @@ def test_names_and_messages_are_shown_as_they_are_typed(page: TrainingPage) -> N
     texts = [label.text() for label in page.findChildren(QLabel)]
     assert "<img src='x'>.png cannot be read." in texts
     assert all(label.textFormat() == Qt.TextFormat.PlainText for label in page.findChildren(QLabel) if label.text())
-
-
-def test_a_message_stands_until_it_is_dismissed(page: TrainingPage, qtbot: QtBot) -> None:
-    page.messages.add("One.")
-    page.messages.add("Two.", is_error=True)
-    page.messages.add("Two.", is_error=True)
-    assert page.messages.texts == ["One.", "Two."]
-    assert page.messages.isVisible()
-    for _ in range(2):
-        close = next(b for b in page.messages.findChildren(QToolButton, "dismiss_message") if b.isVisible())
-        qtbot.keyClick(close, Qt.Key.Key_Space)
-    assert page.messages.texts == []
-    assert not page.messages.isVisible()
-
-
-def test_many_messages_leave_room_for_the_pictures(page: TrainingPage) -> None:
-    for number in range(50):
-        page.messages.add(f"Message {number}.")
-    assert page.messages.texts == ["Message 47.", "Message 48.", "Message 49."]
 
 
 def test_a_bug_can_be_copied_with_its_details(page: TrainingPage) -> None:

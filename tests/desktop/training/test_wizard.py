@@ -390,7 +390,7 @@ def test_weeks_are_warned_of_and_quick_is_proposed(wizard: Wizard, folders: tupl
     _to_settings(wizard, folders)
     wizard.preset("standard").click()
     wizard.go_on()
-    qtbot.waitUntil(lambda: "The quick preset takes about 23 min" in wizard.text("summary_warning"))
+    qtbot.waitUntil(lambda: "The Quick preset takes about 23 min" in wizard.text("summary_warning"))
     assert "Standard preset this takes about 3 weeks" in wizard.text("summary_warning")
     assert wizard.text("summary_time") == "About 3 weeks on this machine"
 

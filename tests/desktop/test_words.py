@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cyclegan_desktop.training.words import duration_words
+from cyclegan_desktop.words import duration_words
 
 
 @pytest.mark.parametrize(

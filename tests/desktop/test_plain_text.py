@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cyclegan_desktop.conversion.plain_text import shown_paragraph, shown_text
+from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.widgets import plain_label
 
 

@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor, QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import DANGER, XS, M, S
+from cyclegan_desktop.plain_text import shown_paragraph
+from cyclegan_desktop.style import ACCENT, DANGER, XS, M, S
 from cyclegan_desktop.widgets import button, plain_label
 
 _MOST = 3
@@ -75,16 +76,16 @@ class _Message(QFrame):
         self.setProperty("card", True)
         self.setObjectName("error_message" if is_error else "message")
         picture = QLabel()
-        colour = QColor(DANGER) if is_error else None
+        colour = QColor(DANGER if is_error else ACCENT)
         picture.setPixmap(icon("error" if is_error else "info", colour=colour).pixmap(QSize(20, 20)))
-        words = plain_label(text, role="error" if is_error else "body", wrap=True)
+        words = plain_label(shown_paragraph(text), role="error" if is_error else "body", wrap=True)
         words.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.close_button = QToolButton()
         self.close_button.setObjectName("dismiss_message")
-        self.close_button.setText("\N{MULTIPLICATION SIGN}")
+        self.close_button.setIcon(icon("close"))
         self.close_button.setToolTip(self.tr("Dismiss"))
         self.close_button.setAccessibleName(self.tr("Dismiss this message"))
         self.close_button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -99,7 +100,7 @@ class _Message(QFrame):
             copy.setObjectName("copy_details")
             copy.clicked.connect(self._copy)
             layout.addWidget(copy)
-        layout.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.close_button)
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(f"{self.text}\n\n{self._details}")
