@@ -38,6 +38,8 @@ app = QApplication([])
 plot, page = Plot(), Page()
 plot.resize(100, 100)
 plot.show()
+while not Plot.painted:  # Before the window is on screen, repaint paints nothing.
+    app.processEvents()
 page.state.connect(page.switch)
 
 def work():
