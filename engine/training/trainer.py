@@ -58,7 +58,8 @@ _SAMPLE_SHARE = 20.0
 _SAMPLE_GROWTH = 0.02
 # Where a folder of pictures cannot be cached whole, a quarter of the free memory is left to be taken by it.
 _CACHE_SHARE = 0.25
-_SAVE_RETRY_SECONDS = 60.0
+# While nothing can be written: how often saving is tried again, and told.
+_DISK_RETRY_SECONDS = 60.0
 
 _HOLD_OUT_SHARE = 0.02
 _HOLD_OUT_MOST = 8
@@ -292,15 +293,24 @@ class _Training:
             seed=config.seed,
             cache_bytes=cache_bytes(model.device),
         )
+        self._schedule = config.total_epochs * self._images.steps_per_epoch
         self._total = total_steps(config, self._images.steps_per_epoch)
+        self._problems: list[str] = []
+        self._disk_told = -math.inf
 
     def refuse_complete(self) -> None:
         """See that there is something left to train.
 
         Raises:
-            RunError: The schedule is done.
+            RunError: The schedule is done, or the cap on steps is reached.
         """
-        if self._step >= self._total:
+        cap = self._config.max_steps
+        if cap is not None and cap <= self._step < self._schedule:
+            raise RunError(
+                f"The training in {self._run.folder} has already taken {self._step:,} steps, and the cap is {cap:,}. "
+                f"Give a larger one, such as --max-steps {2 * self._step}."
+            )
+        if self._step >= self._schedule:
             raise RunError(
                 f"The training in {self._run.folder} is complete ({self._config.total_epochs:,} epochs, "
                 f"{self._step:,} steps); its model is ready. To train on, give a larger total: cyclegan train "
@@ -365,9 +375,8 @@ class _Training:
 
     def _end(self) -> _Reason | None:
         """Why the training ends now, or None."""
-        schedule = self._config.total_epochs * self._images.steps_per_epoch
         minutes = self._config.max_minutes
-        if self._step >= schedule:
+        if self._step >= self._schedule:
             return "complete"
         if self._step >= self._total:
             return "max_steps"
@@ -406,7 +415,6 @@ class _Training:
 
         Raises:
             DivergedError: A loss is not finite.
-            RunError: losses.csv cannot be written.
         """
         losses = self._means.take()
         if not all(math.isfinite(getattr(losses, name)) for name in LOSS_NAMES):
@@ -436,13 +444,15 @@ class _Training:
             learning_rate=learning_rate(self._config, epoch),
             losses=losses,
         )
-        with _disk_errors(self._run.folder):
+        try:
             self._run.append_losses(report)
+        except OSError as error:
+            self._note_disk(error)
         self._due.report = now + _REPORT_SECONDS
         return report
 
     def _tell_problems(self) -> Iterator[TrainEvent]:
-        problems = self._images.take_problems()
+        problems, self._problems = [*self._problems, *self._images.take_problems()], []
         for text in problems:
             self._run.log(text)
         shown = problems[:3]
@@ -462,9 +472,12 @@ class _Training:
         for direction in directions:
             chosen = [sample for sample in samples if sample.direction == direction]
             if chosen:
-                files.append(self._run.sheet(self._step, direction))
-                with _disk_errors(self._run.folder):
-                    write_sheet(files[-1], chosen)
+                try:
+                    write_sheet(self._run.sheet(self._step, direction), chosen)
+                except OSError as error:
+                    self._note_disk(error)
+                else:
+                    files.append(self._run.sheet(self._step, direction))
         now = self._clock.seconds
         self._due.samples = now + max(_SAMPLE_SECONDS, _SAMPLE_SHARE * (now - start), _SAMPLE_GROWTH * self._seconds)
         yield from self._tell(SamplesDrawn(self._step, samples, self._run.pictures.held_out, tuple(files)))
@@ -476,12 +489,21 @@ class _Training:
         try:
             self._write_checkpoint()
         except OSError as error:
-            self._due.save = self._clock.seconds + _SAVE_RETRY_SECONDS
-            text = f"Saving failed and will be tried again in a minute. {disk_sentence(error, self._run.folder)}"
-            self._run.log(text)
-            yield from self._tell(Notice(text))
+            self._due.save = self._clock.seconds + _DISK_RETRY_SECONDS
+            self._note_disk(error)
+            yield from self._tell_problems()
         else:
             yield from self._tell(self._saved())
+
+    def _note_disk(self, error: OSError) -> None:
+        """Tell now and then that nothing can be written; the training itself is well, and there may be room again."""
+        now = self._clock.seconds
+        if now >= self._disk_told + _DISK_RETRY_SECONDS:
+            self._disk_told = now
+            self._problems.append(
+                f"The training goes on, but it cannot be stored; saving is tried again every minute. "
+                f"{disk_sentence(error, self._run.folder)}"
+            )
 
     def _save_or_raise(self) -> None:
         with _disk_errors(self._run.folder):

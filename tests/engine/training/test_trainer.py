@@ -261,10 +261,44 @@ def test_a_full_disk_at_a_save_is_told_and_costs_nothing(
         return real(*arguments, **values)
 
     monkeypatch.setattr(trainer, "save_checkpoint", full_once)
-    monkeypatch.setattr(trainer, "_SAVE_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "_DISK_RETRY_SECONDS", 0.0)
     events = list(train(tiny_config(save_minutes=1e-9)))
     assert "no space left" in events_of(Notice, events)[0].text
     assert events[-1].step == ALL_STEPS
+
+
+def test_losses_and_samples_that_cannot_be_written_do_not_end_the_training(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = tiny_config()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "write_sheet", full)
+        patch.setattr(trainer.Run, "append_losses", full)
+        events = list(train(config))
+    notices = [event.text for event in events_of(Notice, events)]
+    assert len(notices) == 1 and "no space left" in notices[0]
+    assert events[-1].step == ALL_STEPS
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error_with_a_sentence(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer, "save_checkpoint", full)
+    with pytest.raises(RunError, match="no space left"):
+        list(train(tiny_config()))
+
+
+def test_a_cap_below_the_steps_taken_names_both(tiny_config: MakeConfig) -> None:
+    config = tiny_config(max_steps=5)
+    list(train(config))
+    with pytest.raises(RunError, match="already taken 5 steps, and the cap is 3"):
+        list(resume(config.run, max_steps=3))
 
 
 def _poison(monkeypatch: pytest.MonkeyPatch, at_step: int) -> None:
