@@ -15,7 +15,7 @@ from typing import Any, NoReturn, assert_never, get_args
 
 from engine import __version__, convert, preset_config, resume, train
 from engine.config import PRESETS, ConvertJob, Direction, OutputFormat, Precision
-from engine.errors import ConfigError, DataError, EngineError, ModelFileError
+from engine.errors import ConfigError, DataError, EngineError
 from engine.events import (
     Converted,
     ConvertEvent,
@@ -112,6 +112,7 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument("--format", choices=get_args(OutputFormat), default="keep", help="format of results (keep)")
     parser.add_argument("--resize", type=_resize, metavar="training|PX", help="scale the longest side of larger "
                         "pictures down to the training size or to PX pixels")  # fmt: skip
+    parser.add_argument("--quality", type=int, metavar="Q", default=90, help="of JPEG, WebP and AVIF, 1 to 100 (90)")
     _add_machine(parser)
     parser.set_defaults(run_command=_run_convert)
 
@@ -169,7 +170,11 @@ def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
 
 def _refuse_on_resume(options: argparse.Namespace) -> None:
     fixed = ("folders", "names", "preset", "size", "batch_size", "channels", "blocks", "seed")
-    given = ["A B" if name == "folders" else f"--{name.replace('_', '-')}" for name in fixed if getattr(options, name)]
+    given = [
+        "A B" if name == "folders" else f"--{name.replace('_', '-')}"
+        for name in fixed
+        if getattr(options, name) not in (None, [])
+    ]
     if given:
         raise ConfigError(
             "resume",
@@ -185,6 +190,7 @@ def _run_convert(options: argparse.Namespace) -> int:
         to=options.to,
         direction=options.direction,
         format=options.format,
+        quality=options.quality,
         resize=options.resize,
         device=options.device or "auto",
         precision=options.precision or "auto",
@@ -195,11 +201,7 @@ def _run_convert(options: argparse.Namespace) -> int:
 def _run_info(options: argparse.Namespace) -> int:
     from engine.conversion.model_file import read_model_info
 
-    try:
-        info = read_model_info(options.model)
-    except ModelFileError as error:
-        _complain(str(error), as_json=False)
-        return NOTHING_DONE
+    info = read_model_info(options.model)
     if options.json:
         _print_json(info)
         return OK
@@ -210,7 +212,8 @@ def _run_info(options: argparse.Namespace) -> int:
         "model": str(info.path),
         "directions": f"a2b {info.direction_name('a2b')}, b2a {info.direction_name('b2a')}",
         "trained at": f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}",
-        "generators": f"ResNet, {architecture.blocks} blocks, {architecture.channels} channels{skip}{enlarging}",
+        "generators": f"ResNet, {_count(architecture.blocks, 'block')}, "
+        f"{_count(architecture.channels, 'channel')}{skip}{enlarging}",
         "format": f"version {info.format_version}",
         "licence": info.licence or "not stated",
         "note": info.note or "none",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,12 +71,16 @@ def read_metadata(path: Path) -> dict[str, str]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _MOST_HEADER_BYTES:
                 raise ValueError("no safetensors header")
-            metadata = json.loads(file.read(length)).get("__metadata__", {})
+            header = json.loads(file.read(length))
+            metadata = header.pop("__metadata__", {})
+            end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+            if os.fstat(file.fileno()).st_size != 8 + length + end:
+                raise ValueError("cut short")
     except FileNotFoundError as error:
         raise ModelFileError(f"There is no file {path}.") from error
     except (PermissionError, IsADirectoryError) as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    except (OSError, ValueError, AttributeError, RecursionError, struct.error) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error) as error:
         raise ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.")

@@ -112,7 +112,6 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
     plan = yield from _make_plan(job)
     yield Preparing("Loading the model")
     generator, info = load_generator(job.model, job.direction, device)
-    precision = choose_precision(job.precision, device)
     try:
         job.to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,6 +119,8 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
     threads_before = torch.get_num_threads()
     torch.set_num_threads(compute_threads())
     try:
+        # Measured with the threads that will work.
+        precision = choose_precision(job.precision, device)
         sources = tuple(task.source for task in plan.tasks)
         yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
         batch = _Batch(job, plan.tasks, _Translator(generator, info, device, precision))

@@ -28,7 +28,7 @@ class Restored:
     Attributes:
         step: Steps taken.
         seconds: Time spent on them.
-        damaged: Newer checkpoints that could not be read, newest first.
+        damaged: Newer checkpoints that could not be read, newest first; they are set aside under another name.
     """
 
     step: int
@@ -71,6 +71,7 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
         try:
             tensors, metadata = read_tensors(path)
             model.load_state(tensors, json.loads(metadata["scaler"]))
+            _set_aside(damaged)
             return Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged))
         except (ModelFileError, RuntimeError, KeyError, ValueError):
             damaged.append(path)
@@ -78,6 +79,13 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
         names = ", ".join(path.name for path in damaged)
         raise RunError(f"None of the checkpoints in {run.checkpoints} can be read ({names}); start a new training.")
     raise RunError(f"{run.folder} has no checkpoint yet, so there is nothing to resume; start a new training.")
+
+
+def _set_aside(damaged: list[Path]) -> None:
+    """Rename checkpoints that cannot be read, so that they take no place among the generations that are kept."""
+    for path in damaged:
+        with contextlib.suppress(OSError):
+            path.replace(path.with_name(f"{path.name}.damaged"))
 
 
 def _generations(run: Run) -> list[Path]:

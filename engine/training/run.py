@@ -78,7 +78,8 @@ class RunSummary:
         folder: The run.
         config: Its settings.
         step: Steps taken, as far as they are recorded.
-        total_steps: Steps of the whole training.
+        total_steps: Steps after which it ends (the schedule's, or `max_steps`).
+        schedule_steps: Steps of the whole schedule.
         seconds: Time spent on training.
         model: The model file, if one was saved.
         sheet: The newest sheet of samples, if there is one.
@@ -89,10 +90,16 @@ class RunSummary:
     config: TrainConfig
     step: int
     total_steps: int
+    schedule_steps: int
     seconds: float
     model: Path | None
     sheet: Path | None
     modified: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its schedule is done. A training that a cap has ended is not, and can be resumed."""
+        return self.step >= self.schedule_steps
 
 
 class Run:
@@ -246,6 +253,7 @@ def read_run_summary(folder: Path) -> RunSummary:
         folder=folder,
         config=config,
         step=step,
+        schedule_steps=total,
         total_steps=total if config.max_steps is None else min(total, config.max_steps),
         seconds=seconds,
         model=model if model.exists() else None,

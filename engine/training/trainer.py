@@ -149,12 +149,12 @@ def resume(
             notices.append(
                 f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
             )
+        _refuse_complete(run, config, restored.step)
         samples = _fixed_pictures(config, run.pictures)
         with _disk_errors(folder):
             run.change(config, choices)
             run.continue_losses(restored.step)
         training = _Training(run, model, samples, clock, step=restored.step, seconds=restored.seconds)
-        training.refuse_complete()
         for text in [*notices, *choice_notices]:
             run.log(text)
             yield from clock.tell(Notice(text))
@@ -298,37 +298,23 @@ class _Training:
         self._problems: list[str] = []
         self._disk_told = -math.inf
 
-    def refuse_complete(self) -> None:
-        """See that there is something left to train.
-
-        Raises:
-            RunError: The schedule is done, or the cap on steps is reached.
-        """
-        cap = self._config.max_steps
-        if cap is not None and cap <= self._step < self._schedule:
-            raise RunError(
-                f"The training in {self._run.folder} has already taken {self._step:,} steps, and the cap is {cap:,}. "
-                f"Give a larger one, such as --max-steps {2 * self._step}."
-            )
-        if self._step >= self._schedule:
-            raise RunError(
-                f"The training in {self._run.folder} is complete ({self._config.total_epochs:,} epochs, "
-                f"{self._step:,} steps); its model is ready. To train on, give a larger total: cyclegan train "
-                f'--resume "{self._run.folder}" --epochs {self._config.epochs + max(1, self._config.epochs // 2)}.'
-            )
-
     def events(self) -> Iterator[TrainEvent]:
         try:
             yield from self._tell(self._started())
+            if self._saved_step is None:
+                # What is on disk can be resumed from the first moment on.
+                self._save_or_raise()
+                yield from self._tell(self._saved())
             yield from self._steps()
         except GeneratorExit:
             if self._saved_step != self._step:
                 self._save_or_raise()
             self._run.log(f"Stopped at step {self._step}")
             raise
-        except DataError:
+        except DataError as error:
             # The pictures have gone, not the training.
             self._save_or_raise()
+            self._run.log(f"Failed: {error}")
             raise
         except EngineError as error:
             self._run.log(f"Failed: {error}")
@@ -555,12 +541,35 @@ def _changed_config(run: Run, changes: dict[str, object], max_minutes: float | N
     given = {name: value for name, value in changes.items() if value is not None}
     config = dataclasses.replace(run.config, max_minutes=max_minutes, **given)  # type: ignore[arg-type]
     cap = run.config.max_steps
-    pictures = max(len(run.pictures.train_A), len(run.pictures.train_B))
-    whole = config.total_epochs * math.ceil(pictures / config.batch_size)
+    whole = config.total_epochs * _steps_per_epoch(run)
     if "max_steps" not in given and cap is not None and cap < whole and _steps_taken(run) >= cap:
         config = dataclasses.replace(config, max_steps=None)
         return config, [f"Its cap of {cap:,} steps was reached before; it now goes on to the end, step {whole:,}."]
     return config, []
+
+
+def _refuse_complete(run: Run, config: TrainConfig, step: int) -> None:
+    """See that there is something left to train.
+
+    Raises:
+        RunError: The schedule is done, or the cap on steps is reached.
+    """
+    steps_per_epoch = _steps_per_epoch(run)
+    if step >= config.total_epochs * steps_per_epoch:
+        more = max(config.epochs, math.ceil(step / steps_per_epoch)) + max(1, config.epochs // 2)
+        raise RunError(
+            f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
+            f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}.'
+        )
+    if config.max_steps is not None and step >= config.max_steps:
+        raise RunError(
+            f"The training in {run.folder} has already taken {step:,} steps, and the cap is {config.max_steps:,}. "
+            f"Give a larger one, such as --max-steps {2 * step}."
+        )
+
+
+def _steps_per_epoch(run: Run) -> int:
+    return math.ceil(max(len(run.pictures.train_A), len(run.pictures.train_B)) / run.config.batch_size)
 
 
 def _steps_taken(run: Run) -> int:

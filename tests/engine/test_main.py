@@ -74,9 +74,18 @@ def test_a_folder_of_train_a_and_train_b_is_trained_and_converted_both_ways(
 def test_info_tells_the_story_of_a_model(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(trained)]) == 0
     told = capsys.readouterr().out
-    assert "a2b Reds to Blues" in told and "1 blocks" not in told.replace("ResNet, 1 blocks", "")
+    assert "a2b Reds to Blues, b2a Blues to Reds" in told
+    assert "32 px, preset standard, 2 steps" in told
+    assert "ResNet, 1 block, 4 channels" in told
     assert main(["info", str(trained / "model.safetensors"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name_A"] == "Reds"
+
+
+def test_a_failure_is_an_event_too_where_events_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(tmp_path), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["event"] == "Failed"
 
 
 def test_json_prints_one_event_a_line(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +93,7 @@ def test_json_prints_one_event_a_line(root: Path, tmp_path: Path, capsys: pytest
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events if event["event"] != "Preparing"] == [
         "TrainStarted",
+        "Saved",
         "SamplesDrawn",
         "StepReport",
         "SamplesDrawn",
@@ -105,6 +115,9 @@ def test_resume_goes_on_to_a_larger_total(trained: Path, capsys: pytest.CaptureF
     [
         (["--resume", "RUN", "--size", "64"], "--size cannot be changed"),
         (["--resume", "RUN", "--preset", "quick"], "--preset cannot be changed"),
+        (["--resume", "RUN", "--seed", "0"], "--seed cannot be changed"),
+        (["--resume", "RUN", "--batch-size", "0"], "--batch-size cannot be changed"),
+        (["ROOT", "--resume", "RUN"], "A B cannot be changed"),
         (["--resume", "NOWHERE"], "holds no training"),
         (["ROOT", "--run", "RUN"], "--resume"),
         (["ROOT", "--run", "NEW", "--size", "30"], "picture size"),
@@ -182,5 +195,5 @@ def test_a_signal_stops_between_steps_saved_and_resumable(
     assert f'cyclegan train --resume "{run}"' in complaint
     assert "Traceback" not in complaint
     assert (run / "model.safetensors").exists()
-    steps = int(next((run / "checkpoints").iterdir()).stem.removeprefix("step_"))
+    steps = int(max((run / "checkpoints").iterdir()).stem.removeprefix("step_"))
     assert main(["train", "--resume", str(run), "--max-steps", str(steps + 1)]) == 0

@@ -602,3 +602,20 @@ def test_an_output_folder_that_vanishes_ends_the_job_and_is_not_made_again(model
                 failures.append(event)
     assert len(failures) == 3
     assert not (tmp_path / "out").exists()
+
+
+def test_precision_is_measured_with_the_threads_that_will_work(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def choose(precision: str, device: torch.device) -> str:
+        threads.append(torch.get_num_threads())
+        return "fp32"
+
+    monkeypatch.setattr(converter, "choose_precision", choose)
+    torch.set_num_threads(2)
+    Image.new("RGB", (16, 16)).save(tmp_path / "picture.png")
+    list(convert(ConvertJob(model=model, sources=(tmp_path / "picture.png",), to=tmp_path / "out", direction="a2b")))
+    assert threads == [1]
+    assert torch.get_num_threads() == 2

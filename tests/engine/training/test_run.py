@@ -38,8 +38,22 @@ def test_the_summary_tells_how_far_a_training_is(run: Run) -> None:
     for step in (3, 7):
         run.append_losses(_report(step))
     summary = read_run_summary(run.folder)
-    assert (summary.step, summary.total_steps, summary.seconds) == (7, 12, 3.5)
+    assert (summary.step, summary.total_steps, summary.schedule_steps, summary.seconds) == (7, 12, 12, 3.5)
+    assert not summary.is_complete
+    run.append_losses(_report(12))
+    assert read_run_summary(run.folder).is_complete
     assert summary.config == run.config
+
+
+def test_a_training_that_a_cap_has_ended_is_not_complete(tiny_config: Callable[..., TrainConfig]) -> None:
+    config = tiny_config(max_steps=5)
+    A, B = (tuple(sorted(folder.iterdir())) for folder in (config.folder_A, config.folder_B))
+    run = Run.create(config, CHOICES, Pictures(train_A=A, train_B=B, sample_A=A[:1], sample_B=B[:1], held_out=False))
+    run.append_losses(_report(5))
+    run.close()
+    summary = read_run_summary(run.folder)
+    assert (summary.step, summary.total_steps, summary.schedule_steps) == (5, 5, 12)
+    assert not summary.is_complete
 
 
 def test_losses_come_back_as_they_were_written(run: Run) -> None:

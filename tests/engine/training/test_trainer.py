@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -161,7 +162,7 @@ def test_a_cap_that_is_not_reached_is_kept_on_resume(tiny_config: MakeConfig) ->
 def test_a_complete_training_says_how_to_train_on(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     list(train(config))
-    with pytest.raises(RunError, match=r"complete.*--epochs 2"):
+    with pytest.raises(RunError, match=r"complete.*--epochs 3"):
         list(resume(config.run))
     assert list(resume(config.run, epochs=2))[-1].step == 18
 
@@ -232,6 +233,65 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, ALL_STEPS + 1))
 
 
+@pytest.mark.usefixtures("every_step")
+def test_a_crash_before_the_first_save_by_the_clock_can_be_resumed(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    list(train(tiny_config(run=tmp_path / "whole")))
+    config = tiny_config()
+    events = train(config)
+    for event in events:
+        if isinstance(event, StepReport) and event.step == 3:
+            break
+    # A crash closes no generator: what is on disk at this moment is all there is.
+    crashed = tmp_path / "crashed"
+    shutil.copytree(config.run, crashed)
+    events.close()
+    assert events_of(TrainStarted, list(resume(crashed)))[0].step == 0
+    assert_same_state(tmp_path / "whole", crashed)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_damaged_checkpoints_take_no_place_among_those_that_are_kept(tiny_config: MakeConfig) -> None:
+    config = tiny_config()
+    close_after(train(config), 3)
+    close_after(resume(config.run), 6)
+    for step in (3, 6):
+        (config.run / "checkpoints" / f"step_{step:08d}.safetensors").write_bytes(b"nothing")
+    for step in (1, 2):
+        close_after(resume(config.run), step)
+    kept = sorted(path.name for path in (config.run / "checkpoints").glob("*.safetensors"))
+    assert kept == [f"step_{step:08d}.safetensors" for step in (0, 1, 2)]
+    assert not events_of(Notice, list(resume(config.run)))
+
+
+def test_a_refused_resume_changes_nothing(tiny_config: MakeConfig) -> None:
+    config = tiny_config(epochs=5, max_steps=18)
+    list(train(config))
+    before = {path: path.read_bytes() for path in config.run.rglob("*") if path.is_file()}
+    for changes in ({"epochs": 2, "decay_epochs": 0}, {"max_steps": 4}):
+        with pytest.raises(RunError):
+            list(resume(config.run, **changes))
+    assert before == {path: path.read_bytes() for path in config.run.rglob("*") if path.is_file()}
+
+
+def test_the_total_that_a_complete_training_is_told_to_take_is_large_enough(tiny_config: MakeConfig) -> None:
+    config = tiny_config(epochs=3)
+    list(train(config))
+    with pytest.raises(RunError, match="complete") as caught:
+        list(resume(config.run, epochs=1))
+    epochs = int(str(caught.value).rpartition("--epochs ")[2].removesuffix("."))
+    assert list(resume(config.run, epochs=epochs))[-1].step > 24
+
+
+def test_a_run_begun_with_relative_paths_is_resumed_from_anywhere(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    close_after(train(tiny_config(folder_A=Path("A"), folder_B=Path("B"), run=Path("run"))), 1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert list(resume(tmp_path / "run"))[-1].step == ALL_STEPS
+
+
 def test_without_a_whole_checkpoint_the_sentence_names_them(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     list(train(config))
@@ -244,7 +304,7 @@ def test_without_a_whole_checkpoint_the_sentence_names_them(tiny_config: MakeCon
 def test_the_last_three_checkpoints_are_kept(tiny_config: MakeConfig) -> None:
     config = tiny_config(save_minutes=1e-9)
     events = list(train(config))
-    assert len(events_of(Saved, events)) == ALL_STEPS
+    assert [event.step for event in events_of(Saved, events)] == list(range(ALL_STEPS + 1))
     kept = sorted(path.name for path in (config.run / "checkpoints").iterdir())
     assert kept == [f"step_{step:08d}.safetensors" for step in (10, 11, 12)]
 
@@ -256,7 +316,7 @@ def test_a_full_disk_at_a_save_is_told_and_costs_nothing(
 
     def full_once(*arguments: object, **values: object) -> Path:
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) == 2:
             raise OSError(28, "No space left on device")
         return real(*arguments, **values)
 
@@ -283,7 +343,7 @@ def test_losses_and_samples_that_cannot_be_written_do_not_end_the_training(
     assert events[-1].step == ALL_STEPS
 
 
-def test_a_disk_that_is_full_at_the_end_is_an_error_with_a_sentence(
+def test_a_disk_that_is_full_from_the_start_is_an_error_with_a_sentence(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -335,7 +395,7 @@ def test_a_stop_between_divergence_and_its_report_saves_nothing_either(
     monkeypatch.setattr(trainer.math, "isfinite", lambda value: True)
     with pytest.raises(DivergedError, match="not saved"):
         close_after(train(config), 1)
-    assert not list((config.run / "checkpoints").iterdir())
+    assert [path.name for path in (config.run / "checkpoints").iterdir()] == ["step_00000000.safetensors"]
 
 
 def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
