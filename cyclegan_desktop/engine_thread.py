@@ -55,11 +55,6 @@ class EngineThread(QThread):
         self._going_on.set()
 
     @property
-    def is_paused(self) -> bool:
-        """Whether `pause` was asked for; the step under way may still be finishing."""
-        return not self._going_on.is_set()
-
-    @property
     def is_stopping(self) -> bool:
         """Whether `stop` was asked for."""
         return self._stop_asked.is_set()

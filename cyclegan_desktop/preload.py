@@ -42,7 +42,6 @@ def _import_engine() -> None:
     start = time.monotonic()
     try:
         import engine.conversion.converter
-
         import engine.training.trainer  # noqa: F401
     except Exception:  # Whoever starts the first work gets it again, and shows it.
         logger.exception("The engine could not be loaded beforehand")

@@ -41,8 +41,8 @@ class Colours:
         disabled: Words that cannot be used now.
         accent_text: The accent colour as words or lines upon a surface.
         accent_soft: A surface tinted with the accent: a selection, a target under a drag.
+        accent_hover: A surface under the pointer that can be pressed, less tinted.
         danger: Words about an error.
-        success: Words about something done.
         warning: Words about something to look at.
         picture: Around pictures, neutral so as to change no colour beside it.
     """
@@ -58,8 +58,8 @@ class Colours:
     disabled: str
     accent_text: str
     accent_soft: str
+    accent_hover: str
     danger: str
-    success: str
     warning: str
     picture: str
 
@@ -76,8 +76,8 @@ LIGHT = Colours(
     disabled="#a2a9b5",
     accent_text="#1f63c0",
     accent_soft="#e3edfb",
+    accent_hover="#f1f6fd",
     danger="#c03333",
-    success="#217a46",
     warning="#946014",
     picture="#e4e6ea",
 )
@@ -93,8 +93,8 @@ DARK = Colours(
     disabled="#666e7b",
     accent_text="#79aef5",
     accent_soft="#243a5a",
+    accent_hover="#232f42",
     danger="#f28b8b",
-    success="#6fcf97",
     warning="#e6b45c",
     picture="#14161a",
 )

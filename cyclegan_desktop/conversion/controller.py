@@ -18,7 +18,14 @@ import engine
 from cyclegan_desktop.conversion.file_list import FileState, MadeWith
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.conversion.scanner import LookForPictures, Scanner
-from cyclegan_desktop.conversion.sources import FolderDone, Found, NotThere, SourceEvent, look_for_pictures
+from cyclegan_desktop.conversion.sources import (
+    FolderDone,
+    Found,
+    NoPictures,
+    NotThere,
+    SourceEvent,
+    look_for_pictures,
+)
 from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
@@ -146,6 +153,8 @@ class ConversionController(QObject):
         if len(paths) == 1 and not self.is_busy and _is_model(paths[0]):
             self._open_model(paths[0])
             return
+        if not self.is_busy and not self._scanner.is_busy:
+            self._page.clear_messages()
         self._scanner.add(paths)
         if self._scanner.is_busy and not self.is_busy:
             self._shows_summary = False
@@ -201,12 +210,13 @@ class ConversionController(QObject):
 
     def set_model(self, model: Path) -> None:
         """Convert with this model from now on: a file or the folder of a training. A sentence says if it is neither."""
+        self._page.clear_messages()
         try:
             info = self._read_model(model)
         except EngineError as error:
-            self._page.show_problem(str(error), "model")
+            # Not beside the box: that still holds a model that works.
+            self._page.show_problem(str(error))
         else:
-            self._page.clear_messages()
             self._model = info
             self._settings.last_model = info.path
             self._settings.save()
@@ -215,6 +225,7 @@ class ConversionController(QObject):
 
     def set_direction(self, direction: Direction) -> None:
         """Convert in this direction from now on."""
+        self._page.clear_messages()
         self._direction = direction
         self._settings.last_direction = direction
         self._settings.save()
@@ -287,6 +298,9 @@ class ConversionController(QObject):
             page.show_nothing_to_convert(0)
         elif self._output_is_fine(to):
             return self._made_with_now(model, to)
+        else:
+            # The sentence stands beside the field already, far from the button that was pressed.
+            page.show_problem(page.options.output_problem)
         return None
 
     def _made_with_now(self, model: ModelInfo, to: Path) -> MadeWith:
@@ -504,6 +518,8 @@ class ConversionController(QObject):
                     self._page.show_unreadable(event.unreadable)
             case NotThere():
                 self._page.show_not_there(event.path, event.reason)
+            case NoPictures(files=files):
+                self._page.show_not_pictures(files)
             case _:
                 assert_never(event)
 
@@ -538,6 +554,7 @@ class ConversionController(QObject):
         self._choose_output(folder)
 
     def _choose_output(self, folder: Path | None) -> None:
+        self._page.clear_messages()
         self._chosen_output = folder
         self._settings.output_folder = folder
         self._settings.save()

@@ -46,11 +46,6 @@ class DropArea(QFrame):
         self._pages.addWidget(contents)
         self._over = _DragOver(self)
 
-    @property
-    def is_inviting(self) -> bool:
-        """Whether the invitation is shown."""
-        return self._pages.currentWidget() is self._invitation
-
     def set_inviting(self, inviting: bool) -> None:
         """Show the invitation, or the contents."""
         self._pages.setCurrentWidget(self._invitation if inviting else self._contents)

@@ -41,6 +41,8 @@ from engine.config import Direction, OutputFormat
 NAME, STATE, NOTES = range(3)
 """The columns."""
 
+_STATE_COLUMN: Final = 108
+_LEAST_COLUMN: Final = 48
 _UPDATE_MS: Final = 100
 """Time between two updates of the view, in milliseconds: a fast GPU reports thousands of pictures a second."""
 
@@ -387,6 +389,7 @@ class FileList(QTableView):
         self.setModel(self._files)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
         self.setShowGrid(False)
@@ -403,8 +406,9 @@ class FileList(QTableView):
         vertical.setDefaultSectionSize(self.fontMetrics().height() + 12)
         horizontal = self.horizontalHeader()
         horizontal.setHighlightSections(False)
-        horizontal.setStretchLastSection(True)
-        horizontal.resizeSection(STATE, 108)
+        horizontal.setSectionResizeMode(NOTES, QHeaderView.ResizeMode.Stretch)
+        horizontal.setMinimumSectionSize(_LEAST_COLUMN)
+        horizontal.resizeSection(STATE, _STATE_COLUMN)
 
         self.selectionModel().currentRowChanged.connect(self._report_current)
         self._files.rowsRemoved.connect(self._choose_next)
@@ -443,7 +447,10 @@ class FileList(QTableView):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width between names and notes."""
         super().resizeEvent(event)
-        self.horizontalHeader().resizeSection(NAME, max(120, self.viewport().width() * 2 // 5))
+        width = self.viewport().width()
+        self.horizontalHeader().resizeSection(STATE, _STATE_COLUMN)
+        most = width - _STATE_COLUMN - _LEAST_COLUMN
+        self.horizontalHeader().resizeSection(NAME, min(max(120, width * 2 // 5), most))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Del removes the selected rows."""

@@ -157,6 +157,11 @@ class ConversionOptions(QFrame):
 
     # Sentences beside what they are about
 
+    @property
+    def output_problem(self) -> str:
+        """What was last said about the output folder."""
+        return self._output_error.text()
+
     def clear_problems(self) -> None:
         """Take back every sentence."""
         self.clear_model_problem()

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from engine.data.folders import require_folder, walk_folder
+from engine.data.folders import PICTURE_SUFFIXES, require_folder, walk_folder
 from engine.errors import DataError
 from engine.files import disk_sentence
 
@@ -63,18 +63,26 @@ class NotThere:
     reason: str
 
 
-SourceEvent: TypeAlias = Found | FolderDone | NotThere
+@dataclass(frozen=True, slots=True)
+class NoPictures:
+    """Files dropped by themselves whose names are not those of pictures."""
+
+    files: tuple[Path, ...]
+
+
+SourceEvent: TypeAlias = Found | FolderDone | NotThere | NoPictures
 
 
 def look_for_pictures(paths: Sequence[Path]) -> Iterator[SourceEvent]:
     """Everything to convert in files and folders, subfolders included.
 
-    A file named by itself is taken for a picture whatever its name; in a folder the ending decides.
+    The ending decides what is a picture: others are counted in a folder, and named if they were given by themselves.
 
     Args:
         paths: Files and folders, in the order in which they are to be listed.
     """
     single: list[Path] = []
+    others: list[Path] = []
     for path in paths:
         path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() follows links, to names that nobody dropped.
         try:
@@ -88,9 +96,13 @@ def look_for_pictures(paths: Sequence[Path]) -> Iterator[SourceEvent]:
                 yield from _found(single, None)
                 single = []
                 yield from _look_into(path)
-            else:
+            elif path.suffix.lower() in PICTURE_SUFFIXES:
                 single.append(path)
+            else:
+                others.append(path)
     yield from _found(single, None)
+    if others:
+        yield NoPictures(tuple(others))
 
 
 def _look_into(root: Path) -> Iterator[SourceEvent]:

@@ -35,7 +35,9 @@ class LibraryEntry:
         preset: The preset its training began from.
         size: Side of the crops trained on, in pixels.
         step: Steps taken.
-        total_steps: Steps of the whole training; 0 for a model file, which does not say.
+        total_steps: Steps of the whole schedule; 0 for a model file, which does not say.
+        is_complete: Whether its schedule is done, so that there is nothing to resume. A training that a cap on its
+            steps or minutes has ended can be resumed.
         day: When it was last trained; None if that is not known.
         model: The model file; None for a run that has saved none yet.
         note: What its author says about it, or "".
@@ -51,15 +53,11 @@ class LibraryEntry:
     size: int = 0
     step: int = 0
     total_steps: int = 0
+    is_complete: bool = False
     day: date | None = None
     model: Path | None = None
     note: str = ""
     sheets: tuple[QImage, ...] = field(default=(), compare=False)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether its schedule is done, so that there is nothing to resume."""
-        return 0 < self.total_steps <= self.step
 
     @property
     def can_resume(self) -> bool:
@@ -126,7 +124,8 @@ def _read_run(path: Path) -> LibraryEntry:
         preset=run.config.preset,
         size=run.config.size,
         step=run.step,
-        total_steps=run.total_steps,
+        total_steps=run.schedule_steps,
+        is_complete=run.is_complete,
         day=date.fromtimestamp(run.modified),
         model=run.model,
         sheets=_newest_sheets(run),

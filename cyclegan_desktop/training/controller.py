@@ -42,6 +42,7 @@ _SAVE_SETTINGS_MILLISECONDS = 1000
 class _EarlierLosses:
     """What a training to be resumed has behind it; read in the thread, since there may be millions of rows."""
 
+    names: tuple[str, str] | None
     history: LossHistory
 
 
@@ -94,7 +95,7 @@ class TrainingController(QObject):
         # The run on the page, its newest step, and the settings of a training that has not yet begun.
         self._run: Path | None = None
         self._step: int | None = None
-        self._is_complete = False
+        self._has_begun = self._is_complete = False
         self._unstarted: TrainConfig | None = None
         self._wizard: TrainingWizard | None = None
         self._estimates = ThreadKeeper(self)
@@ -171,7 +172,7 @@ class TrainingController(QObject):
     # The thread
 
     def _launch(self, work: Callable[[], Iterator[_WorkEvent]]) -> None:
-        self._step, self._is_complete, self._ended = None, False, None
+        self._step, self._has_begun, self._is_complete, self._ended = None, False, False, None
         measuring = self._estimates.running
         for thread in measuring:
             thread.stop()
@@ -188,7 +189,9 @@ class TrainingController(QObject):
 
     def _take(self, event: _WorkEvent) -> None:
         match event:
-            case _EarlierLosses(history=history):
+            case _EarlierLosses(names=names, history=history):
+                if names is not None:
+                    self._page.show_names(*names)
                 self._page.show_history(history)
                 return
             case Preparing():
@@ -212,7 +215,7 @@ class TrainingController(QObject):
         self.event.emit(event)
 
     def _begin_run(self, event: TrainStarted) -> None:
-        self._run, self._unstarted, self._step = event.run, None, event.step
+        self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
         self._page.show_started(event)
         self._settings.remember_in_library(event.run)
         self._announce_run()
@@ -241,7 +244,9 @@ class TrainingController(QObject):
         else:
             has_model = (self._run / MODEL_FILE_NAME).is_file()
             self._page.set_state("idle", is_resumable=not self._is_complete, has_model=has_model)
-        if ended.failure is not None:
+        if ended.failure is not None and self._run is not None and not self._has_begun:
+            self._page.show_not_resumed(ended.failure.message, ended.failure.details)
+        elif ended.failure is not None:
             self._page.show_failed(ended.failure.message, ended.failure.details)
         elif ended.how == "stopped" and self._step is None:
             self._page.show_stopped_early(is_new=self._run is None)
@@ -317,5 +322,10 @@ def _resume_with_losses(
 ) -> Iterator[_WorkEvent]:
     """The events of a resumed training, and before them the losses so far."""
     yield Preparing("Reading the losses so far")
-    yield _EarlierLosses(LossHistory.of(read_losses(run), smoothing))
+    try:
+        config = read_run_summary(run).config
+        names = config.name_A, config.name_B
+    except RunError:  # `resume` has the sentence for it.
+        names = None
+    yield _EarlierLosses(names, LossHistory.of(read_losses(run), smoothing))
     yield from resume(run)

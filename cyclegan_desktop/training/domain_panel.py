@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QMenu, QToolB
 
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import S
 from cyclegan_desktop.training.folder_look import PicturesFound, Thumbnail, look_at
 from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
@@ -29,7 +30,7 @@ class DomainPanel(QWidget):
         folder: The folder chosen, or None.
         test_folder: The folder of held-out pictures that came with it, or None.
         scan: What the folder holds, as soon as that is known.
-        problem: Why the folder cannot even be looked at, or "".
+        problem: Why the folder cannot be trained on whatever the other one is, or "".
 
     Signals:
         folder_changed: Another folder was chosen.
@@ -155,13 +156,34 @@ class DomainPanel(QWidget):
             case PicturesFound(count=count):
                 self._well.show_found(count)
             case FolderScan():
-                self.scan = event
+                self.scan, self.problem = event, self._problem_of(event)
                 self._well.show_scan(event)
                 self.looked.emit()
             case Thumbnail(picture=picture):
                 self._well.add_thumbnail(picture)
             case Domains():
                 self.domains_found.emit(event)
+
+    def _problem_of(self, scan: FolderScan) -> str:
+        if len(scan.pictures) >= 2:
+            return ""
+        name = shown_paragraph(scan.folder.name or str(scan.folder))
+        if scan.pictures:
+            return self.tr(
+                "{folder} holds only one picture. A training needs at least two on each side; "
+                "some hundred give good results."
+            ).format(folder=name)
+        if scan.unreadable_folders:
+            return self.tr(
+                "No pictures could be found in {folder}: {part} cannot be read. "
+                "Change its permissions, or choose another folder."
+            ).format(folder=name, part=shown_paragraph(str(scan.unreadable_folders[0])))
+        if scan.other_files:
+            text = self.tr("{folder} holds no pictures, only other files.")
+        else:
+            text = self.tr("{folder} is empty.")
+        remedy = self.tr("Choose a folder of pictures, such as JPEG, PNG, WebP or TIFF.")
+        return text.format(folder=name) + " " + remedy
 
     def _take_failure(self, failure: Failure) -> None:
         self.problem = failure.message

@@ -83,11 +83,6 @@ class FolderWell(QAbstractButton):
         self.show_empty()
 
     @property
-    def thumbnail_count(self) -> int:
-        """How many thumbnails are shown."""
-        return sum(not label.pixmap().isNull() for label in self._thumbnails)
-
-    @property
     def summary(self) -> str:
         """What is said about the contents."""
         return self._count.text()
@@ -160,7 +155,7 @@ class FolderWell(QAbstractButton):
         """A card with a dashed border until something is chosen; tinted while something is dragged over it."""
         scheme = colours()
         is_marked = self._is_target or self.hasFocus()
-        fill = scheme.accent_soft if self._is_target else scheme.hover if self.underMouse() else scheme.surface
+        fill = scheme.accent_soft if self._is_target else scheme.accent_hover if self.underMouse() else scheme.surface
         pen = QPen(QColor(ACCENT if is_marked else scheme.outline), 2 if is_marked else 1)
         if not self._is_chosen:
             pen.setStyle(Qt.PenStyle.DashLine)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from cyclegan_desktop.messages import MessageArea
+from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.training.sample_strip import SampleStrip
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
@@ -81,6 +82,8 @@ class TrainingPage(QWidget):
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self._splitter)
+        self._not_resumed = EmptyState("alert", "", "")
+        self._stack.addWidget(self._not_resumed)
         self._footer = self._make_footer()
 
         layout = QVBoxLayout(self)
@@ -125,7 +128,8 @@ class TrainingPage(QWidget):
         dress_button(self._main, picture, primary=is_idle and not is_complete)
         self._main.setToolTip(self.tr("F5") if is_idle else self.tr("F7: saves, and can be resumed"))
         self._main.setEnabled(state != "stopping")
-        self._pause.setText(self.tr("&Continue") if state == "paused" else self.tr("&Pause"))
+        # One letter for both, so that the same key toggles.
+        self._pause.setText(self.tr("Contin&ue") if state == "paused" else self.tr("Pa&use"))
         dress_button(self._pause, "play" if state == "paused" else "pause")
         self._pause.setVisible(not is_idle)
         self._pause.setEnabled(state != "stopping")
@@ -176,7 +180,7 @@ class TrainingPage(QWidget):
 
     def show_started(self, event: TrainStarted) -> None:
         """Show what is trained and on what."""
-        self._title.setText(self.tr("{A} and {B}").format(A=event.name_A, B=event.name_B))
+        self.show_names(event.name_A, event.name_B)
         self._details.setText(
             self.tr(
                 "{count_A:,} and {count_B:,} pictures  \N{MIDDLE DOT}  {device}, {precision}  \N{MIDDLE DOT}  {run}"
@@ -188,10 +192,14 @@ class TrainingPage(QWidget):
                 run=event.run,
             )
         )
-        self._samples.set_names(event.name_A, event.name_B)
         self._ensure_plot().cut_after(event.step)
         self._set_status(self.tr("Training begins"))
         self._set_progress(event.step / max(1, event.total_steps))
+
+    def show_names(self, name_A: str, name_B: str) -> None:
+        """Name the domains."""
+        self._title.setText(self.tr("{A} and {B}").format(A=name_A, B=name_B))
+        self._samples.set_names(name_A, name_B)
 
     def show_history(self, history: LossHistory) -> None:
         """Show the losses of the training so far."""
@@ -268,6 +276,20 @@ class TrainingPage(QWidget):
         self._stop_busy()
         self._set_status(self.tr("The training has ended early; the reason is above."))
         self.messages.add(message, is_error=True, details=details)
+
+    def show_not_resumed(self, message: str, details: str) -> None:
+        """Say why a training on disk could not go on, in place of samples and losses, of which there are no new ones.
+
+        Args:
+            message: Whole sentences with the remedy.
+            details: The traceback of a bug, or "".
+        """
+        self._stop_busy()
+        self._footer.hide()
+        self._not_resumed.set_text(self.tr("This training could not go on"), shown_paragraph(message))
+        self._stack.setCurrentWidget(self._not_resumed)
+        if details:
+            self.messages.add(message, is_error=True, details=details)
 
     def show_busy(self) -> None:
         """Say that one training at a time is enough."""

@@ -277,7 +277,7 @@ class _PresetCard(QAbstractButton):
         """A card, tinted when it is the one chosen."""
         scheme = colours()
         is_on = self.isChecked()
-        fill = scheme.accent_soft if is_on else scheme.hover if self.underMouse() else scheme.surface
+        fill = scheme.accent_soft if is_on else scheme.accent_hover if self.underMouse() else scheme.surface
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(

@@ -259,24 +259,39 @@ class TrainingWizard(QDialog):
     def _is_checking(self) -> bool:
         return any(side.is_looking for side in self._sides) or self._check.is_running or self._check_soon.isActive()
 
-    def _config(self) -> TrainConfig | ConfigError:
-        """The training as chosen, or what makes no sense about it."""
+    def _config(self, **others: object) -> TrainConfig | ConfigError:
+        """The training as chosen, or what makes no sense about it; with these other values for some fields."""
         side_A, side_B = self._sides
         # Test pictures of one side only would hold out nothing on the other.
         has_tests = side_A.test_folder is not None and side_B.test_folder is not None
         try:
-            return preset_config(
-                self._settings_page.preset,
-                folder_A=side_A.folder,
-                folder_B=side_B.folder,
-                test_A=side_A.test_folder if has_tests else None,
-                test_B=side_B.test_folder if has_tests else None,
-                name_A=side_A.name,
-                name_B=side_B.name,
+            chosen = {
+                "folder_A": side_A.folder,
+                "folder_B": side_B.folder,
+                "test_A": side_A.test_folder if has_tests else None,
+                "test_B": side_B.test_folder if has_tests else None,
+                "name_A": side_A.name,
+                "name_B": side_B.name,
                 **self._settings_page.values(),
-            )
+            }
+            return preset_config(self._settings_page.preset, **{**chosen, **others})
         except ConfigError as error:
             return error
+
+    def _config_errors(self) -> dict[str, str]:
+        """Everything about the training as chosen that makes no sense, by field.
+
+        A config names one error at a time: each is put out of the way to see the next.
+        """
+        somewhere = Path()
+        preset = preset_config(self._settings_page.preset, folder_A=somewhere, folder_B=somewhere, run=somewhere)
+        names = {"name_A": "?", "name_B": "??"}  # Hardly what the other domain is called.
+        errors: dict[str, str] = {}
+        others: dict[str, object] = {}
+        while isinstance(error := self._config(**others), ConfigError) and error.field not in errors:
+            errors[error.field] = str(error)
+            others[error.field] = names.get(error.field) or getattr(preset, error.field)
+        return errors
 
     def _errors(self) -> dict[str, str]:
         """What is wrong now, by field."""
@@ -286,9 +301,11 @@ class TrainingWizard(QDialog):
             errors.setdefault(failure.field or "run", failure.message)
         if not self._settings_page.has_run_text:
             errors["run"] = self.tr("Say where the training is to be saved.")
-        config = self._config() if self._are_chosen else None
-        if isinstance(config, ConfigError):
-            errors[config.field] = str(config)
+        if self._are_chosen:
+            if self._sides[0].folder == self._sides[1].folder:
+                same = self.tr("Both sides are the same folder. Choose a folder of different pictures for each side.")
+                errors.update(dict.fromkeys(_FOLDER_FIELDS, same))
+            errors.update(self._config_errors())
         return errors
 
     def _paths(self) -> tuple[Path, Path, Path] | None:
@@ -300,7 +317,7 @@ class TrainingWizard(QDialog):
         self._check_failure = None
         names = suggest_names(*(side.folder for side in self._sides))
         for side, name, fallback in zip(self._sides, names, ("A", "B"), strict=True):
-            side.suggest_name(name or fallback)
+            side.suggest_name("" if side.folder is None else name or fallback)
         self._refresh()
 
     def _take_domains(self, domains: Domains) -> None:
@@ -330,7 +347,7 @@ class TrainingWizard(QDialog):
         paths = self._paths()
         self._check.drop()
         self._check_failure, self._checked = None, paths
-        if paths is not None and all(side.scan is not None for side in self._sides):
+        if paths is not None and all(side.scan is not None and not side.problem for side in self._sides):
             self._check.start(partial(check_folders, *paths))
         self._refresh()
 

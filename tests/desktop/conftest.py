@@ -79,7 +79,7 @@ def make_model() -> Callable[..., Path]:
 def make_run(make_model: Callable[..., Path]) -> Callable[..., Path]:
     """Writes the folder of a training: 20 steps in all, with samples and a model unless told otherwise."""
 
-    def make(folder: Path, *, step: int = 5, is_saved: bool = True) -> Path:
+    def make(folder: Path, *, step: int = 5, is_saved: bool = True, max_steps: int | None = None) -> Path:
         from PySide6.QtGui import QColor, QImage
 
         from engine.config import preset_config
@@ -96,6 +96,7 @@ def make_run(make_model: Callable[..., Path]) -> Callable[..., Path]:
             epochs=10,
             decay_epochs=10,
             batch_size=1,
+            max_steps=max_steps,
         )
         files = (pictures / "A" / "1.png",), (pictures / "B" / "1.png",)
         choices = Choices(device="cpu", hardware="test", precision="fp32", threads=1)

@@ -33,6 +33,11 @@ def button(page, name: str) -> QPushButton:
     return page.findChild(QPushButton, name)
 
 
+def invites(page) -> bool:
+    """Whether the invitation to drop pictures is shown."""
+    return page.findChild(object, "drop_invitation").isVisibleTo(page)
+
+
 def add(qtbot, page, controller, *paths: Path) -> None:
     """Add files and folders, and wait until they are looked through."""
     controller.add_sources(list(paths))
@@ -73,7 +78,7 @@ def test_a_real_drop_of_a_folder_and_a_file_fills_the_list(page, controller, pic
     assert list(states(page)) == names
     assert label(page, "convert_count").text() == "5 pictures"
     assert label(page, "convert_others").text() == "2 other files left alone"
-    assert not page.drop_area.is_inviting
+    assert not invites(page)
 
 
 def test_the_same_folder_dropped_twice_counts_once(page, controller, pictures, qtbot):
@@ -92,7 +97,7 @@ def test_a_folder_without_pictures_and_a_missing_file_are_said(page, controller,
     no_pictures, not_there = page.messages.texts
     assert "<b>Letters holds no pictures, only other files (1)." in no_pictures
     assert "gone.png is not there." in not_there
-    assert page.drop_area.is_inviting
+    assert invites(page)
     assert not button(page, "convert_button").isEnabled()
 
 
@@ -374,14 +379,40 @@ def test_while_a_large_picture_takes_long_the_count_stays_in_sight(page, make_co
 # What goes wrong
 
 
-def test_a_file_that_is_no_model_is_a_sentence_beside_the_model(page, controller, tmp_path):
-    controller.set_model(tmp_path / "letter.safetensors")
-    error = label(page, "convert_model_error")
-    assert error.isVisibleTo(page)
-    assert "letter.safetensors is no model file" in error.text()
-    assert page.findChild(QComboBox, "convert_model").currentText().startswith("apple run")
-    controller.set_model(tmp_path / "horse.safetensors")
-    assert not error.isVisibleTo(page)
+def test_a_file_that_is_no_model_is_a_message_and_the_model_stays(page, controller, pictures, tmp_path, qtbot):
+    controller.add_sources([tmp_path / "letter.safetensors"])
+    assert "letter.safetensors is no model file" in page.messages.texts[0]
+    box = page.findChild(QComboBox, "convert_model")
+    assert box.currentText().startswith("apple run") and not box.property("invalid")
+    assert not label(page, "convert_model_error").isVisibleTo(page)
+    add(qtbot, page, controller, pictures)
+    assert page.messages.texts == []
+
+
+def test_a_message_about_a_model_goes_with_the_next_choice(page, controller, tmp_path):
+    for choose in (
+        lambda: controller.set_model(tmp_path / "horse.safetensors"),
+        lambda: controller.set_direction("b2a"),
+        lambda: controller.set_output_folder(tmp_path / "Results"),
+    ):
+        controller.set_model(tmp_path / "letter.safetensors")
+        assert len(page.messages.texts) == 1
+        choose()
+        assert page.messages.texts == []
+
+
+def test_single_files_that_are_no_pictures_are_named_and_not_listed(page, controller, tmp_path, qtbot):
+    notes, letter, model = (tmp_path / name for name in ("notes.txt", "letter.doc", "horse2zebra.pth"))
+    for path in (notes, letter, model):
+        path.touch()
+    add(qtbot, page, controller, notes)
+    remedy = "Add pictures such as JPEG, PNG, WebP or TIFF."
+    assert page.messages.texts == [f"notes.txt is no picture that can be converted. {remedy}"]
+    add(qtbot, page, controller, notes, letter)
+    assert page.messages.texts == [f"notes.txt and 1 other file are no pictures that can be converted. {remedy}"]
+    add(qtbot, page, controller, model)
+    assert "horse2zebra.pth" in page.messages.texts[0] and "not possible yet" in page.messages.texts[0]
+    assert states(page) == {} and not button(page, "convert_button").isEnabled()
 
 
 def test_without_a_model_nothing_begins_and_the_page_says_why(page, make_controller, converter, pictures, qtbot):
@@ -400,10 +431,13 @@ def test_an_output_folder_among_the_sources_is_refused(page, controller, convert
     error = label(page, "convert_output_error")
     assert error.isVisibleTo(page)
     assert f"inside {pictures}" in error.text()
-    controller.start()
+    assert page.messages.texts == []
+    qtbot.mouseClick(button(page, "convert_button"), Qt.MouseButton.LeftButton)
     assert converter.jobs == [] and error.isVisibleTo(page)
+    # The field is far from the button: what is pressed is answered where the eye is.
+    assert f"inside {pictures}" in page.messages.texts[0]
     controller.set_output_folder(pictures.parent / "Results")
-    assert not error.isVisibleTo(page)
+    assert not error.isVisibleTo(page) and page.messages.texts == []
 
 
 def test_an_output_folder_needs_its_whole_path(page, controller, converter, pictures, qtbot):

@@ -87,7 +87,7 @@ def test_a_click_anywhere_on_the_invitation_asks_for_files(area, qtbot):
 
 
 def test_the_contents_take_the_place_of_the_invitation(area):
-    assert area.is_inviting
+    invitation = area.findChild(object, "drop_invitation")
+    assert invitation.isVisible()
     area.set_inviting(False)
-    assert not area.is_inviting
-    assert not area.findChild(object, "drop_invitation").isVisible()
+    assert not invitation.isVisible()

@@ -171,3 +171,12 @@ def test_an_empty_list_has_no_current_row(file_list):
     assert with_signal[-1] == -1
     file_list.step(1)
     assert file_list.selected_numbers() == []
+
+
+@pytest.mark.parametrize("width", [230, 300, 500, 1200])
+def test_the_columns_fit_the_width(file_list, qtbot, width):
+    file_list.files.add([PHOTOS / f"more {number}.png" for number in range(100)], PHOTOS)
+    file_list.resize(width, 200)
+    qtbot.waitUntil(file_list.verticalScrollBar().isVisible)
+    assert not file_list.horizontalScrollBar().isVisible()
+    assert file_list.horizontalHeader().length() == file_list.viewport().width()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_desktop.conversion.sources import FolderDone, Found, NotThere, look_for_pictures
+from cyclegan_desktop.conversion.sources import FolderDone, Found, NoPictures, NotThere, look_for_pictures
 
 
 def test_a_folder_gives_its_pictures_with_subfolders_and_counts_the_rest(pictures: Path):
@@ -17,12 +17,20 @@ def test_a_folder_gives_its_pictures_with_subfolders_and_counts_the_rest(picture
 
 
 def test_files_and_folders_keep_their_order(pictures: Path, tmp_path: Path):
-    first, last = tmp_path / "first.png", tmp_path / "last.without-ending"
+    first, last = tmp_path / "first.png", tmp_path / "last.JPG"
     first.touch()
     last.touch()
     events = list(look_for_pictures([first, pictures / "sub", last]))
     assert [type(event) for event in events] == [Found, Found, FolderDone, Found]
     assert events[0] == Found((first,), None) and events[-1] == Found((last,), None)
+
+
+def test_single_files_that_are_no_pictures_are_named_together(pictures: Path):
+    for name in ("model.pth", "no-ending"):
+        (pictures / name).touch()
+    others = tuple(pictures / name for name in ("notes.txt", "model.pth", "no-ending"))
+    events = list(look_for_pictures([others[0], pictures / "bad.png", *others[1:]]))
+    assert events == [Found((pictures / "bad.png",), None), NoPictures(others)]
 
 
 def test_what_is_not_there_is_said_and_the_rest_is_found(pictures: Path, tmp_path: Path):

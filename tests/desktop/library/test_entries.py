@@ -28,6 +28,12 @@ def test_a_complete_training_is_not_resumed(tmp_path, make_run):
     assert entry.can_convert
 
 
+def test_a_training_that_a_cap_has_ended_can_be_resumed(tmp_path, make_run):
+    entry = read_entry(make_run(tmp_path / "run", step=8, max_steps=8))
+    assert (entry.step, entry.total_steps) == (8, 20)
+    assert entry.can_resume and not entry.is_complete
+
+
 def test_a_training_before_its_first_save_is_listed_too(tmp_path, make_run):
     entry = read_entry(make_run(tmp_path / "run", is_saved=False))
     assert entry.kind == "run"

@@ -116,7 +116,7 @@ def test_the_list_is_used_by_keyboard(page, qtbot):
 @pytest.mark.parametrize(
     ("entry", "is_training", "hint"),
     [
-        (run(step=20), False, "complete"),
+        (run(step=20, is_complete=True), False, "complete"),
         (run(), True, "A training is running"),
         (run(model=None), False, "No model is saved yet"),
         (run(), False, ""),

@@ -235,8 +235,10 @@ def test_pause_holds_the_training_until_it_is_continued(
     controller.start(config)
     qtbot.waitUntil(lambda: page._plot is not None and len(page._plot.history) > 5)
     pause = page.findChild(QPushButton, "pause_training")
+    key = pause.shortcut()
     pause.click()
     assert pause.text().replace("&", "") == "Continue"
+    assert pause.shortcut() == key
     qtbot.wait(50)
     held = len(page._plot.history)
     qtbot.wait(50)
@@ -343,7 +345,35 @@ def test_resuming_what_is_no_run_is_a_message(
     with qtbot.waitSignal(controller.ended) as ended:
         controller.resume(tmp_path / "nothing")
     assert ended.args == ["failed"]
-    assert page.messages.texts == [f"{tmp_path / 'nothing'} holds no training."]
+    shown = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
+    for text in ("nothing", "This training could not go on", f"{tmp_path / 'nothing'} holds no training."):
+        assert text in shown
+
+
+@pytest.mark.parametrize("failure", [DataError("The folder has gone. Bring it back."), RuntimeError("boom")])
+def test_a_training_that_cannot_go_on_shows_its_names_and_why(
+    controller: TrainingController,
+    page: TrainingPage,
+    fake: FakeEngine,
+    make_run: Callable[..., Path],
+    tmp_path: Path,
+    qtbot: QtBot,
+    failure: Exception,
+) -> None:
+    run = make_run(tmp_path / "run of last week")
+    fake.failure, fake.fails_before_start = failure, True
+    with qtbot.waitSignal(controller.ended):
+        controller.resume(run)
+    shown = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
+    assert "Apples and Oranges" in shown and "This training could not go on" in shown
+    assert any(str(failure) in text for text in shown)
+    assert not any("as soon as the training has begun" in text for text in shown)
+    assert (page.findChild(QPushButton, "copy_details") is not None) == isinstance(failure, RuntimeError)
+    fake.failure = None
+    with qtbot.waitSignal(controller.ended) as ended:
+        _main(page).click()
+    assert ended.args == ["done"]
+    assert page.findChild(QLabel, "training_status").isVisible()
 
 
 def test_the_options_of_the_plot_are_remembered(

@@ -23,7 +23,7 @@ from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training import folder_look
-from cyclegan_desktop.training.folder_well import FolderWell
+from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import Devices, TrainingWizard, free_run_folder
 from engine.config import TrainConfig, preset_config
@@ -72,6 +72,10 @@ class Wizard:
 
     def well(self, side: str) -> FolderWell:
         return self.dialog.findChild(FolderWell, f"well_{side}")
+
+    def thumbnails(self, side: str) -> int:
+        labels = [label for label in self.well(side).findChildren(QLabel) if label.maximumWidth() == THUMBNAIL_SIDE]
+        return sum(not label.pixmap().isNull() for label in labels)
 
     def edit(self, name: str) -> QLineEdit:
         return self.dialog.findChild(QLineEdit, name)
@@ -164,7 +168,7 @@ def test_a_folder_of_trainA_and_trainB_dropped_on_either_well_fills_both(
         make_pictures(root / name, count)
     drop(wizard.well(side), root)
     qtbot.waitUntil(lambda: wizard.well("A").summary == "9 pictures" and wizard.well("B").summary == "4 pictures")
-    qtbot.waitUntil(lambda: wizard.well("A").thumbnail_count == 8 and wizard.well("B").thumbnail_count == 4)
+    qtbot.waitUntil(lambda: wizard.thumbnails("A") == 8 and wizard.thumbnails("B") == 4)
     assert wizard.edit("name_A").text() == "Apple"
     assert wizard.edit("name_B").text() == "Orange"
     for _ in range(3):
@@ -236,9 +240,11 @@ def test_nothing_goes_on_before_both_folders_are_chosen(wizard: Wizard, folders:
     assert "trainA" in wizard.text("wizard_hint")
 
 
-def test_the_same_folder_twice_is_an_error_beside_the_second(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+def test_the_same_folder_twice_is_an_error_beside_both(wizard: Wizard, folders: tuple[Path, Path]) -> None:
     drop(wizard.well("A"), folders[0])
     drop(wizard.well("B"), folders[0])
+    for side in "AB":
+        assert "same folder" in wizard.text(f"error_folder_{side}")
     wizard.wait_for_error("folder_B", "same folder")
     drop(wizard.well("B"), folders[1])
     wizard.go_on()
@@ -262,6 +268,35 @@ def test_a_folder_that_cannot_be_trained_on_is_an_error_beside_it(
     drop(wizard.well("A"), bad)
     wizard.wait_for_error("folder_A", part)
     assert wizard.text("error_folder_B") == ""
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_each_bad_folder_has_its_sentence_at_once(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, both: bool, qtbot: QtBot
+) -> None:
+    empty, letters = tmp_path / "nothing here", tmp_path / "letters"
+    for folder in (empty, letters):
+        folder.mkdir()
+    (letters / "letter.txt").touch()
+    if both:
+        drop(wizard.well("A"), empty)
+    drop(wizard.well("B"), letters)
+    remedy = "Choose a folder of pictures, such as JPEG, PNG, WebP or TIFF."
+    wizard.wait_for_error("folder_B", f"letters holds no pictures, only other files. {remedy}")
+    if both:
+        wizard.wait_for_error("folder_A", f"nothing here is empty. {remedy}")
+        drop(wizard.well("A"), folders[0])
+    drop(wizard.well("B"), folders[1])
+    if both:
+        wizard.go_on()
+
+
+def test_names_are_empty_until_a_folder_is_chosen(wizard: Wizard, tmp_path: Path, make_pictures) -> None:
+    assert (wizard.edit("name_A").text(), wizard.edit("name_B").text()) == ("", "")
+    drop(wizard.well("A"), make_pictures(tmp_path / "apples", 2))
+    assert (wizard.edit("name_A").text(), wizard.edit("name_B").text()) == ("Apples", "")
+    drop(wizard.well("B"), make_pictures(tmp_path / "trainB", 2))
+    assert (wizard.edit("name_A").text(), wizard.edit("name_B").text()) == ("Apples", "B")
 
 
 def test_a_file_dropped_on_a_well_is_an_error_beside_it(wizard: Wizard, folders: tuple[Path, Path]) -> None:
@@ -309,6 +344,23 @@ def test_a_setting_that_makes_no_sense_is_an_error_beside_it(
     wizard.spin("size").setValue(64)
     wizard.spin("epochs").setValue(1)
     wizard.go_on()
+
+
+def test_every_setting_that_makes_no_sense_is_marked_at_once(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    _to_settings(wizard, folders)
+    for name, value in {"size": 8, "epochs": 0, "decay_epochs": 0}.items():
+        wizard.spin(name).setValue(value)
+    wizard.edit("run").setText("")
+    for field, part in (("size", "from 32"), ("epochs", "nothing to train"), ("run", "Say where")):
+        assert part in wizard.text(f"error_{field}")
+
+
+def test_both_names_are_marked_when_both_are_missing(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    drop(wizard.well("A"), *folders)
+    for side in "AB":
+        wizard.edit(f"name_{side}").setText("")
+    for side in "AB":
+        wizard.wait_for_error(f"name_{side}", "name")
 
 
 def test_a_place_that_cannot_be_used_is_an_error_beside_it(
@@ -515,7 +567,7 @@ def test_names_of_folders_are_shown_as_they_are_typed(
 
 def test_everything_fits_a_small_window(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
     drop(wizard.well("A"), *folders)
-    qtbot.waitUntil(lambda: wizard.well("A").thumbnail_count > 0)
+    qtbot.waitUntil(lambda: wizard.thumbnails("A") > 0)
     hint = wizard.dialog.minimumSizeHint()
     assert hint.width() <= 960
     assert hint.height() <= 600
