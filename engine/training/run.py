@@ -14,7 +14,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from engine.conversion.model_file import MODEL_FILE_NAME
 from engine.errors import ConfigError, RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
 from engine.files import disk_sentence, write_atomically
+from engine.training.schedule import steps_per_epoch, total_steps
 
 FORMAT_VERSION = 1
 _CSV_HEADER = ("step", "epoch", "seconds", "lr", *LOSS_NAMES)
@@ -243,18 +243,18 @@ def read_run_summary(folder: Path) -> RunSummary:
     config = _config_of(folder, document)
     step, seconds = _last_row(folder / "losses.csv")
     try:
-        epoch_length = max(len(document["pictures"][name]) for name in ("train_A", "train_B"))
+        count_A, count_B = (len(document["pictures"][name]) for name in ("train_A", "train_B"))
     except (KeyError, TypeError) as error:
         raise RunError(_damaged(folder)) from error
-    total = config.total_epochs * math.ceil(epoch_length / config.batch_size)
+    epoch = steps_per_epoch(config, count_A, count_B)
     sheets = sorted((folder / "samples").glob("step_*.png"))
     model = folder / MODEL_FILE_NAME
     return RunSummary(
         folder=folder,
         config=config,
         step=step,
-        schedule_steps=total,
-        total_steps=total if config.max_steps is None else min(total, config.max_steps),
+        schedule_steps=config.total_epochs * epoch,
+        total_steps=total_steps(config, epoch),
         seconds=seconds,
         model=model if model.exists() else None,
         sheet=sheets[-1] if sheets else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from engine.config import TrainConfig
 
 
@@ -11,6 +13,11 @@ def learning_rate(config: TrainConfig, epoch: int) -> float:
     The factor is 1 - max(0, epoch + 1 - epochs) / (decay_epochs + 1), as in the reference (Sec. 4 of the paper).
     """
     return config.learning_rate * (1 - max(0, epoch + 1 - config.epochs) / (config.decay_epochs + 1))
+
+
+def steps_per_epoch(config: TrainConfig, count_A: int, count_B: int) -> int:
+    """Steps of an epoch, which is max(|A|, |B|) pictures of each side; the last step may have fewer pictures."""
+    return math.ceil(max(count_A, count_B) / config.batch_size)
 
 
 def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:

@@ -48,7 +48,7 @@ from engine.randomness import Stream, random_at
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
 from engine.training.run import Choices, Pictures, Run
 from engine.training.samples import MOST_SAMPLES, FixedPicture, draw_samples, read_fixed_pictures, write_sheet
-from engine.training.schedule import learning_rate, total_steps
+from engine.training.schedule import learning_rate, steps_per_epoch, total_steps
 
 _REPORT_SECONDS = 0.25
 _RATE_REPORTS = 120
@@ -554,9 +554,9 @@ def _refuse_complete(run: Run, config: TrainConfig, step: int) -> None:
     Raises:
         RunError: The schedule is done, or the cap on steps is reached.
     """
-    steps_per_epoch = _steps_per_epoch(run)
-    if step >= config.total_epochs * steps_per_epoch:
-        more = max(config.epochs, math.ceil(step / steps_per_epoch)) + max(1, config.epochs // 2)
+    epoch = _steps_per_epoch(run)
+    if step >= config.total_epochs * epoch:
+        more = max(config.epochs, math.ceil(step / epoch)) + max(1, config.epochs // 2)
         raise RunError(
             f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
             f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}.'
@@ -569,7 +569,7 @@ def _refuse_complete(run: Run, config: TrainConfig, step: int) -> None:
 
 
 def _steps_per_epoch(run: Run) -> int:
-    return math.ceil(max(len(run.pictures.train_A), len(run.pictures.train_B)) / run.config.batch_size)
+    return steps_per_epoch(run.config, len(run.pictures.train_A), len(run.pictures.train_B))
 
 
 def _steps_taken(run: Run) -> int:
