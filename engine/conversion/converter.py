@@ -56,6 +56,7 @@ from engine.events import (
 from engine.files import disk_sentence, publish_new, require_writable, temporary_beside, write_new
 from engine.model.generator import MULTIPLE, Generator
 from engine.model.picture_tensors import to_picture, to_tensor
+from engine.stopwatch import Stopwatch
 
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
@@ -94,18 +95,16 @@ def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
         ModelFileError: The model cannot be used.
         DataError: Nothing can be converted (field "sources"), or the output folder cannot be used (field "to").
     """
-    watch = _Stopwatch()
+    watch = Stopwatch()
     work = _convert(job, watch)
     try:
         for event in work:
-            watch.stop()
-            yield event
-            watch.start()
+            yield from watch.tell(event)
     finally:
         work.close()
 
 
-def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, None]:
+def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None]:
     yield Preparing("Looking for pictures")
     read_model_info(job.model)
     device = choose_device(job.device)
@@ -128,24 +127,6 @@ def _convert(job: ConvertJob, watch: _Stopwatch) -> Work[ConvertEvent, None, Non
         yield ConvertFinished(batch.converted, batch.failed, plan.other_files, job.to, watch.seconds)
     finally:
         torch.set_num_threads(threads_before)
-
-
-class _Stopwatch:
-    """Time spent on the work, without what the consumer spends between events."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._since = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return self._before + time.perf_counter() - self._since
-
-    def stop(self) -> None:
-        self._before = self.seconds
-
-    def start(self) -> None:
-        self._since = time.perf_counter()
 
 
 # What is to be done

@@ -11,7 +11,6 @@ from pathlib import Path
 from engine.conversion.model_file import write_model
 from engine.errors import DivergedError, ModelFileError, RunError
 from engine.model.cyclegan import CycleGAN
-from engine.model.generator import Generator
 from engine.tensor_file import read_tensors, write_tensors
 from engine.training.run import Run
 
@@ -52,7 +51,6 @@ def save_checkpoint(run: Run, model: CycleGAN, *, step: int, seconds: float) -> 
     path = run.checkpoints / f"step_{step:08d}.safetensors"
     metadata = {"kind": "cyclegan-desktop checkpoint", "format_version": "1", "step": str(step)}
     write_tensors(path, tensors, {**metadata, "seconds": repr(seconds), "scaler": json.dumps(scaler)})
-    assert isinstance(model.G_AB, Generator) and isinstance(model.G_BA, Generator)
     write_model(run.model, model.G_AB, model.G_BA, run.config, steps=step)
     for old in _generations(run)[GENERATIONS:]:
         with contextlib.suppress(OSError):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -45,6 +44,7 @@ from engine.files import disk_sentence
 from engine.model.cyclegan import CycleGAN, LossTensors
 from engine.model.picture_tensors import unit_range
 from engine.randomness import Stream, random_at
+from engine.stopwatch import Stopwatch
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
 from engine.training.run import Choices, Pictures, Run
 from engine.training.samples import MOST_SAMPLES, FixedPicture, draw_samples, read_fixed_pictures, write_sheet
@@ -65,7 +65,6 @@ _HOLD_OUT_SHARE = 0.02
 _HOLD_OUT_MOST = 8
 
 _Reason: TypeAlias = Literal["complete", "max_steps", "max_minutes"]
-_Event = TypeVar("_Event")
 
 
 def train(config: TrainConfig) -> Iterator[TrainEvent]:
@@ -85,7 +84,7 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
         EngineError: The folders, the device or the disk do not allow it, or the numbers diverged; with a sentence
             for the user.
     """
-    clock = _Stopwatch()
+    clock = Stopwatch()
     yield from clock.tell(Preparing("Looking for pictures"))
     pictures = find_pictures(config)
     yield from clock.tell(Preparing("Measuring this machine"))
@@ -124,7 +123,7 @@ def resume(
     Raises:
         EngineError: It is no run, is being trained, has no whole checkpoint, is complete, or as `train`.
     """
-    clock = _Stopwatch()
+    clock = Stopwatch()
     yield from clock.tell(Preparing("Opening the training"))
     run = Run.open(folder)
     try:
@@ -207,25 +206,6 @@ def cache_bytes(device: torch.device) -> int:
     return int(memory * (_CACHE_SHARE if device.type != "cpu" else _CACHE_SHARE / 2))
 
 
-class _Stopwatch:
-    """Time of this sitting; the time that a consumer spends on an event counts nowhere."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._away = 0.0
-
-    def tell(self, event: _Event) -> Iterator[_Event]:
-        left = time.monotonic()
-        try:
-            yield event
-        finally:
-            self._away += time.monotonic() - left
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start - self._away
-
-
 class _LossMeans:
     """Means of the losses since the last report, summed on the device so that no step waits for it."""
 
@@ -266,7 +246,7 @@ class _Training:
         run: Run,
         model: CycleGAN,
         samples: list[FixedPicture],
-        clock: _Stopwatch,
+        clock: Stopwatch,
         *,
         step: int = 0,
         seconds: float = 0.0,

@@ -173,16 +173,6 @@ def test_a_cap_on_minutes_ends_the_sitting(tiny_config: MakeConfig) -> None:
     assert 0 < events[-1].step < 60_000
 
 
-def test_time_spent_by_the_consumer_counts_in_no_rate(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
-    clock = trainer._Stopwatch()
-    now[0] = 2.0
-    for _ in clock.tell("event"):
-        now[0] = 100.0
-    assert clock.seconds == 2.0
-
-
 def test_a_second_trainer_is_kept_out_while_the_first_is_at_work(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     events = train(config)
