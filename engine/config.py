@@ -77,7 +77,7 @@ class TrainConfig:
         channels: Width of the first layer of generators and discriminators; the paper has 64.
         long_skip: Whether a generator predicts a change of the picture instead of a picture.
         resize_conv: Whether a generator enlarges by repeating pixels and convolving, instead of by transposed
-            convolution: no chequered pattern, for about a third more time a step with the small generator of `quick`.
+            convolution: no chequered pattern, for about a quarter more time a step with the small generator of `quick`.
         epochs: Epochs at the full learning rate, the time in which the generators find their translation. One epoch
             shows max(|A|, |B|) pictures of each side; the paper has 100.
         decay_epochs: Epochs after these over which the rate falls linearly to 0, which calms the game between

@@ -96,7 +96,7 @@ def compute_threads() -> int:
     """Threads of the networks on a CPU: one fewer than the cores this process may use, at least 1.
 
     One core is left to the window and to the threads that read and write pictures. Without it every layer waits for
-    the thread that they interrupt, and bf16 kernels wait spinning: see `docs/decisions/0004`. It is a rule and not a
+    the thread that they interrupt, bf16 most of all: see `docs/decisions/0004`. It is a rule and not a
     measurement, because another number of threads rounds sums in another order, and two trainings with the same seed
     would differ by how busy the machine was when each began.
     """
