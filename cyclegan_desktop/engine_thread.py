@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThread, Signal
 
 from engine.errors import EngineError
 
@@ -71,6 +71,17 @@ class EngineThread(QThread):
         """Close the generator as soon as the step under way is finished, also during a pause."""
         self._stop_asked.set()
         self._going_on.set()
+
+    def close(self) -> None:
+        """Stop, wait until it has stopped, and deliver to the parent what was still on its way.
+
+        What comes after the parent's views are gone would find them deleted.
+        """
+        self.stop()
+        self.wait()
+        parent = self.parent()
+        if parent is not None:
+            QCoreApplication.sendPostedEvents(parent, QEvent.Type.MetaCall)
 
     def run(self) -> None:
         """Iterate the work. Called by Qt in the new thread; use `start`."""

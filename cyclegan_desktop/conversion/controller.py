@@ -282,11 +282,10 @@ class ConversionController(QObject):
         self._page.list.select(index)
 
     def close(self) -> None:
-        """Stop everything and wait until it has stopped."""
+        """Stop everything; nothing comes to the page after this."""
         self._scanner.close()
         if self._thread is not None:
-            self._thread.stop()
-            self._thread.wait()
+            self._thread.close()
 
     def _checked_settings(self) -> MadeWith | None:
         """What results would depend on; None after a sentence on the page about what is missing."""

@@ -52,10 +52,10 @@ class Scanner(QObject):
             self._thread.stop()
 
     def close(self) -> None:
-        """Stop and wait until it has stopped."""
+        """Stop; no signal comes after this."""
         self.forget()
         if self._thread is not None:
-            self._thread.wait()
+            self._thread.close()
 
     def _start_next(self) -> None:
         if self._thread is not None or not self._queue:

@@ -95,11 +95,10 @@ class LibraryController(QObject):
         self.refresh()
 
     def close(self) -> None:
-        """Stop reading, and wait until it has stopped."""
+        """Stop reading; nothing comes to the page after this."""
         self._again = False
         if self._thread is not None:
-            self._thread.stop()
-            self._thread.wait()
+            self._thread.close()
 
     def _show(self, entry: LibraryEntry) -> None:
         self._listed.append(entry.path)

@@ -27,12 +27,18 @@ def app(qapp, qtbot, settings, monkeypatch):
     monkeypatch.setattr(app_module, "preload_engine", lambda: None)
     make_application()
     app = App(settings)
-    qtbot.addWidget(app.window, before_close_func=lambda window: (window.set_training(False), window.stay_open()))
+
+    def finish(window):
+        window.set_training(False)
+        window.stay_open()
+        app.conversion.close()
+        app.library.close()
+
+    # pytest-qt destroys its widgets before the fixtures that use them end.
+    qtbot.addWidget(app.window, before_close_func=finish)
     with qtbot.waitExposed(app.window):
         app.show()
     yield app
-    app.conversion.close()
-    app.library.close()
     qapp.setStyleSheet(look[1])
     qapp.setPalette(look[0])
 

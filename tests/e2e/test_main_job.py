@@ -42,7 +42,13 @@ def test_two_folders_become_a_model_and_converted_folders(qtbot: QtBot, tmp_path
     settings = Settings.load(tmp_path / "settings.json")
     settings.runs_folder = tmp_path / "runs"
     app = build_app(settings)
-    qtbot.addWidget(app.window)
+
+    def finish(_window: object) -> None:
+        app.conversion.close()
+        app.library.close()
+
+    # pytest-qt destroys its widgets before the test's own end.
+    qtbot.addWidget(app.window, before_close_func=finish)
     app.window.show()
     config = TrainConfig(
         folder_A=tmp_path / "A", folder_B=tmp_path / "B", run=tmp_path / "runs" / "reds and blues",

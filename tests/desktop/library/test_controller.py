@@ -10,10 +10,11 @@ from cyclegan_desktop.library.page import LibraryPage
 
 
 @pytest.fixture
-def page(qtbot):
+def page():
+    """Lives on when the controller is closed, as in the app."""
     page = LibraryPage()
-    qtbot.addWidget(page)
-    return page
+    yield page
+    page.deleteLater()
 
 
 @pytest.fixture
@@ -53,6 +54,16 @@ def test_known_and_found_trainings_are_listed(controller, page, qtbot, settings,
     controller.refresh()
     expected = [("gone", "missing"), ("elsewhere", "run"), ("found", "run"), ("starter.safetensors", "starter")]
     qtbot.waitUntil(lambda: listed(page) == expected)
+
+
+def test_after_closing_nothing_more_comes_to_the_page(controller, page, qapp, starter):
+    controller.refresh()
+    controller._thread.wait()
+    controller.close()
+    assert listed(page) == [("starter.safetensors", "starter")]
+    page.show_entry = None
+    page.arrange = None
+    qapp.processEvents()
 
 
 def test_asking_again_while_reading_reads_once_more(controller, page, qtbot, settings, make_run):
