@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engine.errors import ConfigError
-from engine.model.architecture import Architecture
+from engine.model.architecture import Architecture, GeneratorKind, Norm
 
 PresetName = Literal["quick", "standard", "paper", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Direction = Literal["a2b", "b2a"]
 OutputFormat = Literal["keep", "png", "jpg", "webp", "tiff"]
+DiscriminatorKind = Literal["patch", "pixel"]
+AdversarialLoss = Literal["lsgan", "vanilla", "hinge"]
+Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
+Schedule = Literal["linear", "step", "plateau", "cosine", "constant"]
+Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 
 PRESETS: dict[PresetName, dict[str, Any]] = {
     # Useful in minutes, also without a GPU: the generator predicts a change of the picture (the long skip), so its
@@ -40,8 +45,9 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
         "epochs": 5,
         "decay_epochs": 5,
     },
-    # The reference's defaults with pictures held out for samples: what most people with a GPU want.
-    "standard": {},
+    # The reference's defaults with pictures held out for samples, and generators averaged over the last thousand steps:
+    # what most people with a GPU want.
+    "standard": {"ema_decay": 0.999},
     # Zhu et al. 2017, Sec. 4 and 7.1: no identity loss, 256 px cropped from 286, batch 1, 100 + 100 epochs, fp32.
     "paper": {"lambda_identity": 0.0, "precision": "fp32", "hold_out": False},
     # The defaults of the authors' PyTorch implementation: identity weight 0.5, every picture trained on, fp32.
@@ -69,12 +75,35 @@ class TrainConfig:
         name_A: What domain A is called on screen and in the model file, such as "Horses".
         name_B: What domain B is called.
         preset: The preset these values began from; a record, it changes nothing by itself.
-        size: Side of the square crops trained on, in pixels; a multiple of 4 (two stride-2 convolutions).
+        size: Side of the square crops trained on, in pixels; their height where `width` is given. A multiple of 4 (two
+            stride-2 convolutions), of 2 to the number of `halvings` for U-Nets.
+        width: Width of the crops in pixels, None for squares.
         load_size: Side to which a picture is resized before the random crop, in pixels; at least `size`. The paper
-            takes crops of 256 from 286.
+            takes crops of 256 from 286. With `width` the height, and the width grows in proportion. With "scale_width"
+            the width to which pictures are scaled.
+        preprocess: How a picture becomes what is trained on: "resize_and_crop" to `load_size` ignoring its aspect, then
+            a random crop; "crop" a random crop at its own scale; "scale_width" to the width `load_size`, whole;
+            "scale_width_and_crop"; "none" whole and at its own size.
+        flip: Whether half of the pictures are mirrored.
+        serial: Whether pictures come in the order of their names on both sides, instead of shuffled (A) and drawn (B).
+        jitter_in_decay: Whether pictures are still resized to `load_size` and cropped at random while the rate falls;
+            False shows them whole at `size` then, as results will be.
+        grow_from: Size in pixels at which the training begins, doubled in equal shares of the full-rate epochs until
+            it is `size`; None trains at `size` throughout.
+        grey_A: Whether pictures of A have one channel instead of three.
+        grey_B: The same for B. Where the two differ there is no identity loss: it compares across domains.
         hold_out: Whether 2% of the pictures (at most 8 a side) are kept for samples when no test folder is given.
-        blocks: Residual blocks of each generator; the paper has 9 at 256 px and 6 at 128 px.
+        generator: "resnet" as in the paper, or "unet" (Ronneberger et al. 2015) as in pix2pix.
+        blocks: Residual blocks of each ResNet generator; the paper has 9 at 256 px and 6 at 128 px.
+        halvings: Times a U-Net halves the picture: 7 is the reference's U-Net-128, 8 its U-Net-256.
         channels: Width of the first layer of generators and discriminators; the paper has 64.
+        norm: Normalisation in all networks: "instance" as in the paper, "batch" or "none".
+        dropout: Whether half of the features are dropped at random within the generators while training.
+        init: How first weights are drawn; the paper has "normal".
+        init_gain: Their scale: the standard deviation of "normal", the gain of "xavier" and "orthogonal".
+        discriminator: "patch" judges overlapping patches, "pixel" each pixel by itself.
+        discriminator_layers: Stride-2 layers of a patch discriminator; 3 is the paper's 70x70.
+        spectral_norm: Whether each layer of the discriminators is scaled to a spectral norm of 1 (Miyato et al. 2018).
         long_skip: Whether a generator predicts a change of the picture instead of a picture.
         resize_conv: Whether a generator enlarges by repeating pixels and convolving, instead of by transposed
             convolution: no chequered pattern, for about a quarter more time a step with the small generator of `quick`.
@@ -82,9 +111,14 @@ class TrainConfig:
             shows max(|A|, |B|) pictures of each side; the paper has 100.
         decay_epochs: Epochs after these over which the rate falls linearly to 0, which calms the game between
             generators and discriminators; the paper has 100.
+        schedule: How the rate changes: "linear" as above; "step" to a tenth every `step_epochs`; "plateau" to a fifth
+            whenever the cycle loss has not fallen for 5 epochs; "cosine" from full to 0 over all epochs; "constant".
+        step_epochs: Epochs between two falls of the schedule "step".
+        start_from: A model file or the folder of a training whose networks this one begins with; None begins anew.
         max_steps: Cap on the steps of the whole training, None for no cap. It never bends the schedule.
         max_minutes: Cap on the minutes of one sitting, None for no cap. It never bends the schedule either.
-        batch_size: Pictures of each side in one step. The paper has 1; more is faster per picture on a GPU.
+        batch_size: Pictures of each side at once. The paper has 1; more is faster per picture on a GPU.
+        accumulate: Batches whose gradients are summed for one step: the effect of a larger batch in the memory of one.
         learning_rate: Adam's rate before the decay, per step. The paper has 2e-4 for one picture a step; several
             pictures a step bear a higher one.
         beta1: Adam's first-moment decay; the paper has 0.5, which keeps adversarial training from oscillating.
@@ -92,10 +126,18 @@ class TrainConfig:
             lets the translation change more, a higher one keeps more.
         lambda_B: Weight of the cycle loss of B.
         lambda_identity: Weight of the identity loss as a fraction of the cycle weight (Sec. 5.2); 0 leaves it out.
+        gan_loss: Adversarial loss: "lsgan" (the paper's least squares), "vanilla" (cross-entropy) or "hinge".
+        gradient_penalty: Weight of the zero-centred gradient penalty on real pictures (R1, Mescheder et al. 2018),
+            0 leaves it out.
+        clip_gradient: Largest norm of the gradients of both generators, and of both discriminators; None for no limit.
+        diff_augment: Whether discriminators see real and generated pictures shifted, recoloured and partly hidden at
+            random (DiffAugment, Zhao et al. 2020), for small sets.
+        ema_decay: Share of the old in the running average of the generators, per step, which samples and the model
+            file then show; it begins lower, at (1 + n) / (10 + n) after n steps. 0 leaves it out.
         pool_size: Generated pictures remembered for the discriminators (Sec. 4); 0 shows them the newest only.
         precision: Arithmetic of the networks; losses and the statistics of norms stay in at least fp32. "auto" takes
             bf16 where the device is faster with it; fp16 is for GPUs without bf16.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N", "mps", or "all" for all GPUs of this machine together.
         seed: The seed of everything random, so that a training can be repeated.
         save_minutes: Minutes between checkpoints: what a crash can cost.
     """
@@ -109,22 +151,48 @@ class TrainConfig:
     name_B: str = "B"
     preset: PresetName = "standard"
     size: int = 256
+    width: int | None = None
     load_size: int = 286
+    preprocess: Preprocess = "resize_and_crop"
+    flip: bool = True
+    serial: bool = False
+    jitter_in_decay: bool = True
+    grow_from: int | None = None
+    grey_A: bool = False
+    grey_B: bool = False
     hold_out: bool = True
+    generator: GeneratorKind = "resnet"
     blocks: int = 9
+    halvings: int = 8
     channels: int = 64
+    norm: Norm = "instance"
+    dropout: bool = False
     long_skip: bool = False
     resize_conv: bool = False
+    init: Init = "normal"
+    init_gain: float = 0.02
+    discriminator: DiscriminatorKind = "patch"
+    discriminator_layers: int = 3
+    spectral_norm: bool = False
     epochs: int = 100
     decay_epochs: int = 100
+    schedule: Schedule = "linear"
+    step_epochs: int = 50
+    start_from: Path | None = None
     max_steps: int | None = None
     max_minutes: float | None = None
     batch_size: int = 1
+    accumulate: int = 1
     learning_rate: float = 2e-4
     beta1: float = 0.5
     lambda_A: float = 10.0
     lambda_B: float = 10.0
     lambda_identity: float = 0.5
+    gan_loss: AdversarialLoss = "lsgan"
+    gradient_penalty: float = 0.0
+    clip_gradient: float | None = None
+    diff_augment: bool = False
+    ema_decay: float = 0.0
     pool_size: int = 50
     precision: Precision = "auto"
     device: str = "auto"
@@ -132,7 +200,7 @@ class TrainConfig:
     save_minutes: float = 2.0
 
     def __post_init__(self) -> None:
-        for field in ("folder_A", "folder_B", "run", "test_A", "test_B"):
+        for field in _PATHS:
             # A training is resumed from wherever its user happens to be.
             path = getattr(self, field)
             object.__setattr__(self, field, None if path is None else Path(path).absolute())
@@ -155,20 +223,8 @@ class TrainConfig:
             "preset",
             f"There is no preset {self.preset}; choose {', '.join(PRESETS)}.",
         )
-        _require_int(self.size, "size", "The picture size", 32, 4096, "pixels")
-        _require(
-            self.size % 4 == 0,
-            "size",
-            f"A picture size of {self.size} is no multiple of 4; take {round(self.size / 4) * 4}.",
-        )
-        _require_int(self.load_size, "load_size", "The size before cropping", 32, 8192, "pixels")
-        _require(
-            self.load_size >= self.size,
-            "load_size",
-            f"The size before cropping ({self.load_size}) must be at least the picture size ({self.size}).",
-        )
-        _require_int(self.blocks, "blocks", "The number of residual blocks", 1, 64)
-        _require_int(self.channels, "channels", "The number of channels", 1, 512)
+        self._check_networks()
+        self._check_sizes()
         _require_int(self.epochs, "epochs", "The number of epochs", 0, 1_000_000)
         _require_int(self.decay_epochs, "decay_epochs", "The number of decay epochs", 0, 1_000_000)
         _require(
@@ -180,28 +236,109 @@ class TrainConfig:
             _require_int(self.max_steps, "max_steps", "The cap on steps", 1, 10**12)
         if self.max_minutes is not None:
             _require_number(self.max_minutes, "max_minutes", "The cap on minutes", 0.0, 1e9, above=True)
+        _require_choice(self.schedule, Schedule, "schedule", "schedule")
+        _require_int(self.step_epochs, "step_epochs", "The number of epochs between two falls", 1, 1_000_000)
         _require_int(self.batch_size, "batch_size", "The batch size", 1, 1024)
+        _require_int(self.accumulate, "accumulate", "The number of batches a step", 1, 1024)
         _require_number(self.learning_rate, "learning_rate", "The learning rate", 0.0, 1.0, above=True)
         _require_number(self.beta1, "beta1", "Adam's beta1", 0.0, 0.9999)
         _require_number(self.lambda_A, "lambda_A", "The cycle weight", 0.0, 1e6)
         _require_number(self.lambda_B, "lambda_B", "The cycle weight", 0.0, 1e6)
         _require_number(self.lambda_identity, "lambda_identity", "The identity weight", 0.0, 1e6)
+        _require_choice(self.gan_loss, AdversarialLoss, "gan_loss", "adversarial loss")
+        _require_number(self.gradient_penalty, "gradient_penalty", "The weight of the gradient penalty", 0.0, 1e6)
+        if self.clip_gradient is not None:
+            _require_number(self.clip_gradient, "clip_gradient", "The largest gradient norm", 0.0, 1e9, above=True)
+        _require_number(self.ema_decay, "ema_decay", "The decay of the averaged generators", 0.0, 0.999999)
         _require_int(self.pool_size, "pool_size", "The size of the image pool", 0, 100_000)
-        _require(
-            self.precision in get_args(Precision),
-            "precision",
-            f"There is no precision {self.precision}; choose {', '.join(get_args(Precision))}.",
-        )
-        _require_device(self.device)
+        _require_choice(self.precision, Precision, "precision", "precision")
+        _require_device(self.device, allow_all=True)
         _require_int(self.seed, "seed", "The seed", 0, 2**63 - 1)
         _require_number(self.save_minutes, "save_minutes", "The minutes between checkpoints", 0.0, 1e6, above=True)
+
+    def _check_networks(self) -> None:
+        _require_choice(self.generator, GeneratorKind, "generator", "generator")
+        _require_int(self.blocks, "blocks", "The number of residual blocks", 1, 64)
+        _require_int(self.halvings, "halvings", "The number of halvings", 5, 10)
+        _require_int(self.channels, "channels", "The number of channels", 1, 512)
+        _require_choice(self.norm, Norm, "norm", "norm")
+        _require_choice(self.init, Init, "init", "way to draw first weights")
+        _require_number(self.init_gain, "init_gain", "The scale of first weights", 0.0, 100.0, above=True)
+        _require_choice(self.discriminator, DiscriminatorKind, "discriminator", "discriminator")
+        _require_int(self.discriminator_layers, "discriminator_layers", "The number of its layers", 1, 6)
+        _require(
+            not (self.resize_conv and self.generator == "unet"),
+            "resize_conv",
+            "A U-Net has no resize-convolution; turn it off or choose the ResNet generator.",
+        )
+
+    def _check_sizes(self) -> None:
+        multiple = self.architecture.multiple
+        what = f"no multiple of {multiple}" + (f", which {self.halvings} halvings need" if multiple > 4 else "")
+        for field, side, name in (("size", self.size, "picture size"), ("width", self.width, "picture width")):
+            if field == "size" or side is not None:
+                _require_int(side, field, f"The {name}", 32, 4096, "pixels")
+                assert side is not None
+                nearest = max(1, round(side / multiple)) * multiple
+                _require(side % multiple == 0, field, f"A {name} of {side} is {what}; take {nearest}.")
+        _require_int(self.load_size, "load_size", "The size before cropping", 32, 8192, "pixels")
+        _require_choice(self.preprocess, Preprocess, "preprocess", "preprocessing")
+        if self.preprocess == "resize_and_crop":
+            _require(
+                self.load_size >= self.size,
+                "load_size",
+                f"The size before cropping ({self.load_size}) must be at least the picture size ({self.size}).",
+            )
+        elif self.preprocess == "scale_width_and_crop":
+            width = self.width or self.size
+            _require(
+                self.load_size >= width,
+                "load_size",
+                f"The width before cropping ({self.load_size}) must be at least the picture width ({width}).",
+            )
+        if self.preprocess in ("scale_width", "none"):
+            _require(
+                self.batch_size == 1,
+                "batch_size",
+                "Whole pictures differ in size, so they are trained on one at a time: set the batch size to 1, or "
+                "choose a preprocessing that crops.",
+            )
+            _require(
+                self.grow_from is None, "grow_from", "Whole pictures cannot grow; choose a preprocessing that crops."
+            )
+        least = self.size if self.width is None else min(self.size, self.width)
+        if self.grow_from is not None:
+            _require_int(self.grow_from, "grow_from", "The size to begin at", 16, 4096, "pixels")
+            factor = self.size // self.grow_from
+            _require(
+                factor >= 2 and self.size == factor * self.grow_from and factor & (factor - 1) == 0,
+                "grow_from",
+                f"The size to begin at must be {self.size} px halved once or more, such as {self.size // 2}, not "
+                f"{self.grow_from}.",
+            )
+            _require(
+                all(side % (factor * multiple) == 0 for side in self.crop_size),
+                "grow_from",
+                f"Beginning at {self.grow_from} px would give sides that are no multiples of {multiple}; begin larger.",
+            )
+            least //= factor
+        if self.discriminator == "patch":
+            _require(
+                least >= 3 * 2**self.discriminator_layers,
+                "discriminator_layers",
+                f"{self.discriminator_layers} layers of the discriminator need pictures of at least "
+                f"{3 * 2**self.discriminator_layers} px; take fewer layers or a larger size.",
+            )
 
     @property
     def architecture(self) -> Architecture:
         """What its generators are made of."""
-        return Architecture(
-            blocks=self.blocks, channels=self.channels, long_skip=self.long_skip, resize_conv=self.resize_conv
-        )
+        return Architecture(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Architecture)})
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width of what is trained on, in pixels (not of whole pictures, which have their own)."""
+        return self.size, self.width or self.size
 
     @property
     def total_epochs(self) -> int:
@@ -223,9 +360,8 @@ class TrainConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         _require(not unknown, unknown[0] if unknown else "", f"Unknown setting {', '.join(unknown)}.")
-        paths = ("folder_A", "folder_B", "run", "test_A", "test_B")
         converted: dict[str, Any] = {
-            name: Path(value) if name in paths and value is not None else value for name, value in values.items()
+            name: Path(value) if name in _PATHS and value is not None else value for name, value in values.items()
         }
         try:
             return cls(**converted)
@@ -295,17 +431,20 @@ class ConvertJob:
         _require_int(self.quality, "quality", "The quality", 1, 100)
         if self.resize is not None and self.resize != "training":
             _require_int(self.resize, "resize", "The size to scale to", 8, 100_000, "pixels")
-        _require(
-            self.precision in get_args(Precision),
-            "precision",
-            f"There is no precision {self.precision}; choose {', '.join(get_args(Precision))}.",
-        )
+        _require_choice(self.precision, Precision, "precision", "precision")
         _require_device(self.device)
+
+
+_PATHS = ("folder_A", "folder_B", "run", "test_A", "test_B", "start_from")
 
 
 def _require(condition: bool, field: str, message: str) -> None:
     if not condition:
         raise ConfigError(field, message)
+
+
+def _require_choice(value: object, choices: Any, field: str, what: str) -> None:
+    _require(value in get_args(choices), field, f"There is no {what} {value}; choose {', '.join(get_args(choices))}.")
 
 
 def _require_int(value: object, field: str, what: str, low: int, high: int, unit: str = "") -> None:
@@ -321,6 +460,7 @@ def _require_number(value: object, field: str, what: str, low: float, high: floa
     _require(good, field, f"{what} must be a number {span}, not {value}.")
 
 
-def _require_device(device: str) -> None:
+def _require_device(device: str, *, allow_all: bool = False) -> None:
     good = device in ("auto", "cpu", "cuda", "mps") or (device.startswith("cuda:") and device[5:].isdecimal())
+    good = good or (allow_all and device == "all")
     _require(good, "device", f"There is no device {device}; choose auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")
