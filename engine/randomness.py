@@ -19,6 +19,8 @@ class Stream(IntEnum):
     WEIGHTS = 7
     HOLD_OUT_A = 8
     HOLD_OUT_B = 9
+    DROPOUT = 10
+    DIFF_AUGMENT = 11
 
 
 def random_at(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:
