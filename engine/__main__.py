@@ -8,13 +8,14 @@ import dataclasses
 import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, assert_never, get_args
 
 from engine import __version__, convert, preset_config, resume, train
-from engine.config import PRESETS, ConvertJob, Direction, OutputFormat, Precision
+from engine.config import PRESETS, ConvertJob, Direction, OutputFormat, Precision, TrainConfig
 from engine.errors import ConfigError, DataError, EngineError
 from engine.events import (
     Converted,
@@ -32,6 +33,7 @@ from engine.events import (
     TrainFinished,
     TrainStarted,
 )
+from engine.options import OPTIONS, Option
 
 OK, SOME_FAILED, NOTHING_DONE, STOPPED = 0, 1, 2, 130
 
@@ -81,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="train a new model, or go on with a training")
+    parser = commands.add_parser(
+        "train",
+        help="train a new model, or go on with a training",
+        usage="cyclegan train A B --run RUN [option ...]\n       cyclegan train ROOT --run RUN [option ...]\n"
+        "       cyclegan train --resume RUN [option ...]",
+    )
     parser.add_argument("folders", type=Path, nargs="*", metavar="A B | ROOT", help="two folders of pictures, or one "
                         "that holds trainA and trainB (and perhaps testA and testB)")  # fmt: skip
     where = parser.add_mutually_exclusive_group(required=True)
@@ -92,14 +99,47 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs at the full learning rate, in total")
     parser.add_argument("--decay-epochs", type=int, metavar="N", help="epochs after these at a falling rate, in total")
-    parser.add_argument("--max-steps", type=int, metavar="N", help="stop at this step; never bends the schedule")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop this sitting after so many minutes")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="pictures of each side in one step")
-    parser.add_argument("--channels", type=int, metavar="N", help="width of the networks' first layer")
-    parser.add_argument("--blocks", type=int, metavar="N", help="residual blocks of the generators")
-    _add_machine(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="the seed of everything random")
+    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps, or all for all GPUs here (auto)")
+    parser.add_argument("--json", action="store_true", help="print one event a line on standard output")
+    for group, options in groupby(OPTIONS, key=lambda option: option.group):
+        section = parser.add_argument_group(group.lower())
+        for option in options:
+            _add_option(section, option)
     parser.set_defaults(run_command=_run_train)
+
+
+def _add_option(parser: Any, option: Option) -> None:
+    # Percent signs mean something to argparse.
+    words = f"{option.title}. {option.explanation} ({_defaults(option)})".replace("%", "%%")
+    if option.kind == "bool":
+        parser.add_argument(option.flag, dest=option.field, action=argparse.BooleanOptionalAction, help=words)
+    elif option.kind == "choice":
+        parser.add_argument(option.flag, dest=option.field, choices=[value for value, _ in option.choices], help=words)
+    else:
+        kinds: dict[str, tuple[Callable[[str], Any], str]] = {
+            "int": (int, "PX" if option.unit == "px" else "N"),
+            "float": (float, "M" if option.unit == "min" else "X"),
+            "model": (Path, "MODEL"),
+        }
+        convert_text, shown = kinds[option.kind]
+        parser.add_argument(option.flag, dest=option.field, type=convert_text, metavar=shown, help=words)
+
+
+def _defaults(option: Option) -> str:
+    """What the presets have, the common value first: "50; quick: 0"."""
+    default = next(field.default for field in dataclasses.fields(TrainConfig) if field.name == option.field)
+    values = {preset: own.get(option.field, default) for preset, own in PRESETS.items()}
+    common = values["reference"]
+    others = [f"{preset}: {_value_words(value, option)}" for preset, value in values.items() if value != common]
+    return "; ".join([_value_words(common, option), *others])
+
+
+def _value_words(value: object, option: Option) -> str:
+    if value is None:
+        return option.none
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _add_convert(commands: Any) -> None:
@@ -113,14 +153,10 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument("--resize", type=_resize, metavar="training|PX", help="scale the longest side of larger "
                         "pictures down to the training size or to PX pixels")  # fmt: skip
     parser.add_argument("--quality", type=int, metavar="Q", default=90, help="of JPEG, WebP and AVIF, 1 to 100 (90)")
-    _add_machine(parser)
-    parser.set_defaults(run_command=_run_convert)
-
-
-def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps (auto)")
     parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the networks (auto)")
     parser.add_argument("--json", action="store_true", help="print one event a line on standard output")
+    parser.set_defaults(run_command=_run_convert)
 
 
 def _resize(text: str) -> int | str:
@@ -131,20 +167,31 @@ def _resize(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"{text} is neither 'training' nor a number of pixels")
 
 
+_RESUME_FIELDS = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device", "precision")
+
+
 def _run_train(options: argparse.Namespace) -> int:
-    names = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device", "precision")
-    changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    fields = ("size", "epochs", "decay_epochs", "device", *(option.field for option in OPTIONS))
+    given = {field: getattr(options, field) for field in fields if getattr(options, field) is not None}
     if options.resume is not None:
-        _refuse_on_resume(options)
-        events = resume(options.resume, **changes)
+        _refuse_on_resume(options, given)
+        events = resume(options.resume, **given)
     else:
-        more = ("size", "batch_size", "channels", "blocks", "seed")
-        changes |= {name: getattr(options, name) for name in more if getattr(options, name) is not None}
         if options.names:
-            changes["name_A"], changes["name_B"] = options.names
+            given["name_A"], given["name_B"] = options.names
         folders = _training_folders(options.folders)
-        events = train(preset_config(options.preset or "standard", run=options.run, **folders, **changes))
+        if options.start_from is not None:
+            given = {**_settings_of_model(options.start_from), **given}
+        events = train(preset_config(options.preset or "standard", run=options.run, **folders, **given))
     return _TrainProgress(as_json=options.json).follow(events)
+
+
+def _settings_of_model(model: Path) -> dict[str, Any]:
+    """What a training that starts from a model has to share with it, unless told otherwise."""
+    from engine.conversion.model_file import read_model_info
+
+    info = read_model_info(model)
+    return {"size": info.size, **dataclasses.asdict(info.architecture)}
 
 
 def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
@@ -168,17 +215,14 @@ def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
     }
 
 
-def _refuse_on_resume(options: argparse.Namespace) -> None:
-    fixed = ("folders", "names", "preset", "size", "batch_size", "channels", "blocks", "seed")
-    given = [
-        "A B" if name == "folders" else f"--{name.replace('_', '-')}"
-        for name in fixed
-        if getattr(options, name) not in (None, [])
-    ]
-    if given:
+def _refuse_on_resume(options: argparse.Namespace, given: dict[str, Any]) -> None:
+    refused = ["A B"] if options.folders else []
+    refused += [f"--{name}" for name in ("names", "preset") if getattr(options, name) is not None]
+    refused += [f"--{name.replace('_', '-').lower()}" for name in given if name not in _RESUME_FIELDS]
+    if refused:
         raise ConfigError(
             "resume",
-            f"A resumed training keeps its settings, so {', '.join(given)} cannot be changed; only --epochs, "
+            f"A resumed training keeps its settings, so {', '.join(refused)} cannot be changed; only --epochs, "
             "--decay-epochs, --max-steps, --max-minutes, --device and --precision can.",
         )
 

@@ -223,6 +223,9 @@ class TrainConfig:
             "preset",
             f"There is no preset {self.preset}; choose {', '.join(PRESETS)}.",
         )
+        for switch in (field.name for field in dataclasses.fields(self) if isinstance(field.default, bool)):
+            value = getattr(self, switch)
+            _require(isinstance(value, bool), switch, f"The setting {switch} is on or off, not {value}.")
         self._check_networks()
         self._check_sizes()
         _require_int(self.epochs, "epochs", "The number of epochs", 0, 1_000_000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -42,6 +43,26 @@ PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
         ("name_A", "  "),
         ("name_A", "B"),
         ("name_B", "one\ntwo"),
+        ("width", 66),
+        ("preprocess", "magic"),
+        ("generator", "transformer"),
+        ("halvings", 4),
+        ("norm", "layer"),
+        ("init", "zeros"),
+        ("init_gain", 0),
+        ("discriminator", "judge"),
+        ("discriminator_layers", 7),
+        ("gan_loss", "wgan"),
+        ("schedule", "triangle"),
+        ("step_epochs", 0),
+        ("accumulate", 0),
+        ("gradient_penalty", -1),
+        ("clip_gradient", 0),
+        ("ema_decay", 1.0),
+        ("grow_from", 100),
+        ("grow_from", 256),
+        ("flip", "no"),
+        ("dropout", 1),
     ],
 )
 def test_nonsense_is_refused_with_a_sentence_beside_its_field(field: str, value: object) -> None:
@@ -55,6 +76,55 @@ def test_nonsense_is_refused_with_a_sentence_beside_its_field(field: str, value:
 def test_a_training_of_no_epochs_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to train"):
         TrainConfig(**PLACES, epochs=0, decay_epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "words"),
+    [
+        (
+            {"generator": "unet", "size": 128, "load_size": 143},
+            "size",
+            "multiple of 256, which 8 halvings need; take 256",
+        ),
+        ({"generator": "unet", "resize_conv": True}, "resize_conv", "choose the ResNet generator"),
+        ({"size": 32, "discriminator_layers": 4}, "discriminator_layers", "at least 48 px"),
+        ({"grow_from": 16}, "discriminator_layers", "at least 24 px"),
+        ({"grow_from": 64, "width": 264}, "grow_from", "no multiples of 4"),
+        ({"preprocess": "none", "batch_size": 2}, "batch_size", "one at a time"),
+        ({"preprocess": "scale_width", "grow_from": 64}, "grow_from", "cannot grow"),
+        ({"preprocess": "scale_width_and_crop", "width": 512}, "load_size", "at least the picture width (512)"),
+    ],
+)
+def test_settings_that_do_not_fit_together_name_the_one_to_change(
+    values: dict[str, object], field: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(**PLACES, **values)
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+def test_each_side_of_a_u_net_is_a_multiple_of_two_to_its_depth() -> None:
+    config = TrainConfig(**PLACES, generator="unet", halvings=7, size=128, width=384, load_size=143)
+    assert config.crop_size == (128, 384)
+    assert config.architecture.multiple == 128
+
+
+def test_the_presets_of_others_use_nothing_of_ours() -> None:
+    ours = ("ema_decay", "clip_gradient", "diff_augment", "long_skip", "grow_from", "gradient_penalty")
+    ours += ("spectral_norm", "resize_conv", "start_from", "accumulate", "jitter_in_decay")
+    plain = {field.name: field.default for field in dataclasses.fields(TrainConfig) if field.name in ours}
+    for preset in ("paper", "reference"):
+        config = preset_config(preset, **PLACES)
+        assert {name: getattr(config, name) for name in ours} == plain
+    assert not plain["long_skip"] and plain["ema_decay"] == 0 and plain["jitter_in_decay"]
+
+
+def test_settings_stored_before_an_option_existed_are_still_read() -> None:
+    stored = TrainConfig(**PLACES).to_json()
+    for field in ("generator", "ema_decay", "width", "start_from", "flip"):
+        del stored[field]
+    assert TrainConfig.from_json(stored) == TrainConfig(**PLACES)
 
 
 def test_the_presets_are_what_their_names_promise() -> None:

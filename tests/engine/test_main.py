@@ -14,6 +14,9 @@ import pytest
 from PIL import Image
 
 from engine.__main__ import main
+from engine.config import TrainConfig
+from engine.conversion.model_file import read_model_info
+from engine.options import OPTIONS, Option
 
 TINY = ["--size", "32", "--channels", "4", "--blocks", "1", "--device", "cpu", "--precision", "fp32"]
 
@@ -197,3 +200,47 @@ def test_a_signal_stops_between_steps_saved_and_resumable(
     assert (run / "model.safetensors").exists()
     steps = int(max((run / "checkpoints").iterdir()).stem.removeprefix("step_"))
     assert main(["train", "--resume", str(run), "--max-steps", str(steps + 1)]) == 0
+
+
+_OTHER_VALUES = {"int": "7", "float": "0.25", "choice": None, "model": "MODEL"}
+_VALID = {
+    # Values that fit together with all others as they are.
+    **{"load_size": "300", "width": "128", "grow_from": "128", "init_gain": "0.05", "beta1": "0.9"},
+    **{"discriminator_layers": "4", "learning_rate": "0.001", "preprocess": "crop"},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
+def test_every_option_has_a_flag_that_reaches_the_training(
+    option: Option, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[TrainConfig] = []
+    monkeypatch.setattr("engine.__main__.train", lambda config: iter(configs.append(config) or ()))
+    monkeypatch.setattr("engine.__main__._settings_of_model", lambda model: {})
+    assert main(["train", str(root), "--run", str(tmp_path / "run")]) == 0
+    before = getattr(configs[0], option.field)
+    if option.kind == "bool":
+        flags = [option.flag.replace("--", "--no-", 1) if before else option.flag]
+        expected: object = not before
+    else:
+        value = _VALID.get(option.field) or _OTHER_VALUES[option.kind] or option.choices[-1][0]
+        flags = [option.flag, value]
+        kinds = {"int": int, "float": float, "choice": str, "model": lambda text: Path(text).absolute()}
+        expected = kinds[option.kind](value)
+    assert main(["train", str(root), "--run", str(tmp_path / "run"), *flags]) == 0
+    assert before != getattr(configs[1], option.field) == expected
+
+
+def test_a_training_that_starts_from_a_model_takes_its_networks(
+    trained: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[TrainConfig] = []
+    monkeypatch.setattr("engine.__main__.train", lambda config: iter(configs.append(config) or ()))
+    base = ["train", str(root), "--run", str(tmp_path / "next"), "--start-from", str(trained)]
+    assert main(base) == 0
+    story = read_model_info(trained)
+    assert configs[0].architecture == story.architecture
+    assert configs[0].size == story.size
+    assert configs[0].start_from == trained
+    assert main([*base, "--size", "64", "--channels", "4"]) == 0
+    assert (configs[1].size, configs[1].channels, configs[1].blocks) == (64, 4, story.architecture.blocks)
