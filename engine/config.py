@@ -307,6 +307,12 @@ class TrainConfig:
                 "choose a preprocessing that crops.",
             )
             _require(
+                self.accumulate == 1,
+                "accumulate",
+                "Whole pictures differ in size, so they are trained on one at a time: set the batches a step to 1, or "
+                "choose a preprocessing that crops.",
+            )
+            _require(
                 self.grow_from is None, "grow_from", "Whole pictures cannot grow; choose a preprocessing that crops."
             )
         least = self.size if self.width is None else min(self.size, self.width)

@@ -91,6 +91,7 @@ def test_a_training_of_no_epochs_is_refused() -> None:
         ({"grow_from": 16}, "discriminator_layers", "at least 24 px"),
         ({"grow_from": 64, "width": 264}, "grow_from", "no multiples of 4"),
         ({"preprocess": "none", "batch_size": 2}, "batch_size", "one at a time"),
+        ({"preprocess": "none", "accumulate": 2}, "accumulate", "one at a time"),
         ({"preprocess": "scale_width", "grow_from": 64}, "grow_from", "cannot grow"),
         ({"preprocess": "scale_width_and_crop", "width": 512}, "load_size", "at least the picture width (512)"),
     ],
