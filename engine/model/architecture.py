@@ -41,7 +41,7 @@ class Architecture:
     resize_conv: bool = False
 
     def __post_init__(self) -> None:
-        if not (1 <= self.blocks <= 64 and 1 <= self.channels <= 512 and 1 <= self.halvings <= 10):
+        if not (1 <= self.blocks <= 64 and 1 <= self.channels <= 512 and 5 <= self.halvings <= 10):
             raise ValueError(
                 f"no generator has {self.blocks} blocks, {self.halvings} halvings or {self.channels} channels"
             )
