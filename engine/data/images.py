@@ -20,18 +20,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 
 from engine.config import OutputFormat
 from engine.data.exif import HEADING, exif_of_result
 from engine.data.folders import PICTURE_SUFFIXES
+from engine.data.sixteen_bits import png_samples, tiff_samples
 from engine.errors import PictureError
 from engine.events import Picture
 from engine.files import disk_sentence
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # Pillow logs some damage as errors, and Python prints what no handler takes. An app that has handlers still gets it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -124,6 +127,9 @@ _CHOSEN: dict[OutputFormat, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP",
 # JPEG keeps a segment of metadata within 64 KB.
 _LONGEST_JPEG_EXIF = 65_533
 
+# What a fourth channel of a TIFF is; 1 is transparency that the colours are multiplied by.
+_NO_ALPHA, _STRAIGHT_ALPHA = 0, 2
+
 # Tags of a TIFF that describe the picture and not the layout of its file.
 _DESCRIPTIVE_TAGS = (
     ExifTags.Base.ImageDescription,
@@ -171,6 +177,27 @@ def read_pixels(path: Path) -> Picture:
     with _opened(path) as image:
         pixels, alpha, _, _ = _decode(image)
     return _on_white(pixels, alpha)
+
+
+def read_deep_pixels(path: Path) -> Picture | npt.NDArray[np.float32]:
+    """[H, W, 3]: the same as `read_pixels`, with all the levels of a file that has more than 256 of them.
+
+    These are grey ones of 16 and 32 bits, and PNG and TIFF with 16 bits a colour (a TIFF of up to 59 million pixels).
+    With a colour profile other than sRGB they have 8 bits: what converts has no more.
+
+    Returns:
+        uint8; or float32 in 0..255 with fractions.
+
+    Raises:
+        PictureError: It cannot be read.
+        MemoryError: It does not fit into memory.
+    """
+    with _opened(path) as image:
+        if not image.mode.startswith(("I", "F")) and not _has_deep_colours(image):
+            pixels, alpha, _, _ = _decode(image)
+            return _on_white(pixels, alpha)
+        deep = _deep_levels(image, path)
+    return read_pixels(path) if deep is None else deep
 
 
 def read_thumbnail(path: Path, side: int) -> Picture:
@@ -382,6 +409,80 @@ def _decode(
     )
 
 
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Whether a file has 16 bits a colour that can be had. Ask before loading."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(ExifTags.Base.BitsPerSample, ())
+    return image.format == "PNG" and ";16" in _rawmode(image)
+
+
+def _deep_levels(image: Image.Image, path: Path) -> npt.NDArray[np.float32] | None:
+    """[H, W, 3] in 0..255 with fractions, upright, in sRGB, on white; None if no more than 8 bits of it can be had."""
+    # Pillow turns TIFF while loading, but not the samples read beside it.
+    turned = _orientation(image) if image.format == "TIFF" else 1
+    with _silent_stderr() if image.format == "TIFF" else contextlib.nullcontext():
+        image.load()
+    profile = image.info.get("icc_profile")
+    grey = image.mode.startswith(("I", "F"))
+    if isinstance(profile, bytes) and profile and not _means_srgb(profile, grey):
+        return None
+    orientation = _orientation(image)
+    if grey:
+        return _deep_on_white(*_deep_grey(image), orientation)
+    try:
+        deep, alpha = _deep_colours(image, path.read_bytes())
+    except MemoryError:
+        raise
+    except Exception:  # Pillow has read it, so it is whole, only of a rare kind.
+        return None
+    return _deep_on_white(deep, alpha, max(turned, orientation))
+
+
+def _deep_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """[H, W, 1] in 0..255 with fractions, multiplied by its transparency [H, W, 1] in 0..1."""
+    values = np.asarray(image)[..., None]
+    levels = _levels(values, image.format, []).astype(np.float32)
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return levels, None
+    seen = (values != key).astype(np.float32)
+    return levels * seen, seen
+
+
+def _deep_colours(image: Image.Image, data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """[H, W, 1 or 3] in 0..255 with fractions and [H, W, 1] transparency in 0..1 of a PNG or TIFF, as stored.
+
+    The colours are multiplied by the transparency.
+    """
+    fourth = _STRAIGHT_ALPHA
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        fourth = image.tag_v2.get(ExifTags.Base.ExtraSamples, (fourth,))[0]
+        with _silent_stderr():
+            samples = tiff_samples(data, image.tag_v2)
+    else:
+        samples = png_samples(data)
+    channels = 3 if samples.shape[-1] >= 3 else 1
+    stored, rest = samples[..., :channels], samples[..., channels:]
+    colours = np.divide(stored, 257, dtype=np.float32)
+    key = image.info.get("transparency")
+    if isinstance(key, tuple):
+        seen = (stored != np.array(key)).any(axis=-1, keepdims=True).astype(np.float32)
+        return colours * seen, seen
+    if rest.shape[-1] == 0 or fourth == _NO_ALPHA:
+        return colours, None
+    alpha = np.divide(rest, 65535, dtype=np.float32)
+    return (colours * alpha if fourth == _STRAIGHT_ALPHA else colours), alpha
+
+
+def _deep_on_white(
+    colours: npt.NDArray[np.float32], alpha: npt.NDArray[np.float32] | None, orientation: int
+) -> npt.NDArray[np.float32]:
+    """[H, W, 1 or 3] multiplied by [H, W, 1] transparency, as stored -> [H, W, 3] on white paper, upright."""
+    if alpha is not None:
+        colours = colours + 255 * (1 - alpha)
+    return np.repeat(_upright(colours, orientation), 3 // colours.shape[-1], axis=-1)
+
+
 def _rawmode(image: Image.Image) -> str:
     """How the file stores its pixels in the words of Pillow ("RGB;16B"), "" if unknown. Ask before loading."""
     tile = getattr(image, "tile", None)
@@ -437,7 +538,13 @@ def _keyed_alpha(values: npt.NDArray[Any], key: object) -> npt.NDArray[np.uint8]
 
 
 def _eight_bits(values: npt.NDArray[Any], format: str | None, notes: list[str]) -> npt.NDArray[np.uint8]:
-    """16-bit and 32-bit grey -> 8 bits, rounded; Pillow's own conversion clips to white.
+    """16-bit and 32-bit grey -> 8 bits, rounded; Pillow's own conversion clips to white."""
+    levels: npt.NDArray[np.uint8] = np.rint(_levels(values, format, notes)).astype(np.uint8)
+    return levels
+
+
+def _levels(values: npt.NDArray[Any], format: str | None, notes: list[str]) -> npt.NDArray[np.floating[Any]]:
+    """16-bit and 32-bit grey -> 0..255 with fractions.
 
     16 bits mean 0..65535, and so do whole numbers within them. Floating-point numbers mean 0..1. Anything else says
     nothing about what is black and white, so its own darkest and brightest are.
@@ -454,7 +561,7 @@ def _eight_bits(values: npt.NDArray[Any], format: str | None, notes: list[str]) 
     if low < black or high > white:
         black, white = low, high
         notes.append(f"Its values were stretched: {low:g} became black and {high:g} white.")
-    levels: npt.NDArray[np.uint8] = np.rint((wide - black) * (255.0 / max(white - black, 1e-30))).astype(np.uint8)
+    levels: npt.NDArray[np.floating[Any]] = (wide - black) * (255.0 / max(white - black, 1e-30))
     return levels
 
 
@@ -476,7 +583,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(array: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+def _upright(array: npt.NDArray[_Scalar], orientation: int) -> npt.NDArray[_Scalar]:
     """[H, W, ...] as stored -> as it is to be seen."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
@@ -510,6 +617,21 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> tuple[Imag
         notes.append("Its colour profile is damaged and was left out.")
         return image.convert("RGB"), None
     return converted, profile if space == "RGB" else _srgb_profile()
+
+
+def _means_srgb(profile: bytes, grey: bool) -> bool:
+    """Whether the colours of a picture with this profile are those of sRGB, but for one level of 256."""
+    try:
+        space = _colour_space(profile)
+        if space == "GRAY" and grey:
+            levels = np.arange(256, dtype=np.uint8)[None]
+            result = np.asarray(_applied(_into_srgb(profile, "L"), Image.fromarray(levels)))
+            return int(np.abs(result.astype(np.int16) - levels[..., None]).max()) <= 1
+        return space == "RGB" and _into_srgb(profile, "RGB") is None
+    except MemoryError:
+        raise
+    except Exception:  # The profile comes from strangers.
+        return False
 
 
 def _with_profile(pixels: Picture, profile: bytes | None, notes: list[str]) -> tuple[Picture, dict[str, Any]]:

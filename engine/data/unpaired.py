@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
-from engine.data.images import read_pixels
+from engine.config import TrainConfig
+from engine.data.preprocess import crop_and_flip, read_resized
 from engine.errors import DataError, PictureError
 from engine.randomness import Stream, random_at
 
@@ -31,9 +29,11 @@ class Batch:
 
     Attributes:
         step: The step they are for, from 0.
-        first_number: Number of the first picture of each side, counted over the whole training.
-        real_A: [B, 3, S, S] uint8, on the CPU.
-        real_B: [B, 3, S, S] uint8.
+        first_number: Number of the first picture of each side, counted over the whole training and all ranks. The
+            others follow it one by one: no other step and no other rank has the same numbers.
+        real_A: [N, C, H, W] on the CPU; uint8, or float32 in 0..255 with fractions where a picture of it has more than
+            8 bits. C is 1 if the domain is grey, else 3.
+        real_B: [N, C, H, W], its height and width its own.
     """
 
     step: int
@@ -46,11 +46,15 @@ class UnpairedImages:
     """Two lists of pictures, and which of them a step sees.
 
     As in the reference, an epoch is max(|A|, |B|) pictures of each side: A in an order shuffled anew each epoch
-    (wrapping where it is the shorter side), B drawn uniformly with replacement. Each picture is resized to
-    `load_size` squared (bicubic, ignoring its aspect), cropped at a random place and flipped with probability 1/2,
-    each side on its own. All of it is a function of (seed, number of the picture).
+    (wrapping where it is the shorter side), B drawn uniformly with replacement; with `serial` both in the order of
+    their lists. Each picture is preprocessed as the training says, by default resized to `load_size` squared (bicubic,
+    ignoring its aspect), cropped at a random place and flipped with probability 1/2, each side on its own. All of it
+    is a function of (seed, number of the picture).
 
-    A picture that cannot be read is replaced by the next one of its side; `problems` says so.
+    Several ranks divide each step of an epoch among them: together they see what one process would with as many times
+    the batch. Where pictures do not divide, ranks see some of the epoch's first again, so that none waits for another.
+
+    A picture that cannot be read is replaced by the next one of its side; `take_problems` says so.
 
     Attributes:
         steps_per_epoch: The last step of an epoch may have fewer pictures.
@@ -60,56 +64,58 @@ class UnpairedImages:
         self,
         pictures_A: Sequence[Path],
         pictures_B: Sequence[Path],
+        config: TrainConfig,
         *,
-        size: int,
-        load_size: int,
-        batch_size: int,
-        seed: int,
         cache_bytes: int,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         """Look at nothing yet.
 
         Args:
             pictures_A: Training pictures of A, in a fixed order.
             pictures_B: Training pictures of B.
-            size: Side of a crop, in pixels.
-            load_size: Side of a whole picture before cropping, in pixels.
-            batch_size: Pictures of each side in a step.
-            seed: The training's seed.
+            config: The training: its seed, its batch, and how pictures are preprocessed.
             cache_bytes: Memory for pictures already decoded and resized; the others are read again each time.
+            rank: Which process of the training this is, from 0.
+            ranks: How many there are.
         """
         self._sides = (
-            _Side(pictures_A, load_size, cache_bytes // 2),
-            _Side(pictures_B, load_size, cache_bytes // 2),
+            _Side(pictures_A, config, config.grey_A, cache_bytes // 2),
+            _Side(pictures_B, config, config.grey_B, cache_bytes // 2),
         )
-        self._size = size
-        self._batch_size = batch_size
-        self._seed = seed
+        self._config = config
+        self._rank = rank
+        self._ranks = ranks
+        self._count = config.batch_size * config.accumulate
         self._epoch_length = max(len(pictures_A), len(pictures_B))
+        self._share = math.ceil(self._epoch_length / ranks)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
-        self.steps_per_epoch = math.ceil(self._epoch_length / batch_size)
+        self.steps_per_epoch = math.ceil(self._share / self._count)
 
     def batch(self, step: int) -> Batch:
-        """The pictures of a step, from 0.
+        """The pictures of a step, from 0; `batch_size` times `accumulate` of each side, fewer at the end of an epoch.
 
         Raises:
             DataError: No picture of a side can be read any more.
         """
         epoch, place = divmod(step, self.steps_per_epoch)
-        first = place * self._batch_size
-        last = min(first + self._batch_size, self._epoch_length)
-        order = self._order_of(epoch)
-        numbers = [epoch * self._epoch_length + i for i in range(first, last)]
-        side_A, side_B = self._sides
-        real_A = [
-            self._crop(side_A.picture(int(order[i]) % len(side_A)), Stream.AUGMENT_A, number)
-            for i, number in zip(range(first, last), numbers, strict=True)
-        ]
-        real_B = [
-            self._crop(side_B.picture(self._partner(number, len(side_B))), Stream.AUGMENT_B, number)
-            for number in numbers
-        ]
-        return Batch(step, numbers[0], torch.stack(real_A), torch.stack(real_B))
+        count = min(self._count, self._share - place * self._count)
+        first = place * self._count * self._ranks + self._rank * count
+        first_number = epoch * self._share * self._ranks + first
+        jitter = self._config.jitter_in_decay or epoch < self._config.epochs
+        real_A: list[Tensor] = []
+        real_B: list[Tensor] = []
+        for offset in range(count):
+            number = first_number + offset
+            index_A, index_B = self._indices(epoch, (first + offset) % self._epoch_length, number)
+            for pictures, side, index, stream in (
+                (real_A, self._sides[0], index_A, Stream.AUGMENT_A),
+                (real_B, self._sides[1], index_B, Stream.AUGMENT_B),
+            ):
+                random = random_at(self._config.seed, stream, number)
+                pictures.append(crop_and_flip(side.picture(index, jitter=jitter), self._config, random))
+        return Batch(step, first_number, _stacked(real_A), _stacked(real_B))
 
     def batches(self, first_step: int) -> Generator[Batch, None, None]:
         """The pictures of every step from `first_step` on, without end, prepared ahead in a thread of their own."""
@@ -129,30 +135,38 @@ class UnpairedImages:
         """A sentence for each picture found unreadable since the last call."""
         return [problem for side in self._sides for problem in side.take_problems()]
 
+    def _indices(self, epoch: int, position: int, number: int) -> tuple[int, int]:
+        """Which pictures of A and B stand at a position of an epoch; `number` draws that of B."""
+        side_A, side_B = self._sides
+        if self._config.serial:
+            return position % len(side_A), position % len(side_B)
+        partner = random_at(self._config.seed, Stream.PARTNER, number).integers(len(side_B))
+        return int(self._order_of(epoch)[position]) % len(side_A), int(partner)
+
     def _order_of(self, epoch: int) -> npt.NDArray[np.int64]:
         if self._order[0] != epoch:
-            self._order = (epoch, random_at(self._seed, Stream.ORDER, epoch).permutation(self._epoch_length))
+            self._order = (epoch, random_at(self._config.seed, Stream.ORDER, epoch).permutation(self._epoch_length))
         return self._order[1]
 
-    def _partner(self, number: int, count: int) -> int:
-        return int(random_at(self._seed, Stream.PARTNER, number).integers(count))
 
-    def _crop(self, picture: Tensor, stream: Stream, number: int) -> Tensor:
-        """[3, L, L] -> [3, S, S], at a random place, flipped or not."""
-        random = random_at(self._seed, stream, number)
-        top, left = (int(place) for place in random.integers(picture.shape[-1] - self._size + 1, size=2))
-        cropped: Tensor = transforms.crop(picture, top, left, self._size, self._size)
-        return transforms.horizontal_flip(cropped) if random.random() < 0.5 else cropped.clone()
+def _stacked(pictures: list[Tensor]) -> Tensor:
+    """N of [C, H, W] -> [N, C, H, W]; float32 if one of them is."""
+    if any(picture.is_floating_point() for picture in pictures):
+        pictures = [picture.float() for picture in pictures]
+    return torch.stack(pictures)
 
 
 class _Side:
     """The pictures of one domain, decoded and resized, kept in memory as far as they fit."""
 
-    def __init__(self, pictures: Sequence[Path], load_size: int, cache_bytes: int) -> None:
+    def __init__(self, pictures: Sequence[Path], config: TrainConfig, grey: bool, cache_bytes: int) -> None:
         self._pictures = pictures
-        self._load_size = load_size
-        self._places_left = cache_bytes // (3 * load_size * load_size)
+        self._config = config
+        self._grey = grey
+        self._cache_bytes = cache_bytes
         self._cache: dict[int, Tensor] = {}
+        self._bytes_left = cache_bytes
+        self._jitter = True
         self._broken: set[int] = set()
         self._problems: list[str] = []
         self._lock = threading.Lock()
@@ -160,8 +174,13 @@ class _Side:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def picture(self, index: int) -> Tensor:
-        """[3, L, L] uint8: picture `index`, or the next one that can be read."""
+    def picture(self, index: int, *, jitter: bool) -> Tensor:
+        """[C, H, W] as `read_resized` has it: picture `index`, or the next one that can be read."""
+        if jitter != self._jitter:
+            # What is cached has the size of the other epochs, which do not come back.
+            self._cache.clear()
+            self._bytes_left = self._cache_bytes
+            self._jitter = jitter
         for offset in range(len(self._pictures)):
             place = (index + offset) % len(self._pictures)
             if place in self._cache:
@@ -169,12 +188,12 @@ class _Side:
             if place in self._broken:
                 continue
             try:
-                picture = load_square(self._pictures[place], self._load_size)
+                picture = read_resized(self._pictures[place], self._config, grey=self._grey, jitter=jitter)
             except PictureError as error:
                 self._leave_out(place, str(error))
                 continue
-            if self._places_left > 0:
-                self._places_left -= 1
+            if picture.nbytes <= self._bytes_left:
+                self._bytes_left -= picture.nbytes
                 self._cache[place] = picture
             return picture
         raise DataError(
@@ -191,15 +210,3 @@ class _Side:
         self._broken.add(place)
         with self._lock:
             self._problems.append(f"{reason} Training goes on without this picture.")
-
-
-def load_square(path: Path, side: int) -> Tensor:
-    """[3, side, side] uint8: the picture resized with bicubic filtering, ignoring its aspect, as the reference does.
-
-    Raises:
-        PictureError: It cannot be read.
-    """
-    picture = Image.fromarray(read_pixels(path))
-    resized = transforms.resize(picture, [side, side], interpolation=InterpolationMode.BICUBIC)
-    tensor: Tensor = transforms.pil_to_tensor(resized)
-    return tensor

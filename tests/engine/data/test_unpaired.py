@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.config import TrainConfig
+from engine.data import preprocess
 from engine.data.folders import scan_folder
-from engine.data.unpaired import UnpairedImages, load_square
+from engine.data.unpaired import Batch, UnpairedImages
 from engine.errors import DataError
 
 
@@ -22,11 +24,27 @@ def _flat_pictures(folder: Path, count: int) -> list[Path]:
     return list(scan_folder(folder).pictures)
 
 
-def _images(tmp_path: Path, count_A: int, count_B: int, **values: int) -> UnpairedImages:
-    settings = {"size": 8, "load_size": 10, "batch_size": 1, "seed": 3, "cache_bytes": 10**6} | values
+def _images(
+    tmp_path: Path,
+    count_A: int,
+    count_B: int,
+    *,
+    cache_bytes: int = 10**6,
+    rank: int = 0,
+    ranks: int = 1,
+    **values: object,
+) -> UnpairedImages:
     A = sorted((tmp_path / "A").glob("*")) or _flat_pictures(tmp_path / "A", count_A)
     B = sorted((tmp_path / "B").glob("*")) or _flat_pictures(tmp_path / "B", count_B)
-    return UnpairedImages(A, B, **settings)
+    defaults: dict[str, object] = {"size": 32, "load_size": 34, "batch_size": 1, "seed": 3}
+    config = TrainConfig(
+        folder_A=tmp_path / "A", folder_B=tmp_path / "B", run=tmp_path / "run", **{**defaults, **values}
+    )
+    return UnpairedImages(A, B, config, cache_bytes=cache_bytes, rank=rank, ranks=ranks)
+
+
+def _same(a: Batch, b: Batch) -> bool:
+    return a.first_number == b.first_number and torch.equal(a.real_A, b.real_A) and torch.equal(a.real_B, b.real_B)
 
 
 def _numbers(pictures: torch.Tensor) -> list[int]:
@@ -53,14 +71,14 @@ def test_the_shorter_side_of_a_wraps_and_b_is_drawn_uniformly(tmp_path: Path) ->
 def test_crops_and_flips_are_random_and_each_side_has_its_own(tmp_path: Path) -> None:
     for name in ("A", "B"):
         (tmp_path / name).mkdir()
-        ramp = np.tile(np.arange(10, dtype=np.uint8) * 20, (10, 1))
+        ramp = np.tile(np.arange(34, dtype=np.uint8) * 4, (34, 1))
         Image.fromarray(np.stack([ramp, ramp.T, ramp], -1)).save(tmp_path / name / "ramp.png")
     images = _images(tmp_path, 1, 1)
     crops_A, crops_B = [], []
     for step in range(200):
         batch = images.batch(step)
-        crops_A.append((*tuple(batch.real_A[0, :2, 0, 0].tolist()), bool(batch.real_A[0, 0, 0, 0] < 80)))
-        crops_B.append((*tuple(batch.real_B[0, :2, 0, 0].tolist()), bool(batch.real_B[0, 0, 0, 0] < 80)))
+        crops_A.append((*tuple(batch.real_A[0, :2, 0, 0].tolist()), bool(batch.real_A[0, 0, 0, 0] < 60)))
+        crops_B.append((*tuple(batch.real_B[0, :2, 0, 0].tolist()), bool(batch.real_B[0, 0, 0, 0] < 60)))
     assert len(set(crops_A)) == len(set(crops_B)) == 3 * 3 * 2
     assert crops_A != crops_B
 
@@ -105,8 +123,170 @@ def test_a_vanished_folder_is_a_sentence_that_names_it(tmp_path: Path) -> None:
         images.batch(0)
 
 
-def test_a_picture_is_resized_to_a_square_with_bicubic_filtering(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "picture.png")
-    expected = np.asarray(Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC))
-    assert np.array_equal(load_square(tmp_path / "picture.png", 16).permute(1, 2, 0).numpy(), expected)
+def test_what_a_seed_shows_never_changes(tmp_path: Path) -> None:
+    """Numbers written down from the first version: a training on disk goes on with the pictures it would have seen."""
+    images = _images(tmp_path, 7, 5, load_size=40, batch_size=2)
+    batches = [images.batch(step) for step in range(6)]
+    assert [_numbers(batch.real_A) for batch in batches] == [[2, 1], [4, 0], [5, 6], [3], [5, 4], [3, 0]]
+    assert [_numbers(batch.real_B) for batch in batches] == [[4, 3], [2, 3], [0, 2], [4], [3, 2], [4, 0]]
+    ramps = np.arange(40 * 40, dtype=np.uint16).reshape(40, 40)
+    for number in range(7):
+        pixels = np.stack([ramps % 40, ramps // 40, np.full_like(ramps, number)], -1).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "A" / f"{number:03}.png")
+    batch = _images(tmp_path, 7, 5, load_size=40, batch_size=2).batch(5)
+    assert batch.real_A[:, :2, 0, 0].tolist() == [[6, 2], [31, 4]]
+
+
+def test_with_flips_off_no_picture_is_mirrored(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        (tmp_path / name).mkdir()
+        ramp = np.tile(np.arange(34, dtype=np.uint8) * 4, (34, 1))
+        Image.fromarray(ramp).save(tmp_path / name / "ramp.png")
+    images = _images(tmp_path, 1, 1, flip=False)
+    for step in range(40):
+        batch = images.batch(step)
+        assert (batch.real_A.diff(dim=-1) == 4).all() and (batch.real_B.diff(dim=-1) == 4).all()
+
+
+def test_in_serial_order_both_sides_follow_their_lists_and_the_shorter_one_wraps(tmp_path: Path) -> None:
+    images = _images(tmp_path, 3, 5, serial=True, batch_size=2)
+    batches = [images.batch(step) for step in range(6)]
+    assert [_numbers(batch.real_A) for batch in batches] == [[0, 1], [2, 0], [1], [0, 1], [2, 0], [1]]
+    assert [_numbers(batch.real_B) for batch in batches] == [[0, 1], [2, 3], [4], [0, 1], [2, 3], [4]]
+
+
+def test_a_step_has_the_pictures_of_all_its_accumulated_batches(tmp_path: Path) -> None:
+    accumulated = _images(tmp_path, 7, 5, batch_size=1, accumulate=3)
+    at_once = _images(tmp_path, 7, 5, batch_size=3)
+    assert accumulated.steps_per_epoch == 3
+    assert all(_same(accumulated.batch(step), at_once.batch(step)) for step in range(7))
+
+
+@pytest.mark.parametrize(("grey_A", "grey_B"), [(True, False), (False, True), (True, True)])
+def test_a_grey_domain_has_one_channel(tmp_path: Path, grey_A: bool, grey_B: bool) -> None:
+    batch = _images(tmp_path, 3, 3, grey_A=grey_A, grey_B=grey_B).batch(0)
+    assert batch.real_A.shape == (1, 1 if grey_A else 3, 32, 32)
+    assert batch.real_B.shape == (1, 1 if grey_B else 3, 32, 32)
+
+
+def test_crops_need_not_be_squares(tmp_path: Path) -> None:
+    batch = _images(tmp_path, 3, 3, width=48, batch_size=2).batch(0)
+    assert batch.real_A.shape == batch.real_B.shape == (2, 3, 32, 48)
+
+
+def test_a_batch_with_a_deep_picture_is_float_and_its_levels_are_not_rounded(tmp_path: Path) -> None:
+    _flat_pictures(tmp_path / "A", 1)
+    deep = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    Image.fromarray(deep).save(tmp_path / "A" / "deep.png")
+    batch = _images(tmp_path, 2, 3, preprocess="crop", batch_size=2).batch(0)
+    assert batch.real_A.dtype == torch.float32 and batch.real_B.dtype == torch.uint8
+    assert sorted(len(picture.unique()) for picture in batch.real_A) == [1, 32 * 32]
+    assert float(batch.real_A.max()) <= 255.0
+
+
+def test_without_jitter_the_decay_phase_shows_whole_pictures(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
+    ramp = np.tile(np.linspace(0, 255, 80, dtype=np.uint8), (80, 1))
+    for number in range(2):
+        Image.fromarray(ramp).save(tmp_path / "A" / f"{number}.png")
+    images = _images(tmp_path, 2, 2, load_size=64, epochs=3, decay_epochs=3, jitter_in_decay=False)
+    spans = [int(np.ptp(images.batch(step).real_A[0, 0, 0].numpy())) for step in range(12)]
+    assert all(span < 150 for span in spans[:6])
+    assert all(span > 240 for span in spans[6:])
+    mirrored = {bool(images.batch(step).real_A[0, 0, 0, 0] > 128) for step in range(6, 40)}
+    assert mirrored == {True, False}
+    jittered = _images(tmp_path, 2, 2, load_size=64, epochs=3, decay_epochs=3)
+    assert int(np.ptp(jittered.batch(8).real_A[0, 0, 0].numpy())) < 150
+    assert _same(jittered.batch(2), images.batch(2))
+
+
+@pytest.mark.parametrize("values", [{}, {"preprocess": "none"}, {"grey_A": True}])
+def test_the_cache_keeps_to_its_bytes(
+    tmp_path: Path, values: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: Counter[str] = Counter()
+    read = preprocess.read_deep_pixels
+    monkeypatch.setattr(preprocess, "read_deep_pixels", lambda path: (reads.update([path.name]), read(path))[1])
+    for name in ("A", "B"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            side = 40 + 20 * (number % 2)
+            Image.new("RGB", (side, side), (number, 0, 0)).save(tmp_path / name / f"{name}{number}.png")
+    # Room for as many bytes of A as two of its pictures have, and for none of B.
+    sizes = {"preprocess": [40, 60]}.get(next(iter(values), ""), [34, 34])
+    bytes_A = (1 if "grey_A" in values else 3) * sum(side * side for side in sizes)
+    images = _images(tmp_path, 6, 6, cache_bytes=2 * bytes_A, serial=True, **values)
+    for step in range(18):
+        images.batch(step)
+    assert sorted(reads[f"A{number}.png"] for number in range(6)) == [1, 1, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize(("ranks", "batch_size"), [(2, 1), (3, 1), (2, 2), (3, 2)])
+def test_ranks_share_an_epoch_without_overlap_and_none_waits(tmp_path: Path, ranks: int, batch_size: int) -> None:
+    count = 13
+    sides = [_images(tmp_path, count, 4, rank=rank, ranks=ranks, batch_size=batch_size) for rank in range(ranks)]
+    steps = sides[0].steps_per_epoch
+    assert {images.steps_per_epoch for images in sides} == {-(-count // (batch_size * ranks))}
+    for epoch in range(2):
+        seen: Counter[int] = Counter()
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            shares = [_numbers(images.batch(step).real_A) for images in sides]
+            assert len({len(share) for share in shares}) == 1
+            seen.update(number for share in shares for number in share)
+        repeated = -(-count // ranks) * ranks - count
+        assert set(seen) == set(range(count))
+        assert sorted(seen.values()) == [1] * (count - repeated) + [2] * repeated
+
+
+def test_ranks_draw_and_crop_on_their_own(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        (tmp_path / name).mkdir()
+        pixels = np.stack(np.broadcast_arrays(np.arange(60)[:, None], np.arange(60), 0), -1).astype(np.uint8)
+        for number in range(12):
+            pixels[..., 2] = number
+            Image.fromarray(pixels).save(tmp_path / name / f"{number:02}.png")
+    first, second = (_images(tmp_path, 12, 12, rank=rank, ranks=2, load_size=60) for rank in range(2))
+    batches = [(first.batch(step), second.batch(step)) for step in range(12)]
+    numbers = [batch.first_number for pair in batches for batch in pair]
+    assert len(set(numbers)) == len(numbers)
+    assert sum(torch.equal(a.real_A[:, :2], b.real_A[:, :2]) for a, b in batches) < 3
+    assert sum(int(a.real_B[0, 2].max()) == int(b.real_B[0, 2].max()) for a, b in batches) < 6
+
+
+def test_ranks_together_see_what_one_process_with_their_batches_sees(tmp_path: Path) -> None:
+    ranks = [_images(tmp_path, 12, 5, load_size=40, rank=rank, ranks=2, batch_size=2) for rank in range(2)]
+    alone = _images(tmp_path, 12, 5, load_size=40, batch_size=4)
+    for step in range(2 * alone.steps_per_epoch):
+        shares = [images.batch(step) for images in ranks]
+        whole = alone.batch(step)
+        assert torch.equal(torch.cat([share.real_A for share in shares]), whole.real_A)
+        assert torch.equal(torch.cat([share.real_B for share in shares]), whole.real_B)
+        assert [share.first_number for share in shares] == [whole.first_number, whole.first_number + 2]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"preprocess": "crop", "flip": False},
+        {"preprocess": "scale_width", "accumulate": 1},
+        {"preprocess": "scale_width_and_crop", "grey_B": True},
+        {"preprocess": "none"},
+        {"serial": True, "batch_size": 2},
+        {"jitter_in_decay": False, "epochs": 1},
+        {"ranks": 2, "rank": 1},
+    ],
+)
+def test_a_step_is_the_same_in_any_order_and_after_a_resume(tmp_path: Path, values: dict[str, object]) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("A", 5), ("B", 3)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = random.integers(0, 256, (36 + 4 * number, 60 - 4 * number, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    in_order = _images(tmp_path, 5, 3, **values)
+    batches = [in_order.batch(step) for step in range(12)]
+    backwards = _images(tmp_path, 5, 3, **values)
+    assert all(_same(backwards.batch(step), batches[step]) for step in reversed(range(12)))
+    with contextlib.closing(_images(tmp_path, 5, 3, **values).batches(7)) as resumed:
+        assert all(_same(next(resumed), batches[step]) for step in range(7, 12))
