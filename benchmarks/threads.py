@@ -66,7 +66,7 @@ def _quick_step(resize_conv: bool) -> Callable[[], object]:
     places = {"folder_A": Path("A"), "folder_B": Path("B"), "run": Path("run")}
     model = CycleGAN(preset_config("quick", **places, resize_conv=resize_conv), _CPU, "bf16")
     real_A, real_B = torch.rand(2, 4, 3, 64, 64) * 2 - 1
-    return lambda: model.step(real_A, real_B, first_number=0, learning_rate=4e-4)
+    return lambda: model.step(real_A, real_B, first_number=0, learning_rate=4e-4, number=0)
 
 
 def _report(ways: dict[str, Callable[[], object]]) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
-from engine.config import TrainConfig
+from engine.config import Direction, TrainConfig
 from engine.device import ChosenPrecision, autocast
 from engine.events import LOSS_NAMES
-from engine.model.discriminator import PatchDiscriminator
-from engine.model.generator import Generator, init_weights
+from engine.model.averaging import average, averaged_copy
+from engine.model.diff_augment import diff_augment
+from engine.model.discriminator import make_discriminator
+from engine.model.fine_tuning import check_start
+from engine.model.generator import AnyGenerator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
-from engine.model.losses import cycle_loss, gan_loss, identity_loss
+from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
 from engine.randomness import Stream, random_at
 
 LossTensors: TypeAlias = dict[str, Tensor]
-"""Detached scalars on the device, by the names of `LOSS_NAMES`; reading one waits for the device."""
+"""Scalars on the device, by the names of `LOSS_NAMES`; reading one waits for the device."""
 
 NETWORK_NAMES = ("G_AB", "G_BA", "D_A", "D_B")
 
@@ -31,6 +37,8 @@ class CycleGAN:
         G_BA: Generator from B to A.
         D_A: Discriminator that judges pictures of A.
         D_B: Discriminator that judges pictures of B.
+        ema_G_AB: The running average of `G_AB`; None where the settings ask for none.
+        ema_G_BA: The running average of `G_BA`.
     """
 
     def __init__(
@@ -51,14 +59,20 @@ class CycleGAN:
         self.config = config
         self.device = device
         self.precision = precision
-        self.G_AB, self.G_BA = Generator(config.architecture), Generator(config.architecture)
-        self.D_A, self.D_B = PatchDiscriminator(config.channels), PatchDiscriminator(config.channels)
+        self.G_AB, self.G_BA = make_generator(config.architecture, "a2b"), make_generator(config.architecture, "b2a")
+        self.D_A, self.D_B = make_discriminator(config, "A"), make_discriminator(config, "B")
         self._init_networks(dtype)
+        # What the step calls where gradients are wanted: the networks, or what averages their gradients over ranks.
+        self._trained = self.networks
+        averaged = config.ema_decay > 0
+        self.ema_G_AB = averaged_copy(self.G_AB) if averaged else None
+        self.ema_G_BA = averaged_copy(self.G_BA) if averaged else None
         adam = {"betas": (config.beta1, 0.999), "lr": config.learning_rate, "fused": device.type != "mps"}
         self.optimizer_G = Adam([*self.G_AB.parameters(), *self.G_BA.parameters()], **adam)  # type: ignore[arg-type]
         self.optimizer_D = Adam([*self.D_A.parameters(), *self.D_B.parameters()], **adam)  # type: ignore[arg-type]
-        self.pool_A = ImagePool(config.pool_size, config.seed, Stream.POOL_A)
-        self.pool_B = ImagePool(config.pool_size, config.seed, Stream.POOL_B)
+        mixed = config.preprocess in ("scale_width", "none")
+        self.pool_A = ImagePool(config.pool_size, config.seed, Stream.POOL_A, mixed_sizes=mixed)
+        self.pool_B = ImagePool(config.pool_size, config.seed, Stream.POOL_B, mixed_sizes=mixed)
         # fp16 gradients vanish below 6e-8; scaling the losses keeps them in range. Off, it passes everything through.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
@@ -67,99 +81,228 @@ class CycleGAN:
         """The four networks by name."""
         return {name: getattr(self, name) for name in NETWORK_NAMES}
 
-    def step(self, real_A: Tensor, real_B: Tensor, *, first_number: int, learning_rate: float) -> LossTensors:
+    @property
+    def generators_for_use(self) -> dict[Direction, AnyGenerator]:
+        """What samples and the model file show: the averaged generators where there are some, else the trained ones.
+
+        They are set to evaluation: no dropout, and a batch norm's running statistics. The next step sets those that
+        are trained back.
+        """
+        return {"a2b": (self.ema_G_AB or self.G_AB).eval(), "b2a": (self.ema_G_BA or self.G_BA).eval()}
+
+    def step(
+        self, real_A: Tensor, real_B: Tensor, *, first_number: int, learning_rate: float, number: int
+    ) -> LossTensors:
         """Train all four networks on one pair of batches (Eq. 3).
 
+        More than `batch_size` pictures are taken in several batches, whose gradients add up to those of one large
+        batch. (Exactly so without dropout, batch norm and spectral norm, which change from batch to batch.)
+
         Args:
-            real_A: [B, 3, H, W] in [-1, 1], pictures of A.
-            real_B: [B, 3, H, W] in [-1, 1], pictures of B.
-            first_number: Number of the first picture, counted over the whole training; decides the pools' choices.
+            real_A: [N, C, H, W] in [-1, 1], pictures of A; N up to `batch_size` x `accumulate`.
+            real_B: [N, C, H, W] in [-1, 1], as many pictures of B.
+            first_number: Number of the first picture, counted over the whole training; decides everything random.
             learning_rate: Adam's rate for this step.
+            number: Number of the step, from 0.
 
         Returns:
-            The eight losses.
+            The eight losses, detached. Those of the discriminators include the gradient penalty.
         """
-        for optimizer in (self.optimizer_G, self.optimizer_D):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-        fake_A, fake_B, losses = self._step_generators(real_A, real_B)
+        self._prepare(learning_rate)
+        with self._dropout_at(first_number):
+            fake_A, fake_B, losses = self._step_generators(real_A, real_B, first_number)
         losses |= self._step_discriminators(
             (real_A, self.pool_A.query(fake_A, first_number)),
             (real_B, self.pool_B.query(fake_B, first_number)),
+            first_number,
         )
         self.scaler.update()
+        self._average_generators(number + 1)
         return {name: losses[name] for name in LOSS_NAMES}
 
-    def _step_generators(self, real_A: Tensor, real_B: Tensor) -> tuple[Tensor, Tensor, LossTensors]:
-        config = self.config
+    def _step_generators(self, real_A: Tensor, real_B: Tensor, first_number: int) -> tuple[Tensor, Tensor, LossTensors]:
+        config, G_AB, G_BA = self.config, self._trained["G_AB"], self._trained["G_BA"]
         for network in (self.D_A, self.D_B):
             network.requires_grad_(False)
-        with autocast(self.device, self.precision):
-            fake_B, fake_A = self.G_AB(real_A), self.G_BA(real_B)
-            rec_A, rec_B = self.G_BA(fake_B), self.G_AB(fake_A)
-            losses = {
-                "G_AB": gan_loss(self.D_B(fake_B), real=True),
-                "G_BA": gan_loss(self.D_A(fake_A), real=True),
-                "cycle_A": config.lambda_A * cycle_loss(real_A, rec_A),
-                "cycle_B": config.lambda_B * cycle_loss(real_B, rec_B),
-            } | self._identity_losses(real_A, real_B)
-            total = torch.stack(list(losses.values())).sum()
-        self._update(self.optimizer_G, total)
-        return fake_A.detach(), fake_B.detach(), {name: loss.detach() for name, loss in losses.items()}
+        fakes_A: list[Tensor] = []
+        fakes_B: list[Tensor] = []
+
+        def losses_of(part: slice) -> LossTensors:
+            a, b, number = real_A[part], real_B[part], first_number + part.start
+            fake_B, fake_A = G_AB(a), G_BA(b)
+            rec_A, rec_B = G_BA(fake_B), G_AB(fake_A)
+            fakes_A.append(fake_A.detach())
+            fakes_B.append(fake_B.detach())
+            return {
+                "G_AB": fooling_loss(self.D_B(self._as_shown(fake_B, number)), config.gan_loss),
+                "G_BA": fooling_loss(self.D_A(self._as_shown(fake_A, number)), config.gan_loss),
+                "cycle_A": config.lambda_A * cycle_loss(a, rec_A),
+                "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
+            } | self._identity_losses(a, b)
+
+        losses = self._descend(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), losses_of)
+        return torch.cat(fakes_A), torch.cat(fakes_B), losses
 
     def _identity_losses(self, real_A: Tensor, real_B: Tensor) -> LossTensors:
-        weight = self.config.lambda_identity
-        if weight == 0:
+        config, weight = self.config, self.config.lambda_identity
+        if weight == 0 or config.grey_A != config.grey_B:
             return {"idt_A": real_A.new_zeros(()), "idt_B": real_A.new_zeros(())}
-        idt_A, idt_B = self.G_BA(real_A), self.G_AB(real_B)
+        idt_A, idt_B = self._trained["G_BA"](real_A), self._trained["G_AB"](real_B)
         return {
-            "idt_A": weight * self.config.lambda_A * identity_loss(real_A, idt_A),
-            "idt_B": weight * self.config.lambda_B * identity_loss(real_B, idt_B),
+            "idt_A": weight * config.lambda_A * identity_loss(real_A, idt_A),
+            "idt_B": weight * config.lambda_B * identity_loss(real_B, idt_B),
         }
 
-    def _step_discriminators(self, A: tuple[Tensor, Tensor], B: tuple[Tensor, Tensor]) -> LossTensors:
+    def _step_discriminators(
+        self, A: tuple[Tensor, Tensor], B: tuple[Tensor, Tensor], first_number: int
+    ) -> LossTensors:
         """Each of A and B is (real, what the pool shows)."""
+        kind, penalty = self.config.gan_loss, self.config.gradient_penalty
         for network in (self.D_A, self.D_B):
             network.requires_grad_(True)
-        losses = {}
-        with autocast(self.device, self.precision):
-            for name, network, (real, fake) in (("D_A", self.D_A, A), ("D_B", self.D_B, B)):
-                # Halved, which slows the discriminators down against the generators (Sec. 7.1).
-                losses[name] = 0.5 * (gan_loss(network(real), real=True) + gan_loss(network(fake), real=False))
-        self._update(self.optimizer_D, losses["D_A"] + losses["D_B"])
-        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _update(self, optimizer: Adam, loss: Tensor) -> None:
+        def losses_of(part: slice) -> LossTensors:
+            losses = {}
+            for name, pictures in (("D_A", A), ("D_B", B)):
+                D = self._trained[name]
+                real, fake = (self._as_shown(shown[part], first_number + part.start) for shown in pictures)
+                on_real, on_fake = gan_loss(D(real), real=True, kind=kind), gan_loss(D(fake), real=False, kind=kind)
+                # Halved, which slows the discriminators down against the generators (Sec. 7.1).
+                losses[name] = 0.5 * (on_real + on_fake)
+                if penalty > 0:
+                    losses[name] = losses[name] + penalty * gradient_penalty(D, real)
+            return losses
+
+        return self._descend(self.optimizer_D, ("D_A", "D_B"), len(A[0]), losses_of)
+
+    def _as_shown(self, pictures: Tensor, first_number: int) -> Tensor:
+        """Pictures as the discriminators see them."""
+        return diff_augment(pictures, self.config.seed, first_number) if self.config.diff_augment else pictures
+
+    def _descend(
+        self, optimizer: Adam, names: tuple[str, str], count: int, losses_of: Callable[[slice], LossTensors]
+    ) -> LossTensors:
+        """Take one step of Adam down the mean over `count` pictures of the sum of the losses.
+
+        Args:
+            optimizer: That of these networks.
+            names: The networks that it moves.
+            count: Pictures of each side.
+            losses_of: The losses of some of the pictures, each a mean over them.
+
+        Returns:
+            The means over all pictures.
+        """
         optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        means: LossTensors = {}
+        for start in range(0, count, self.config.batch_size):
+            part = slice(start, min(start + self.config.batch_size, count))
+            with self._averaged_over_ranks(names, now=part.stop == count):
+                with autocast(self.device, self.precision):
+                    losses = losses_of(part)
+                if part.stop - start < count:
+                    # A part counts by its pictures, so that a smaller last one counts less.
+                    losses = {name: (part.stop - start) / count * loss for name, loss in losses.items()}
+                self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
+            means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
+        if self.config.clip_gradient is not None:
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.config.clip_gradient)
         self.scaler.step(optimizer)
+        return means
+
+    def _average_generators(self, steps: int) -> None:
+        for averaged, network in ((self.ema_G_AB, self.G_AB), (self.ema_G_BA, self.G_BA)):
+            if averaged is not None:
+                average(averaged, network, decay=self.config.ema_decay, steps=steps)
+
+    def _prepare(self, learning_rate: float) -> None:
+        for optimizer in (self.optimizer_G, self.optimizer_D):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+        for network in self.networks.values():
+            if not network.training:
+                network.train()
+
+    @contextlib.contextmanager
+    def _dropout_at(self, first_number: int) -> Iterator[None]:
+        """Let what dropout drops depend on the number of the first picture alone, and leave torch's own state be."""
+        if not self.config.dropout:
+            yield
+            return
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(self._seed_at(Stream.DROPOUT, first_number))
+            yield
+
+    def _seed_at(self, stream: Stream, number: int = 0) -> int:
+        return int(random_at(self.config.seed, stream, number).integers(2**63, dtype=int))
 
     def _init_networks(self, dtype: torch.dtype) -> None:
-        random = torch.Generator().manual_seed(
-            int(random_at(self.config.seed, Stream.WEIGHTS).integers(2**63, dtype=int))
-        )
+        random = torch.Generator().manual_seed(self._seed_at(Stream.WEIGHTS))
         for network in self.networks.values():
-            init_weights(network, random)
-            if isinstance(network, Generator) and network.long_skip:
+            init_weights(network, random, self.config.init, self.config.init_gain)
+            if isinstance(network, AnyGenerator) and network.long_skip:
                 network.start_as_identity()
             network.to(self.device, dtype)
+
+    def use_ranks(self) -> None:
+        """Average all gradients over the ranks of a process group that the caller has made.
+
+        Every rank then takes the same steps on pictures of its own: the mean of their gradients is that of one batch
+        of all their pictures, if each brings as many. Pools and the statistics of a batch norm stay each rank's own.
+        """
+        # Buffers are not sent around: doing so would overwrite them between two passes of one step. Those of a
+        # spectral norm are the same everywhere anyway, since they follow from the weights.
+        self._trained = {
+            name: DistributedDataParallel(network, broadcast_buffers=False) for name, network in self.networks.items()
+        }
+
+    @contextlib.contextmanager
+    def _averaged_over_ranks(self, names: tuple[str, str], *, now: bool) -> Iterator[None]:
+        """Forward and backward passes whose gradients are averaged over the ranks, or only summed if not yet `now`."""
+        # DistributedDataParallel averages each weight's gradient when a backward call has completed it, which happens
+        # once a call however often the network has run before it, the pass for a gradient penalty's slope included.
+        # The discriminators, frozen while the generators step, run without it then: it would wait for their gradients.
+        with contextlib.ExitStack() as stack:
+            for network in (self._trained[name] for name in names):
+                if isinstance(network, DistributedDataParallel) and not now:
+                    stack.enter_context(network.no_sync())
+            yield
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number. Waits for the device."""
         weights = [p.detach() for network in self.networks.values() for p in network.parameters()]
         return bool(torch.stack([w.isfinite().all() for w in weights]).all())
 
+    def start_from(self, tensors: dict[str, Tensor]) -> None:
+        """Begin with the networks of another training instead of random ones (fine-tuning).
+
+        Args:
+            tensors: "G_AB.*" and "G_BA.*", and "D_A.*" and "D_B.*" if there are some, of any float dtype and device.
+
+        Raises:
+            ConfigError: They are of another shape than the settings ask for.
+        """
+        parts = {name: _with_prefix(tensors, name) for name in NETWORK_NAMES}
+        check_start(self.networks, parts)
+        for name, network in self.networks.items():
+            if parts[name]:
+                network.load_state_dict(parts[name])
+        for averaged, generator in ((self.ema_G_AB, self.G_AB), (self.ema_G_BA, self.G_BA)):
+            if averaged is not None:
+                averaged.load_state_dict(generator.state_dict())
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that training has changed: tensors by name, and the scaler's few numbers."""
         tensors = {
-            f"{name}.{key}": value for name, net in self.networks.items() for key, value in net.state_dict().items()
+            f"{name}.{key}": value for name, net in self._stored().items() for key, value in net.state_dict().items()
         }
         for name, optimizer in (("optimizer_G", self.optimizer_G), ("optimizer_D", self.optimizer_D)):
             for index, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
         for name, pool in (("pool_A", self.pool_A), ("pool_B", self.pool_B)):
-            if pool.pictures:
-                tensors[name] = torch.cat(pool.pictures)
+            # One by one: whole pictures differ in size.
+            tensors |= {f"{name}.{place}": picture for place, picture in enumerate(pool.pictures)}
         return tensors, self.scaler.state_dict()
 
     def load_state(self, tensors: dict[str, Tensor], scaler: dict[str, Any]) -> None:
@@ -169,7 +312,7 @@ class CycleGAN:
             RuntimeError: The tensors belong to networks of another shape.
             KeyError: Some are missing.
         """
-        for name, network in self.networks.items():
+        for name, network in self._stored().items():
             network.load_state_dict(_with_prefix(tensors, name))
         for name, optimizer in (("optimizer_G", self.optimizer_G), ("optimizer_D", self.optimizer_D)):
             state: dict[int, dict[str, Tensor]] = {}
@@ -178,11 +321,21 @@ class CycleGAN:
                 state.setdefault(int(index), {})[moment] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         for name, pool in (("pool_A", self.pool_A), ("pool_B", self.pool_B)):
-            stored = tensors.get(name)
-            # A pool on the device, picture by picture: views of one tensor would keep all of it alive.
-            pool.pictures = [] if stored is None else [p.clone() for p in torch.split(stored.to(self.device), 1)]
+            pool.pictures = self._stored_pictures(tensors, name)
         if scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
+
+    def _stored(self) -> dict[str, nn.Module]:
+        """All networks by name, those averaged too where there are some."""
+        averaged = {"ema_G_AB": self.ema_G_AB, "ema_G_BA": self.ema_G_BA}
+        return self.networks | {name: network for name, network in averaged.items() if network is not None}
+
+    def _stored_pictures(self, tensors: dict[str, Tensor], name: str) -> list[Tensor]:
+        # Checkpoints of the first release hold each pool in one tensor.
+        together = [] if name not in tensors else list(torch.split(tensors[name], 1))
+        singly = {int(place): picture for place, picture in _with_prefix(tensors, name).items()}
+        # Copies: views of one tensor would keep all of it alive.
+        return [p.to(self.device, copy=True) for p in (*together, *(singly[place] for place in sorted(singly)))]
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

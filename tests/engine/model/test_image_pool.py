@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -40,6 +41,41 @@ def test_once_full_half_of_what_is_shown_is_old_and_replaced_by_the_new() -> Non
             assert after == before - {shown} | {float(i)}
     # 4000 fair coins: five standard deviations are 158.
     assert abs(old - 2000) < 158
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_place_is_taken_by_the_new_equally_often(seed: int) -> None:
+    pool = ImagePool(10, seed, Stream.POOL_A)
+    for i in range(10):
+        pool.query(_picture(i), i)
+    taken = [0] * 10
+    for i in range(10, 4010):
+        before = [p.item() for p in pool.pictures]
+        pool.query(_picture(i), i)
+        for place, picture in enumerate(pool.pictures):
+            taken[place] += picture.item() != before[place]
+    # A place is taken with probability 1/20, 200 times of 4000; five standard deviations are 69.
+    assert all(abs(count - 200) < 69 for count in taken)
+    # Chi squared of ten places is below 27.9 in 999 of 1000 cases.
+    expected = sum(taken) / 10
+    assert sum((count - expected) ** 2 / expected for count in taken) < 27.9
+
+
+def test_pictures_of_another_size_begin_the_pool_anew_unless_sizes_are_mixed() -> None:
+    growing = ImagePool(3, 1, Stream.POOL_A)
+    mixed = ImagePool(3, 1, Stream.POOL_A, mixed_sizes=True)
+    for pool in (growing, mixed):
+        for number, side in enumerate((4, 4, 8)):
+            shown = pool.query(torch.zeros(1, 3, side, side), number)
+            assert shown.shape[-1] == side
+    assert [p.shape[-1] for p in growing.pictures] == [8]
+    assert [p.shape[-1] for p in mixed.pictures] == [4, 4, 8]
+
+
+def test_a_picture_that_is_kept_keeps_none_of_its_batch_alive() -> None:
+    pool = ImagePool(8, 1, Stream.POOL_A)
+    pool.query(torch.rand(4, 3, 8, 8), 0)
+    assert {p.untyped_storage().nbytes() for p in pool.pictures} == {3 * 8 * 8 * 4}
 
 
 def test_the_choices_depend_on_the_number_of_the_picture_alone() -> None:
