@@ -16,7 +16,7 @@ class Architecture:
     Attributes:
         generator: "resnet" (paper, Sec. 7.2) or "unet".
         blocks: Residual blocks of a ResNet.
-        halvings: Times a U-Net halves the picture.
+        halvings: Times a U-Net halves the picture; the reference's layers need at least 5.
         channels: Width of the first layer.
         norm: "instance", "batch" or "none".
         dropout: Whether there are dropout layers; they are at work while training only.

@@ -131,15 +131,10 @@ class UnetGenerator(nn.Module):
     transposed ones double it again, each beside the features of its own size. H and W are multiples of
     2 ** halvings; 7 halvings are the reference's U-Net-128, 8 its U-Net-256. Dropout is in the levels between the
     innermost and the fourth. Channels, keys, long skip and precision are as for `Generator`.
-
-    Raises:
-        ValueError: Fewer than 5 halvings, which the reference's layers need.
     """
 
     def __init__(self, architecture: Architecture, direction: Direction = "a2b") -> None:
         super().__init__()
-        if architecture.halvings < 5:
-            raise ValueError(f"a U-Net halves at least 5 times, not {architecture.halvings}")
         in_channels, self._out_channels = _picture_channels(architecture, direction)
         self.long_skip = architecture.long_skip
         c, bias = architecture.channels, has_bias(architecture.norm)
@@ -168,11 +163,7 @@ AnyGenerator: TypeAlias = Generator | UnetGenerator
 
 
 def make_generator(architecture: Architecture, direction: Direction) -> AnyGenerator:
-    """The generator of one direction, its weights not yet drawn: call `init_weights` or load some.
-
-    Raises:
-        ValueError: A U-Net of fewer than 5 halvings.
-    """
+    """The generator of one direction, its weights not yet drawn: call `init_weights` or load some."""
     kind = Generator if architecture.generator == "resnet" else UnetGenerator
     return kind(architecture, direction)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from engine.config import Direction
 from engine.model.architecture import Architecture, Norm
-from engine.model.generator import Generator, UnetGenerator, init_weights, make_generator
+from engine.model.generator import Generator, init_weights, make_generator
 
 NORMS: tuple[Norm, ...] = ("instance", "batch", "none")
 Shapes = dict[str, tuple[int, ...]]
@@ -111,11 +111,6 @@ def test_generators_have_as_many_parameters_as_the_reference_reports(architectur
     with torch.device("meta"):
         generator = make_generator(architecture, "a2b")
     assert sum(p.numel() for p in generator.parameters()) == count
-
-
-def test_a_unet_of_fewer_than_five_halvings_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 5 times"):
-        UnetGenerator(Architecture(generator="unet", halvings=4))
 
 
 def test_dropout_is_where_the_reference_has_it_and_at_work_in_training_only() -> None:
