@@ -35,10 +35,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises:
         OSError: No space, no permission, no such folder.
     """
+    write_atomically(path, tensor_bytes(tensors, metadata))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The whole content of such a file; see `write_tensors`."""
     from safetensors.torch import save
 
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(flat, {**metadata, _DIGEST_KEY: _digest(flat, metadata)}))
+    content: bytes = save(flat, {**metadata, _DIGEST_KEY: _digest(flat, metadata)})
+    return content
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

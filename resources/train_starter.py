@@ -48,13 +48,11 @@ def main() -> int:
         print()
     import torch
 
-    G_AB, _ = load_generator(run, "a2b", torch.device("cpu"))
-    G_BA, _ = load_generator(run, "b2a", torch.device("cpu"))
+    cpu = torch.device("cpu")
     target = HERE / "starter.safetensors"
     write_model(
         target,
-        G_AB,
-        G_BA,
+        {"a2b": load_generator(run, "a2b", cpu)[0], "b2a": load_generator(run, "b2a", cpu)[0]},
         read_run_summary(run).config,
         steps=read_model_info(run).steps,
         dtype=torch.float16,

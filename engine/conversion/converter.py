@@ -42,7 +42,7 @@ from engine.device import (
     empty_caches,
     is_out_of_memory,
 )
-from engine.errors import DataError, PictureError
+from engine.errors import DataError, PictureError, RunError
 from engine.events import (
     Converted,
     ConvertEvent,
@@ -54,15 +54,18 @@ from engine.events import (
     Preparing,
 )
 from engine.files import disk_sentence, publish_new, require_writable, temporary_beside, write_new
-from engine.model.generator import MULTIPLE, Generator
+from engine.model.architecture import GeneratorKind
+from engine.model.generator import AnyGenerator
 from engine.model.picture_tensors import to_picture, to_tensor
+from engine.ranks import joined_ranks, local_rank_and_count, rank_and_count
 from engine.stopwatch import Stopwatch
 
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
 
-BYTES_PER_PIXEL_AND_CHANNEL = 14.5
-"""Memory of a generator's layers, measured in fp32: 908 bytes a pixel for 64 channels, 460 for 32, 236 for 16."""
+BYTES_PER_PIXEL_AND_CHANNEL: dict[GeneratorKind, float] = {"resnet": 14.5, "unet": 6.5}
+"""Memory of a generator's layers, measured in fp32 with the picture's own: of a ResNet 908 bytes a pixel for 64
+channels, 460 for 32, 236 for 16; of a U-Net 325, 229 and 147."""
 
 BYTES_PER_PIXEL = 48
 """Memory of the picture itself around the generator: as bytes, as a tensor, as the result."""
@@ -86,13 +89,15 @@ _HEARTBEAT_SECONDS = 0.5
 def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
     """Convert every picture of a job. A picture that fails is reported and the others go on.
 
+    Started by torchrun, each process converts and reports its share of the pictures.
+
     Sources are only read. Results are written under a temporary name and appear whole; nothing is ever overwritten,
     a taken name becomes "name (1)". Closing the generator stops after the picture under way and leaves exactly the
     results that were reported.
 
     Raises:
         ConfigError: This machine does not have the device.
-        ModelFileError: The model cannot be used.
+        ModelFileError: The model cannot be used, or has no such direction.
         DataError: Nothing can be converted (field "sources"), or the output folder cannot be used (field "to").
     """
     watch = Stopwatch()
@@ -106,9 +111,9 @@ def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
 
 def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None]:
     yield Preparing("Looking for pictures")
-    read_model_info(job.model)
+    read_model_info(job.model).require_direction(job.direction)
     device = choose_device(job.device)
-    plan = yield from _make_plan(job)
+    plan = _own_share((yield from _make_plan(job)))
     yield Preparing("Loading the model")
     generator, info = load_generator(job.model, job.direction, device)
     try:
@@ -122,8 +127,13 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
         precision = choose_precision(job.precision, device)
         sources = tuple(task.source for task in plan.tasks)
         yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
-        batch = _Batch(job, plan.tasks, _Translator(generator, info, device, precision))
-        yield from batch.run()
+        grey = info.architecture.channels_of("A" if job.direction == "a2b" else "B") == 1
+        batch = _Batch(job, plan.tasks, _Translator(generator, info, device, precision, grey))
+        # torchrun ends every process once one has ended with failures, so none ends before all have done their share.
+        with joined_ranks() as ranks:
+            yield from batch.run()
+            with contextlib.suppress(RunError):
+                ranks.agree(0)
         yield ConvertFinished(batch.converted, batch.failed, plan.other_files, job.to, watch.seconds)
     finally:
         torch.set_num_threads(threads_before)
@@ -268,17 +278,32 @@ def _without_repeats(tasks: Sequence[_Task]) -> tuple[_Task, ...]:
     return tuple(first.values())
 
 
+# Sharing the work
+
+
+def _own_share(plan: _Plan) -> _Plan:
+    """What this process does of a plan that all of them have made alike: every n-th picture of n processes."""
+    rank, count = rank_and_count()
+    return _Plan(plan.tasks[rank::count], plan.other_files if rank == 0 else 0)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes this process can take on a device now: those on one machine share its memory, but each has a GPU."""
+    return available_memory(device) // (1 if device.type == "cuda" else local_rank_and_count()[1])
+
+
 # Translating
 
 
 @dataclass(frozen=True, slots=True)
 class _Translator:
-    """A loaded generator and the device it runs on."""
+    """A loaded generator, the device it runs on, and whether its sources are to be grey."""
 
-    generator: Generator
+    generator: AnyGenerator
     info: ModelInfo
     device: torch.device
     precision: ChosenPrecision
+    grey: bool
 
     def translate(self, name: str, pixels: Picture) -> Picture:
         """[H, W, 3] -> [H, W, 3], whole and at its own size.
@@ -288,7 +313,7 @@ class _Translator:
         """
         height, width = pixels.shape[:2]
         self.require_memory(name, (width, height))
-        padding = ((0, _padding(height)), (0, _padding(width)), (0, 0))
+        padding = ((0, self._padding(height)), (0, self._padding(width)), (0, 0))
         try:
             return self._run(np.pad(pixels, padding, mode="edge"), height, width)
         except (MemoryError, RuntimeError) as error:
@@ -311,10 +336,10 @@ class _Translator:
             PictureError: With what is needed, what is there, and a size that fits.
         """
         width, height = size
-        channels = self.info.architecture.channels
-        each = BYTES_PER_PIXEL + BYTES_PER_PIXEL_AND_CHANNEL * channels
-        needed = each * (width + _padding(width)) * (height + _padding(height))
-        free = available_memory(self.device)
+        architecture = self.info.architecture
+        each = BYTES_PER_PIXEL + BYTES_PER_PIXEL_AND_CHANNEL[architecture.generator] * architecture.channels
+        needed = each * (width + self._padding(width)) * (height + self._padding(height))
+        free = _free_memory(self.device)
         if needed <= _USABLE_SHARE * free:
             return
         longest = int(max(size) * math.sqrt(_USABLE_SHARE * free / needed))
@@ -333,15 +358,16 @@ class _Translator:
     @torch.inference_mode()
     def _run(self, padded: Picture, height: int, width: int) -> Picture:
         with autocast(self.device, self.precision):
-            result = self.generator(to_tensor(padded, self.device))[..., :height, :width]
+            real = to_tensor(padded, self.device, grey=self.grey)
+            result = self.generator(real)[..., :height, :width]
         if not torch.isfinite(result).all():
             raise FloatingPointError
         return to_picture(result)
 
-
-def _padding(side: int) -> int:
-    """Pixels to add to a side for the generator."""
-    return max(LEAST_SIDE, math.ceil(side / MULTIPLE) * MULTIPLE) - side
+    def _padding(self, side: int) -> int:
+        """Pixels to add to a side for the generator."""
+        multiple = self.info.architecture.multiple
+        return max(LEAST_SIDE, math.ceil(side / multiple) * multiple) - side
 
 
 def _in_words(count: float) -> str:
@@ -424,7 +450,7 @@ class _Batch:
             if task.problem:
                 raise PictureError(task.problem)
             size = read_size(task.source)
-            if DECODING_BYTES_PER_PIXEL * size[0] * size[1] > _USABLE_SHARE * available_memory(torch.device("cpu")):
+            if DECODING_BYTES_PER_PIXEL * size[0] * size[1] > _USABLE_SHARE * _free_memory(torch.device("cpu")):
                 raise PictureError(
                     f"{task.source.name} is too large to open: {size[0]} x {size[1]} pixels. "
                     "Scale it down in another program, or close other programs."

@@ -1,29 +1,61 @@
-"""The one shareable file of a trained model: both generators and their story. Reading the story needs no torch."""
+"""The one shareable file of a trained model: its generators and their story. Reading the story needs no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from engine.config import Direction, TrainConfig
+from engine.config import Direction, DiscriminatorKind, TrainConfig
 from engine.errors import ModelFileError
 from engine.model.architecture import Architecture
-from engine.tensor_file import read_metadata, read_tensors, write_tensors
+from engine.tensor_file import read_metadata, read_tensors, tensor_bytes, write_tensors
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-    from engine.model.generator import Generator
+    from engine.model.generator import AnyGenerator
 
 MODEL_FILE_NAME = "model.safetensors"
 KIND = "cyclegan-desktop model"
-FORMAT_VERSION = 1
 
-_NETWORKS: dict[Direction, str] = {"a2b": "G_AB", "b2a": "G_BA"}
+FORMAT_VERSION = 2
+"""1: two ResNet generators. 2: any generators, one direction or both, perhaps discriminators."""
+
+NetworkName: TypeAlias = Literal["G_AB", "G_BA", "D_A", "D_B"]
+
+GENERATORS: dict[Direction, NetworkName] = {"a2b": "G_AB", "b2a": "G_BA"}
+"""What the generator of a direction is called in the file."""
+
+DISCRIMINATORS: tuple[NetworkName, NetworkName] = ("D_A", "D_B")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Discriminators:
+    """What the discriminators of a model are made of; their norm is that of the generators.
+
+    Attributes:
+        kind: "patch" or "pixel".
+        layers: Stride-2 layers of a patch discriminator.
+        channels: Width of the first layer.
+        spectral_norm: Whether each layer is scaled to a spectral norm of 1.
+    """
+
+    kind: DiscriminatorKind = "patch"
+    layers: int = 3
+    channels: int = 64
+    spectral_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.kind in get_args(DiscriminatorKind) and 1 <= self.layers <= 6 and 1 <= self.channels <= 512):
+            raise ValueError(
+                f"no discriminator of the kind {self.kind} has {self.layers} layers and {self.channels} channels"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +69,13 @@ class ModelInfo:
         size: Side of the crops it was trained on, in pixels.
         architecture: What its generators are made of.
         preset: The preset its training began from.
-        steps: Steps of training.
+        steps: Steps of training; 0 where that is not known.
         date: Day it was written, YYYY-MM-DD.
         licence: Terms its author gives it, or "".
         note: Anything its author wants to say, or "".
         format_version: Version of the file's layout.
+        directions: The directions it can convert in, "a2b" first: both, or one.
+        discriminators: What its discriminators are made of; None where it holds none. They help to train it further.
     """
 
     path: Path
@@ -55,11 +89,31 @@ class ModelInfo:
     licence: str = ""
     note: str = ""
     format_version: int = FORMAT_VERSION
+    directions: tuple[Direction, ...] = ("a2b", "b2a")
+    discriminators: Discriminators | None = None
+
+    @property
+    def has_discriminators(self) -> bool:
+        """Whether it holds at least one of its discriminators."""
+        return self.discriminators is not None
 
     def direction_name(self, direction: Direction) -> str:
         """The direction in words, such as "Apples to Oranges"."""
         names = (self.name_A, self.name_B) if direction == "a2b" else (self.name_B, self.name_A)
         return f"{names[0]} to {names[1]}"
+
+    def require_direction(self, direction: Direction) -> None:
+        """See that the model can convert in this direction.
+
+        Raises:
+            ModelFileError: It cannot; the sentence names the direction that it has.
+        """
+        if direction not in self.directions:
+            has = " and ".join(f"{self.direction_name(each)} ({each})" for each in self.directions)
+            raise ModelFileError(
+                f"{self.path} cannot convert {self.direction_name(direction)}: it holds only the direction {has}. "
+                "Choose that one, or another model."
+            )
 
 
 def model_path(path: Path) -> Path:
@@ -88,8 +142,7 @@ def read_model_info(path: Path) -> ModelInfo:
 
 def write_model(
     path: Path,
-    G_AB: Generator,
-    G_BA: Generator,
+    generators: Mapping[Direction, AnyGenerator],
     config: TrainConfig,
     *,
     steps: int,
@@ -97,12 +150,11 @@ def write_model(
     licence: str = "",
     note: str = "",
 ) -> None:
-    """Write both generators and their story as one file, in one piece or not at all.
+    """Write the generators of a training and their story as one file, in one piece or not at all.
 
     Args:
         path: The file; replaced if it exists.
-        G_AB: Generator from A to B.
-        G_BA: Generator from B to A.
+        generators: By direction: both, or one.
         config: The training they come from.
         steps: Steps of training.
         dtype: Type the weights are stored in; None keeps theirs.
@@ -113,52 +165,150 @@ def write_model(
         OSError: No space, no permission, no such folder.
     """
     tensors = {
-        f"{name}.{key}": value if dtype is None else value.to(dtype)
-        for name, generator in (("G_AB", G_AB), ("G_BA", G_BA))
+        f"{GENERATORS[direction]}.{key}": value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        for direction, generator in generators.items()
         for key, value in generator.state_dict().items()
     }
-    metadata = {
-        "kind": KIND,
-        "format_version": str(FORMAT_VERSION),
-        "name_A": config.name_A,
-        "name_B": config.name_B,
-        "size": str(config.size),
-        "architecture": json.dumps(dataclasses.asdict(config.architecture)),
-        "preset": config.preset,
-        "steps": str(steps),
-        "date": date.today().isoformat(),
-        "licence": licence,
-        "note": note,
-    }
-    write_tensors(path, tensors, metadata)
+    info = ModelInfo(
+        path=path,
+        name_A=config.name_A,
+        name_B=config.name_B,
+        size=config.size,
+        architecture=config.architecture,
+        preset=config.preset,
+        steps=steps,
+        date=date.today().isoformat(),
+        licence=licence,
+        note=note,
+        directions=tuple(direction for direction in GENERATORS if direction in generators),
+    )
+    write_tensors(path, tensors, _metadata(info))
 
 
-def load_generator(path: Path, direction: Direction, device: torch.device) -> tuple[Generator, ModelInfo]:
+def model_bytes(info: ModelInfo, tensors: Mapping[str, Tensor]) -> bytes:
+    """The whole content of a model file.
+
+    Args:
+        info: Its story, in the newest format; its path is not part of it.
+        tensors: By name, such as "G_AB.model.1.weight" and "D_A.model.0.weight".
+    """
+    return tensor_bytes(tensors, _metadata(info))
+
+
+def load_generator(path: Path, direction: Direction, device: torch.device) -> tuple[AnyGenerator, ModelInfo]:
     """The generator of one direction, ready to convert: in fp32, in eval mode, without gradients.
+
+    Raises:
+        ModelFileError: It is not there, is not a model of ours, is damaged, comes from a newer version, or has no such
+            direction.
+    """
+    import torch
+
+    from engine.model.generator import make_generator
+
+    tensors, info = _load(model_path(path))
+    info.require_direction(direction)
+    prefix = f"{GENERATORS[direction]}."
+    weights = {
+        name.removeprefix(prefix): tensor.to(device) for name, tensor in tensors.items() if name.startswith(prefix)
+    }
+    try:
+        with torch.device("meta"):
+            generator = make_generator(info.architecture, direction)
+        generator.load_state_dict(weights, assign=True)
+    except (RuntimeError, ValueError) as error:
+        raise ModelFileError(
+            f"{info.path} does not hold the generator {info.direction_name(direction)} whole."
+        ) from error
+    return generator.eval().requires_grad_(False), info
+
+
+def load_networks(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
+    """Every network of a model, to be trained further: in fp32, on the CPU, by names such as "G_AB.model.1.weight".
+
+    Of the folder of a training, the discriminators come from its newest checkpoint that can be read, if there is one.
 
     Raises:
         ModelFileError: It is not there, is not a model of ours, is damaged, or comes from a newer version.
     """
-    import torch
+    tensors, info = _load(model_path(path))
+    if not path.is_dir():
+        return tensors, info
+    found, discriminators = _of_checkpoint(path)
+    return tensors | found, dataclasses.replace(info, discriminators=discriminators)
 
-    from engine.model.generator import Generator
 
-    path = model_path(path)
+def architecture_words(architecture: Architecture) -> str:
+    """What generators are made of, such as "ResNet, 9 blocks, 64 channels, dropout"."""
+    blocks, halvings = architecture.blocks, architecture.halvings
+    words = [
+        f"ResNet, {blocks} block{'' if blocks == 1 else 's'}"
+        if architecture.generator == "resnet"
+        else f"U-Net, {halvings} halvings",
+        f"{architecture.channels} channel{'' if architecture.channels == 1 else 's'}",
+    ]
+    if architecture.norm != "instance":
+        words.append("batch norm" if architecture.norm == "batch" else "no norm")
+    more = {
+        "dropout": architecture.dropout,
+        "grey A": architecture.grey_A,
+        "grey B": architecture.grey_B,
+        "predicting a change of the picture (long skip)": architecture.long_skip,
+        "resize-convolution": architecture.resize_conv,
+    }
+    return ", ".join([*words, *(text for text, there in more.items() if there)])
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
     tensors, metadata = read_tensors(path)
     info = _parse_info(path, metadata)
-    prefix = f"{_NETWORKS[direction]}."
-    weights = {
-        name.removeprefix(prefix): tensor.to(device, torch.float32)
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
-    with torch.device("meta"):
-        generator = Generator(info.architecture)
+    # What is counted, such as the batches of a batch norm, stays a whole number.
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, info
+
+
+def _of_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Discriminators | None]:
+    """The discriminators of the newest checkpoint of a training that can be read."""
+    from engine.errors import RunError
+    from engine.training.run import read_run_summary
+
     try:
-        generator.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path} does not hold the generator {info.direction_name(direction)} whole.") from error
-    return generator.eval().requires_grad_(False), info
+        config = read_run_summary(folder).config
+    except RunError:
+        return {}, None
+    checkpoints = (folder / "checkpoints").glob("step_*.safetensors")
+    for checkpoint in sorted(checkpoints, key=lambda each: (len(each.name), each.name), reverse=True):
+        try:
+            tensors, _ = read_tensors(checkpoint)
+        except ModelFileError:
+            continue
+        found = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in DISCRIMINATORS}
+        return found, Discriminators(
+            kind=config.discriminator,
+            layers=config.discriminator_layers,
+            channels=config.channels,
+            spectral_norm=config.spectral_norm,
+        )
+    return {}, None
+
+
+def _metadata(info: ModelInfo) -> dict[str, str]:
+    metadata = {
+        "kind": KIND,
+        "format_version": str(FORMAT_VERSION),
+        "name_A": info.name_A,
+        "name_B": info.name_B,
+        "size": str(info.size),
+        "architecture": json.dumps(dataclasses.asdict(info.architecture)),
+        "directions": json.dumps(info.directions),
+        "preset": info.preset,
+        "steps": str(info.steps),
+        "date": info.date,
+        "licence": info.licence,
+        "note": info.note,
+    }
+    if info.discriminators is not None:
+        metadata["discriminators"] = json.dumps(dataclasses.asdict(info.discriminators))
+    return metadata
 
 
 def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
@@ -168,6 +318,11 @@ def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
         version = int(metadata["format_version"])
         if version > FORMAT_VERSION:
             raise ModelFileError(f"{path} comes from a newer version of CycleGAN Desktop; update the app to use it.")
+        told = json.loads(metadata.get("directions", '["a2b", "b2a"]'))
+        directions = tuple(direction for direction in GENERATORS if direction in told)
+        if not directions:
+            raise ValueError("it has no direction")
+        discriminators = metadata.get("discriminators")
         return ModelInfo(
             path=path,
             name_A=metadata["name_A"],
@@ -180,6 +335,8 @@ def _parse_info(path: Path, metadata: dict[str, str]) -> ModelInfo:
             licence=metadata.get("licence", ""),
             note=metadata.get("note", ""),
             format_version=version,
+            directions=directions,
+            discriminators=None if discriminators is None else Discriminators(**json.loads(discriminators)),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ModelFileError(f"The description inside {path} is incomplete or damaged: {error}.") from error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ import torch
 from PIL import ExifTags, Image
 
 from engine import convert
-from engine.config import ConvertJob, TrainConfig
+from engine.config import ConvertJob, Direction, TrainConfig
 from engine.conversion import converter
 from engine.conversion.model_file import write_model
 from engine.errors import ConfigError, DataError, EngineError, ModelFileError
@@ -31,7 +34,8 @@ from engine.events import (
     Preparing,
 )
 from engine.model.architecture import Architecture
-from engine.model.generator import Generator
+from engine.model.generator import Generator, make_generator
+from engine.ranks import Ranks
 
 needs_permissions = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind this user"
@@ -74,7 +78,7 @@ def model(tmp_path: Path) -> Path:
         long_skip=True,
     )
     path = tmp_path / "model.safetensors"
-    write_model(path, G_AB, G_BA, config, steps=1)
+    write_model(path, {"a2b": G_AB, "b2a": G_BA}, config, steps=1)
     return path
 
 
@@ -278,6 +282,147 @@ def test_resizing_scales_the_longest_side_down(
     run(draw(tmp_path / "a.png", (80, 40)), resize=resize)
     with Image.open(tmp_path / "out" / "a.png") as result:
         assert result.size == size
+
+
+def write_unusual(
+    path: Path, tmp_path: Path, directions: tuple[Direction, ...] = ("a2b", "b2a"), **values: object
+) -> Path:
+    """A model whose generators have the long skip and change nothing."""
+    config = TrainConfig(
+        **{"folder_A": tmp_path, "folder_B": tmp_path, "run": tmp_path, "size": 64, "load_size": 64, "channels": 2,
+           "blocks": 1, "long_skip": True, **values}
+    )  # fmt: skip
+    generators = {direction: make_generator(config.architecture, direction) for direction in directions}
+    for generator in generators.values():
+        generator.start_as_identity()
+    write_model(path, generators, config, steps=1)
+    return path
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 14), (64, 64), (65, 33)])
+def test_a_u_net_gets_the_sides_that_it_needs_and_the_result_its_own(tmp_path: Path, size: tuple[int, int]) -> None:
+    model = write_unusual(tmp_path / "unet.safetensors", tmp_path, generator="unet", halvings=6)
+    picture = draw(tmp_path / "a.png", size)
+    events = list(convert(make_job(model, tmp_path, picture)))
+    assert len(of_kind(events, Converted)) == 1
+    was, now = (np.asarray(Image.open(path)) for path in (picture, tmp_path / "out" / "a.png"))
+    assert now.shape == was.shape
+    assert np.abs(expected(was) - now).max() <= 1
+
+
+@pytest.mark.parametrize(("grey_A", "grey_B"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("direction", ["a2b", "b2a"])
+def test_grey_domains_take_luma_and_give_three_equal_channels(
+    tmp_path: Path, grey_A: bool, grey_B: bool, direction: Direction
+) -> None:
+    model = write_unusual(tmp_path / "grey.safetensors", tmp_path, grey_A=grey_A, grey_B=grey_B)
+    picture = draw(tmp_path / "a.png")
+    list(convert(make_job(model, tmp_path, picture, direction=direction)))
+    now = np.asarray(Image.open(tmp_path / "out" / "a.png"))
+    assert now.shape == (14, 20, 3)
+    assert (now == now[..., :1]).all()  # Either side is grey, and these generators change nothing.
+    with Image.open(picture) as source:
+        luma, mean = np.asarray(source.convert("L")), np.asarray(source).mean(-1)
+    of_source = grey_A if direction == "a2b" else grey_B
+    assert np.abs(expected(luma if of_source else mean) - now[..., 0]).max() <= 1
+
+
+def test_a_direction_that_the_model_does_not_have_is_a_sentence(tmp_path: Path) -> None:
+    model = write_unusual(tmp_path / "one.safetensors", tmp_path, ("b2a",), name_A="Reds", name_B="Blues")
+    picture = draw(tmp_path / "a.png")
+    with pytest.raises(ModelFileError, match=r"cannot convert Reds to Blues.*Blues to Reds \(b2a\)"):
+        list(convert(make_job(model, tmp_path, picture)))
+    assert not (tmp_path / "out").exists()
+    assert len(of_kind(list(convert(make_job(model, tmp_path, picture, direction="b2a"))), Converted)) == 1
+
+
+def test_a_u_net_needs_less_memory_than_a_resnet_of_its_width(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = 1024 * 1024
+    monkeypatch.setattr(converter, "available_memory", lambda device: pixels * 90)
+    picture = draw(tmp_path / "a.png", (1024, 1024))
+    assert len(of_kind(run(picture), FileFailed)) == 1
+    model = write_unusual(tmp_path / "unet.safetensors", tmp_path, generator="unet", halvings=5)
+    assert len(of_kind(list(convert(make_job(model, tmp_path, picture))), Converted)) == 1
+
+
+# Several processes
+
+
+@pytest.fixture
+def be_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Makes this process one of several that torchrun started, which does not wait for the others."""
+
+    def be(rank: int, count: int) -> None:
+        settings = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
+        for name, value in {**settings, "MASTER_ADDR": "localhost", "MASTER_PORT": 1}.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr(converter, "joined_ranks", lambda: nullcontext(Ranks()))
+
+    return be
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_processes_share_the_pictures_and_each_is_converted_once(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], be_rank: Callable[[int, int], None], count: int
+) -> None:
+    source = tmp_path / "in"
+    for number in range(7):
+        draw(source / f"{number}.png")
+    (source / "notes.txt").write_text("no picture")
+    done: list[str] = []
+    others = 0
+    for rank in range(count):
+        be_rank(rank, count)
+        events = run(source)
+        mine = [event.source.name for event in events if isinstance(event, Converted)]
+        planned, finished = of_kind(events, ConvertPlanned)[0], events[-1]
+        assert [path.name for path in planned.sources] == mine == [f"{n}.png" for n in range(rank, 7, count)]
+        assert isinstance(finished, ConvertFinished) and finished.converted == len(mine)
+        done += mine
+        others += finished.other_files
+    assert sorted(done) == [f"{number}.png" for number in range(7)] == tree(tmp_path / "out")
+    assert others == 1
+
+
+def test_processes_on_one_machine_share_its_memory(
+    tmp_path: Path,
+    run: Callable[..., list[ConvertEvent]],
+    be_rank: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(converter, "available_memory", lambda device: 900 * 900 * 120)
+    picture = draw(tmp_path / "a.png", (900, 900))
+    assert len(of_kind(run(picture), Converted)) == 1
+    be_rank(0, 2)
+    failure = of_kind(run(picture), FileFailed)[0]
+    assert isinstance(failure, FileFailed)
+    assert "is too large" in failure.reason
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="PyTorch for Windows has no torchrun that works by itself")
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch knows no other processes")
+def test_a_failure_in_one_process_does_not_end_the_others(model: Path, tmp_path: Path) -> None:
+    """The first has nothing but bad pictures, and is done long before the second."""
+    source = tmp_path / "in"
+    good = [f"{number:02}.png" for number in range(1, 26, 2)]
+    for number, name in enumerate(good):
+        draw(source / name, (600, 600))
+        (source / f"{2 * number:02}.png").write_bytes(b"bad")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["--to", str(tmp_path / "out"), "--direction", "a2b", "--device", "cpu", "--precision", "fp32", "--json"]
+    done = subprocess.run(
+        [*torchrun, "-m", "engine", "convert", str(model), str(source), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert tree(tmp_path / "out") == good
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    finished = [(event["converted"], event["failed"]) for event in events if event["event"] == "ConvertFinished"]
+    assert sorted(finished) == [(0, len(good)), (len(good), 0)]
 
 
 # What goes wrong with a picture

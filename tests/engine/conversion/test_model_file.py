@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.config import TrainConfig
-from engine.conversion.model_file import load_generator, read_model_info, write_model
+from engine.config import Direction, TrainConfig
+from engine.conversion.model_file import (
+    Discriminators,
+    architecture_words,
+    load_generator,
+    load_networks,
+    model_bytes,
+    read_model_info,
+    write_model,
+)
 from engine.errors import ModelFileError
 from engine.model.architecture import Architecture
-from engine.model.generator import Generator
+from engine.model.discriminator import PixelDiscriminator
+from engine.model.generator import Generator, make_generator
 from engine.tensor_file import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
@@ -23,7 +33,7 @@ def model(tmp_path: Path, tiny_config: Callable[..., TrainConfig]) -> tuple[Path
     G_AB, G_BA = (Generator(Architecture(blocks=1, channels=4, long_skip=True)) for _ in range(2))
     path = tmp_path / "model.safetensors"
     config = tiny_config(long_skip=True, preset="quick")
-    write_model(path, G_AB, G_BA, config, steps=1234, licence="CC BY 4.0", note="A note.")
+    write_model(path, {"a2b": G_AB, "b2a": G_BA}, config, steps=1234, licence="CC BY 4.0", note="A note.")
     return path, G_AB, G_BA
 
 
@@ -51,7 +61,7 @@ def test_a_model_stored_as_fp16_loads_as_fp32(
 ) -> None:
     path, G_AB, G_BA = model
     whole = path.stat().st_size
-    write_model(path, G_AB, G_BA, tiny_config(long_skip=True), steps=1, dtype=torch.float16)
+    write_model(path, {"a2b": G_AB, "b2a": G_BA}, tiny_config(long_skip=True), steps=1, dtype=torch.float16)
     assert path.stat().st_size < 0.6 * whole
     generator, _ = load_generator(path, "a2b", CPU)
     assert {p.dtype for p in generator.parameters()} == {torch.float32}
@@ -65,6 +75,12 @@ def test_a_model_stored_as_fp16_loads_as_fp32(
         ({"size": "big"}, "damaged"),
         ({"architecture": json.dumps({"blocks": 10**9})}, "damaged"),
         ({"architecture": json.dumps({"warp": 1})}, "damaged"),
+        ({"directions": "[]"}, "damaged"),
+        ({"directions": '["up"]'}, "damaged"),
+        ({"directions": "{"}, "damaged"),
+        ({"directions": "7"}, "damaged"),
+        ({"discriminators": "[]"}, "damaged"),
+        ({"discriminators": json.dumps({"layers": 99})}, "damaged"),
     ],
 )
 def test_foreign_and_newer_files_are_refused_with_a_sentence(
@@ -86,6 +102,80 @@ def test_a_model_without_one_generator_names_the_direction(model: tuple[Path, Ge
     load_generator(path, "a2b", CPU)
     with pytest.raises(ModelFileError, match="Blues to Reds"):
         load_generator(path, "b2a", CPU)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"generator": "unet", "halvings": 5},
+        {"generator": "unet", "halvings": 5, "norm": "batch", "dropout": True},
+        {"norm": "batch"},
+        {"norm": "none", "dropout": True},
+        {"grey_A": True},
+        {"grey_B": True, "long_skip": True},
+    ],
+)
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_every_architecture_comes_back_as_it_was(
+    tmp_path: Path, tiny_config: Callable[..., TrainConfig], values: dict[str, object], dtype: torch.dtype | None
+) -> None:
+    torch.manual_seed(0)
+    config = tiny_config(channels=2, **values)
+    directions: tuple[Direction, ...] = ("a2b", "b2a")
+    originals = {direction: make_generator(config.architecture, direction) for direction in directions}
+    for generator in originals.values():
+        for name, value in generator.state_dict().items():
+            # What fp16 has exactly.
+            value.fill_(5) if name.endswith("tracked") else value.copy_((torch.rand_like(value) + 0.1).half())
+    write_model(tmp_path / "m.safetensors", originals, config, steps=1, dtype=dtype)
+    for direction, original in originals.items():
+        loaded, info = load_generator(tmp_path / "m.safetensors", direction, CPU)
+        assert info.architecture == config.architecture
+        before, after = original.state_dict(), loaded.state_dict()
+        assert before.keys() == after.keys()
+        assert all(before[k].dtype == after[k].dtype and torch.equal(before[k], after[k]) for k in before)
+
+
+def test_a_model_of_one_direction_says_so_and_names_the_other(
+    tmp_path: Path, tiny_config: Callable[..., TrainConfig]
+) -> None:
+    config, path = tiny_config(), tmp_path / "m.safetensors"
+    write_model(path, {"b2a": make_generator(config.architecture, "b2a")}, config, steps=1)
+    assert read_model_info(path).directions == ("b2a",)
+    load_generator(path, "b2a", CPU)
+    with pytest.raises(ModelFileError, match=r"cannot convert Reds to Blues.*only the direction Blues to Reds \(b2a\)"):
+        load_generator(path, "a2b", CPU)
+
+
+def test_networks_to_train_further_are_all_there_in_fp32(
+    model: tuple[Path, Generator, Generator], tiny_config: Callable[..., TrainConfig]
+) -> None:
+    path, G_AB, G_BA = model
+    write_model(path, {"a2b": G_AB, "b2a": G_BA}, tiny_config(long_skip=True), steps=9, dtype=torch.bfloat16)
+    tensors, info = load_networks(path)
+    assert info.steps == 9 and not info.has_discriminators
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    assert tensors.keys() == {f"{n}.{k}" for n, g in (("G_AB", G_AB), ("G_BA", G_BA)) for k in g.state_dict()}
+
+
+def test_discriminators_are_part_of_the_file_when_given(model: tuple[Path, Generator, Generator]) -> None:
+    path, *_ = model
+    parts = Discriminators(kind="pixel", channels=6)
+    tensors, info = load_networks(path)
+    network = PixelDiscriminator(6)
+    tensors |= {f"D_B.{key}": value for key, value in network.state_dict().items()}
+    path.write_bytes(model_bytes(dataclasses.replace(info, discriminators=parts), tensors))
+    again, info = load_networks(path)
+    assert info.discriminators == parts == read_model_info(path).discriminators
+    assert info.has_discriminators
+    assert all(torch.equal(again[f"D_B.{key}"], value) for key, value in network.state_dict().items())
+
+
+def test_architectures_are_told_in_words() -> None:
+    assert architecture_words(Architecture()) == "ResNet, 9 blocks, 64 channels"
+    told = architecture_words(Architecture(generator="unet", channels=1, norm="batch", dropout=True, grey_B=True))
+    assert told == "U-Net, 8 halvings, 1 channel, batch norm, dropout, grey B"
+    assert "long skip" in architecture_words(Architecture(long_skip=True))
 
 
 def test_a_missing_file_and_a_folder_without_a_model_are_named(tmp_path: Path) -> None:
