@@ -207,7 +207,10 @@ QLineEdit, QComboBox {{ padding: 4px 8px; min-height: 22px; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus, QPlainTextEdit:focus, QTextEdit:focus {{
     border-color: {ACCENT};
 }}
-QLineEdit[invalid="true"], QSpinBox[invalid="true"], QComboBox[invalid="true"] {{ border-color: {DANGER}; }}
+QLineEdit[invalid="true"], QSpinBox[invalid="true"], QDoubleSpinBox[invalid="true"], QComboBox[invalid="true"] {{
+    border-color: {DANGER};
+}}
+QLabel[changed="true"] {{ font-weight: 600; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{
     color: {c.disabled}; background: {c.window}; border-color: {c.border};
 }}

@@ -119,11 +119,12 @@ class TrainingController(QObject):
         """Whether a training is at work, also while it is paused or stopping."""
         return self._thread is not None
 
-    def new_training(self, folders: list[Path] | None = None) -> None:
+    def new_training(self, folders: list[Path] | None = None, *, start_from: Path | None = None) -> None:
         """Open the wizard; it blocks the window, not the program.
 
         Args:
             folders: One folder that holds trainA and trainB, or one or two folders of pictures, already chosen.
+            start_from: A model file or the folder of a training whose networks the new one is to begin with.
         """
         if self.is_busy:
             self._page.show_busy()
@@ -142,6 +143,8 @@ class TrainingController(QObject):
             if self._unstarted is not None:
                 self._wizard.set_config(self._unstarted)
             self._wizard.open()
+        if start_from is not None:
+            self._wizard.set_start_from(start_from)
         if folders:
             self._wizard.set_folders(folders)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
@@ -15,35 +16,51 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
-from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, set_look
+from cyclegan_desktop.training.advanced import AdvancedOptions, mark_changed, reset_button, typed_path
+from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
 from engine.config import PRESET_SUMMARIES, PresetName, TrainConfig, preset_config
+from engine.conversion.model_file import ModelInfo
+from engine.errors import ConfigError
+
+_FEW_PICTURES = 500
+# Presets that are another's recipe, or too short to learn pictures by heart, stay as they are.
+_PRESETS_AS_THEY_ARE = ("quick", "paper", "reference")
 
 
 class SettingsPage(QWidget):
-    """Presets as cards, and the few settings that people change.
+    """Presets as cards, the few settings that people change, and all others behind "Advanced options".
+
+    What the user has set stays when another preset is chosen, and is marked wherever it differs from the preset.
 
     Signals:
         changed: A setting was changed.
         run_edited: The user has said where the training is to live.
+        advanced_opened: The advanced options were shown (True) or put away.
     """
 
     changed = Signal()
     run_edited = Signal()
+    advanced_opened = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._errors: dict[str, QLabel] = {}
         self._fields: dict[str, QWidget] = {}
         self._is_preset_own = False
+        self._own_numbers: set[str] = set()
+        self._size_of_model = 0
+        self._has_few_pictures = False
 
         self._size = _spin_box("size", 8, 8192, self.tr(" px"), 4)
         self._epochs = _spin_box("epochs", 0, 1_000_000, "", 1)
         self._decay = _spin_box("decay_epochs", 0, 1_000_000, "", 1)
+        self._numbers = {box.objectName(): box for box in (self._size, self._epochs, self._decay)}
         self._device = NoWheelComboBox()
         self._device.setObjectName("device")
         self._run = QLineEdit()
@@ -54,6 +71,9 @@ class SettingsPage(QWidget):
         choose.setObjectName("choose_run")
         choose.clicked.connect(self._ask_for_place)
         self._cards = QButtonGroup(self)
+        self._compact_parts: list[QWidget] = []
+        self._labels: dict[str, QLabel] = {}
+        self._resets: dict[str, QToolButton] = {}
         cards = QHBoxLayout()
         cards.setSpacing(M)
         for index, (preset, title) in enumerate(self._titles().items()):
@@ -67,7 +87,7 @@ class SettingsPage(QWidget):
 
         grid = QGridLayout()
         grid.setHorizontalSpacing(L)
-        grid.setVerticalSpacing(M)
+        grid.setVerticalSpacing(XS)
         fields = (
             (self.tr("Picture si&ze"), self._size, "size", self.tr("Side of the squares that are trained on")),
             (self.tr("&Epochs"), self._epochs, "epochs", self.tr("Passes over the pictures at the full rate")),
@@ -75,30 +95,44 @@ class SettingsPage(QWidget):
             (self.tr("De&vice"), self._device, "device", self.tr("Automatic takes the fastest there is")),
         )
         for column, (text, field, name, hint) in enumerate(fields):
-            grid.addLayout(self._field(text, field, name, hint), 0, column)
+            for line, part in enumerate(self._field(text, field, name, hint)):
+                grid.addLayout(part, line, column)
         for column, share in enumerate((3, 3, 3, 5)):
             grid.setColumnStretch(column, share)
         place = QHBoxLayout()
         place.setSpacing(S)
         place.addWidget(self._run, 1)
         place.addWidget(choose)
-        run = self._field(self.tr("&Saved in"), self._run, "run", self.tr("A new folder for this training"), place)
+        run = QVBoxLayout()
+        run.setSpacing(XS)
+        for part in self._field(
+            self.tr("&Saved in"), self._run, "run", self.tr("A new folder for this training"), place
+        ):
+            run.addLayout(part)
 
+        heading = plain_label(self.tr("Preset"), role="heading")
+        self._compact_parts.append(heading)
+        self._few_pictures = self._offer_of_augmentation()
+        self._advanced = AdvancedOptions(self)
+        self._other_error = plain_label(role="error", wrap=True)
+        self._other_error.setObjectName("error_other")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(L)
-        layout.addWidget(plain_label(self.tr("Preset"), role="heading"))
+        layout.addWidget(heading)
         layout.addLayout(cards)
         layout.addLayout(grid)
         layout.addLayout(run)
-        self._other_error = plain_label(role="error", wrap=True)
-        self._other_error.setObjectName("error_other")
         layout.addWidget(self._other_error)
-        layout.addStretch(1)
+        layout.addWidget(self._few_pictures)
+        layout.addWidget(self._advanced, 1)
         self.set_devices([])
         self._fill_from_preset()
-        for box in (self._size, self._epochs, self._decay):
-            box.valueChanged.connect(self.changed)
+        for name, box in self._numbers.items():
+            box.valueChanged.connect(partial(self._take_number, name))
+        self._advanced.changed.connect(self._take_option)
+        self._advanced.opened.connect(self._make_room)
+        self._advanced.model_chosen.connect(self._take_model)
         self._device.currentIndexChanged.connect(self.changed)
         self._run.textChanged.connect(self.changed)
 
@@ -113,9 +147,14 @@ class SettingsPage(QWidget):
         return self._titles()[self.preset]
 
     @property
+    def is_advanced_open(self) -> bool:
+        """Whether the advanced options are shown."""
+        return self._advanced.is_open
+
+    @property
     def run(self) -> Path:
         """Where the training is to live; empty text gives the current folder, which is never empty."""
-        return Path(self._run.text().strip()).expanduser().absolute()
+        return typed_path(self._run.text())
 
     @property
     def device_words(self) -> str:
@@ -132,12 +171,22 @@ class SettingsPage(QWidget):
             "decay_epochs": self._decay.value(),
             "device": self._device.currentData(),
             "run": self.run,
+            **self._advanced.values(),
         }
+
+    def changes(self) -> list[str]:
+        """The advanced options that differ from the preset in words, such as "Adversarial loss: Hinge"."""
+        return self._advanced.changes()
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the settings whatever the rest of the training is, by field."""
+        return self._advanced.problems()
 
     def set_devices(self, devices: list[tuple[str, str]]) -> None:
         """Offer these devices, the best first, as value and words; [] as long as they are not known."""
         chosen = self._device.currentData()
-        self._best_device = devices[0][1] if devices else ""
+        # Automatic takes one device; all GPUs together are somebody's choice.
+        self._best_device = next((words for value, words in devices if value != "all"), "")
         best = self.tr("Automatic ({device})").format(device=self._best_device) if devices else self.tr("Automatic")
         # Nobody should hear of a box that is empty for a moment.
         with QSignalBlocker(self._device):
@@ -157,13 +206,26 @@ class SettingsPage(QWidget):
         """Propose a place for the training."""
         self._run.setText(str(run))
 
+    def set_start_from(self, model: Path) -> None:
+        """Begin with the networks of this model file or run, as the user's choice."""
+        self._advanced.set_start_from(model)
+
+    def set_names(self, name_A: str, name_B: str) -> None:
+        """Call the domains by these names."""
+        self._advanced.set_names(name_A, name_B)
+
+    def set_counts(self, count_A: int, count_B: int) -> None:
+        """Advise for so many pictures of each side."""
+        self._has_few_pictures = min(count_A, count_B) < _FEW_PICTURES
+        self._show_offer()
+
     def set_config(self, config: TrainConfig) -> None:
         """Show these settings as the user's."""
         self._is_preset_own = True
         self._cards.button(list(self._titles()).index(config.preset)).setChecked(True)
-        self._size.setValue(config.size)
-        self._epochs.setValue(config.epochs)
-        self._decay.setValue(config.decay_epochs)
+        for name, box in self._numbers.items():
+            box.setValue(getattr(config, name))
+        self._advanced.set_values(config)
         if self._device.findData(config.device) < 0:
             self._device.addItem(config.device, config.device)
         self._device.setCurrentIndex(self._device.findData(config.device))
@@ -175,7 +237,8 @@ class SettingsPage(QWidget):
             label.setText(errors.get(field, ""))
             label.setVisible(field in errors)
             set_look(self._fields[field], "invalid", field in errors)
-        others = [text for field, text in errors.items() if field not in self._errors]
+        advanced = self._advanced.show_errors(errors)
+        others = [text for field, text in errors.items() if field not in self._errors and field not in advanced]
         self._other_error.setText("\n".join(others))
         self._other_error.setVisible(bool(others))
 
@@ -192,27 +255,41 @@ class SettingsPage(QWidget):
             "reference": self.tr("Reference"),
         }
 
-    def _field(self, text: str, field: QWidget, name: str, hint: str, row: QHBoxLayout | None = None) -> QVBoxLayout:
-        """A field under its label, with what it means and its error below."""
+    def _field(
+        self, text: str, field: QWidget, name: str, hint: str, row: QHBoxLayout | None = None
+    ) -> tuple[QHBoxLayout, QVBoxLayout]:
+        """The label of a field, and under it the field with what it means and its error below."""
         label = plain_label(text)
         label.setBuddy(field)
-        field.setAccessibleName(text.replace("&", ""))
+        title = text.replace("&", "")
+        field.setAccessibleName(title)
         field.setAccessibleDescription(hint)
         error = plain_label(role="error", wrap=True)
         error.setObjectName(f"error_{name}")
         error.hide()
         self._errors[name], self._fields[name] = error, field
+        above = QHBoxLayout()
+        above.setSpacing(S)
+        above.addWidget(label, 1)
         column = QVBoxLayout()
         column.setSpacing(XS)
-        column.addWidget(label)
         if row is None:
             column.addWidget(field)
         else:
             column.addLayout(row)
-        column.addWidget(plain_label(hint, role="muted", wrap=True))
+        if name in self._numbers:
+            self._labels[name], self._resets[name] = label, reset_button(title)
+            self._resets[name].setObjectName(f"reset_{name}")
+            # No higher than the label.
+            self._resets[name].setStyleSheet(f"padding: 0 {XS}px;")
+            self._resets[name].clicked.connect(partial(self._reset_number, name))
+            above.addWidget(self._resets[name])
+        meaning = plain_label(hint, role="muted", wrap=True)
+        self._compact_parts.append(meaning)
+        column.addWidget(meaning)
         column.addWidget(error)
         column.addStretch(1)
-        return column
+        return above, column
 
     def _own_preset(self) -> None:
         self._is_preset_own = True
@@ -222,12 +299,119 @@ class SettingsPage(QWidget):
             self._fill_from_preset()
             self.changed.emit()
 
-    def _fill_from_preset(self) -> None:
+    def _preset_config(self, **values: object) -> TrainConfig:
         somewhere = Path()
-        config = preset_config(self.preset, folder_A=somewhere, folder_B=somewhere, run=somewhere)
-        self._size.setValue(config.size)
-        self._epochs.setValue(config.epochs)
-        self._decay.setValue(config.decay_epochs)
+        return preset_config(self.preset, folder_A=somewhere, folder_B=somewhere, run=somewhere, **values)
+
+    def _fill_from_preset(self) -> None:
+        """Give everything that is not the user's own the preset's value."""
+        config = self._preset_config()
+        for name, box in self._numbers.items():
+            if name not in self._own_numbers:
+                with QSignalBlocker(box):
+                    box.setValue(getattr(config, name))
+        self._show_numbers()
+        self._follow_size()
+
+    def _take_number(self, name: str, _value: int) -> None:
+        if self._numbers[name].value() == getattr(self._preset_config(), name):
+            self._own_numbers.discard(name)
+        else:
+            self._own_numbers.add(name)
+        self._show_numbers()
+        if name == "size":
+            self._follow_size()
+        self.changed.emit()
+
+    def _follow_size(self) -> None:
+        """Some of a preset's values go with the size, such as that from which crops are taken."""
+        try:
+            config = self._preset_config(size=self._size.value())
+        except ConfigError:  # Nonsense has an error beside it, and no proportions.
+            config = self._preset_config()
+        self._advanced.set_defaults(config)
+        self._show_offer()
+
+    def _reset_number(self, name: str) -> None:
+        self._numbers[name].setFocus()
+        self._numbers[name].setValue(getattr(self._preset_config(), name))
+
+    def _take_option(self) -> None:
+        self._show_offer()
+        self.changed.emit()
+
+    def _take_model(self, model: ModelInfo | None) -> None:
+        """A model is best trained on at the size it knows."""
+        if model is not None:
+            self._size_of_model = model.size
+            self._size.setValue(model.size)
+            self._own_numbers.add("size")
+        elif self._size.value() == self._size_of_model:
+            self._own_numbers.discard("size")
+            self._fill_from_preset()
+
+    def _turn_on_augmentation(self) -> None:
+        self._advanced.set_value("diff_augment", True)
+        # The offer goes, and with it the focus.
+        self._advanced.take_focus()
+
+    # What is shown
+
+    def _make_room(self, is_open: bool) -> None:
+        """Put explanations away while the advanced options are shown."""
+        for part in self._compact_parts:
+            part.setVisible(not is_open)
+        for made in self._cards.buttons():
+            assert isinstance(made, _PresetCard)
+            made.set_compact(is_open)
+        layout = self.layout()
+        assert layout is not None
+        layout.setSpacing(M if is_open else L)
+        self._show_offer()
+        self.advanced_opened.emit(is_open)
+
+    def _show_numbers(self) -> None:
+        """Mark what differs from the preset."""
+        config = self._preset_config()
+        for name, box in self._numbers.items():
+            preset_value = getattr(config, name)
+            is_changed = box.value() != preset_value
+            mark_changed(self._labels[name], is_changed)
+            self._resets[name].setVisible(is_changed)
+            self._resets[name].setToolTip(
+                plain_tooltip(self.tr("Back to the preset's {value:,}").format(value=preset_value))
+            )
+
+    def _show_offer(self) -> None:
+        self._few_pictures.setVisible(
+            self._has_few_pictures
+            and not self._advanced.is_open
+            and self.preset not in _PRESETS_AS_THEY_ARE
+            and self._advanced.value("diff_augment") is False
+        )
+
+    def _offer_of_augmentation(self) -> QWidget:
+        offer = QWidget()
+        offer.setObjectName("few_pictures")
+        turn_on = button(self.tr("&Turn on"))
+        turn_on.setObjectName("turn_on_augmentation")
+        turn_on.setAccessibleDescription(self.tr("Turns on DiffAugment"))
+        turn_on.clicked.connect(self._turn_on_augmentation)
+        row = QHBoxLayout(offer)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(M)
+        words = plain_label(
+            self.tr(
+                "With fewer than {count} pictures on a side, DiffAugment keeps the discriminators from learning them "
+                "by heart."
+            ).format(count=_FEW_PICTURES),
+            role="muted",
+            wrap=True,
+        )
+        row.addWidget(words, 1)
+        row.addWidget(turn_on)
+        offer.hide()
+        return offer
 
     def _ask_for_place(self) -> None:
         dialog = QFileDialog(self, self.tr("Choose where the training is saved"), str(self.run.parent))
@@ -253,20 +437,30 @@ class _PresetCard(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        words = plain_label(summary, role="muted", wrap=True)
-        words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._words = plain_label(summary, role="muted", wrap=True)
+        self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(M, M, M, M)
         layout.setSpacing(XS)
         layout.addWidget(plain_label(title, role="heading"))
-        layout.addWidget(words, 1)
+        layout.addWidget(self._words, 1)
         for child in self.findChildren(QWidget):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def set_compact(self, is_compact: bool) -> None:
+        """Show the title alone, and the summary in a tooltip."""
+        self._words.setVisible(not is_compact)
+        self.setToolTip(plain_tooltip(self._words.text()) if is_compact else "")
+        layout = self.layout()
+        assert layout is not None
+        layout.setContentsMargins(M, S if is_compact else M, M, S if is_compact else M)
+        self.updateGeometry()
 
     def sizeHint(self) -> QSize:
         """Narrow, and as high as the words then are."""
         width = 180
-        return QSize(width, max(120, self.heightForWidth(width)))
+        lowest = 120 if self._words.isVisibleTo(self) else 0
+        return QSize(width, max(lowest, self.heightForWidth(width)))
 
     def heightForWidth(self, width: int) -> int:
         """Height of the words in that width."""

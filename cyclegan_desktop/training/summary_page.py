@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
+from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import L, M, S
 from cyclegan_desktop.widgets import card, plain_label
 from cyclegan_desktop.words import duration_words
@@ -18,6 +19,8 @@ class SummaryPage(QWidget):
         super().__init__(parent)
         self._sentence = plain_label(wrap=True)
         self._sentence.setObjectName("summary_sentence")
+        self._changes = plain_label(wrap=True)
+        self._changes.setObjectName("summary_changes")
         self._tests = plain_label(role="muted", wrap=True)
         self._time = plain_label(role="title", wrap=True)
         self._time.setObjectName("summary_time")
@@ -34,6 +37,7 @@ class SummaryPage(QWidget):
         words_layout.setContentsMargins(L, L, L, L)
         words_layout.setSpacing(M)
         words_layout.addWidget(self._sentence)
+        words_layout.addWidget(self._changes)
         words_layout.addWidget(self._tests)
         time = card()
         time_layout = QVBoxLayout(time)
@@ -55,7 +59,9 @@ class SummaryPage(QWidget):
         )
         layout.addStretch(1)
 
-    def show_config(self, config: TrainConfig, preset: str, counts: tuple[int, int], device: str) -> None:
+    def show_config(
+        self, config: TrainConfig, preset: str, counts: tuple[int, int], device: str, changes: list[str]
+    ) -> None:
         """Sum up what will be done.
 
         Args:
@@ -63,6 +69,7 @@ class SummaryPage(QWidget):
             preset: The preset's name on screen.
             counts: Pictures of A and of B.
             device: The device in words, "" if it is not known yet.
+            changes: The options that differ from the preset, each in words.
         """
         self._sentence.setText(
             self.tr(
@@ -80,6 +87,10 @@ class SummaryPage(QWidget):
                 run=config.run,
             )
         )
+        self._changes.setText(
+            self.tr("Changed from the preset: {options}").format(options=shown_paragraph("; ".join(changes)))
+        )
+        self._changes.setVisible(bool(changes))
         has_tests = config.test_A is not None and config.test_B is not None
         self._tests.setText(
             self.tr("Samples are shown of the pictures in {A} and {B}, which are not trained on.").format(

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
@@ -34,6 +34,10 @@ _NAME_FIELDS = ("name_A", "name_B")
 _LONG_SECONDS = 2 * 86400.0
 _TYPING_MILLISECONDS = 300
 _DEVICES_AFTER_MILLISECONDS = 300
+_SIZE = (880, 580)
+_SIZE_FOR_OPTIONS = (960, 720)
+_FRAME = 40
+"""Pixels that the window's frame takes at most."""
 
 Devices = list[tuple[str, str]]
 
@@ -78,6 +82,8 @@ class TrainingWizard(QDialog):
         self._checked: tuple[Path, Path, Path] | None = None
         self._check_failure: Failure | None = None
         self._measured: Estimated | None = None
+        self._size_before: QSize | None = None
+        self._size_of_options = QSize(*_SIZE)
 
         self._check = LatestWork(scans, self)
         self._check.done.connect(self._take_check)
@@ -109,6 +115,7 @@ class TrainingWizard(QDialog):
         self._settings_page = SettingsPage()
         self._settings_page.run_edited.connect(self._own_run)
         self._settings_page.changed.connect(self._take_setting)
+        self._settings_page.advanced_opened.connect(self._make_room)
         self._summary = SummaryPage()
         self._pages = QStackedWidget()
         for page in (pictures, self._settings_page, self._summary):
@@ -143,7 +150,7 @@ class TrainingWizard(QDialog):
         layout.addLayout(head)
         layout.addWidget(self._pages, 1)
         layout.addLayout(foot)
-        self.resize(880, 580)
+        self.resize(*_SIZE)
         self._propose_run()
         self._show_page(_PICTURES)
         self._sides[0].well.setFocus()
@@ -156,6 +163,10 @@ class TrainingWizard(QDialog):
         elif folders:
             free = next((side for side in self._sides if side.folder is None), self._sides[0])
             free.choose(folders[0])
+
+    def set_start_from(self, model: Path) -> None:
+        """Begin with the networks of this model file or folder of a training."""
+        self._settings_page.set_start_from(model)
 
     def set_config(self, config: TrainConfig) -> None:
         """Show these settings, to be corrected."""
@@ -209,9 +220,32 @@ class TrainingWizard(QDialog):
         self._place.setText(self.tr("Step {page} of {pages}").format(page=page + 1, pages=self._pages.count()))
         self._back.setVisible(page != _PICTURES)
         self._next.setText(self.tr("&Start training") if page == _SUMMARY else self.tr("&Next"))
+        self._make_room()
         if page == _SUMMARY:
             self._show_summary()
         self._refresh()
+
+    def _make_room(self) -> None:
+        """Grow for the advanced options as far as the screen goes, and shrink again after them."""
+        is_open = self._settings_page.is_advanced_open
+        if self._page != _SETTINGS or is_open == (self._size_before is not None):
+            return
+        room = self.screen().availableGeometry()
+        if is_open:
+            self._size_before = self.size()
+            wanted = QSize(*_SIZE_FOR_OPTIONS).boundedTo(room.size() - QSize(0, _FRAME))
+            self._size_of_options = wanted.expandedTo(self.size())
+            self.resize(self._size_of_options)
+        elif self._size_before is not None:
+            if self.size() == self._size_of_options:  # Otherwise the user has given it another one.
+                self.resize(self._size_before)
+            self._size_before = None
+        frame = self.frameGeometry()
+        frame.moveBottom(min(frame.bottom(), room.bottom()))
+        frame.moveTop(max(frame.top(), room.top()))
+        frame.moveRight(min(frame.right(), room.right()))
+        frame.moveLeft(max(frame.left(), room.left()))
+        self.move(frame.topLeft())
 
     def _go_back(self) -> None:
         self._show_page(self._page - 1)
@@ -236,16 +270,14 @@ class TrainingWizard(QDialog):
         if self._page != _PICTURES:
             is_ready = is_ready and not errors
         self._next.setEnabled(is_ready)
-        self._hint.setText(self._hint_text(bool(on_first)))
+        self._hint.setText(self._hint_text(bool(errors if self._page != _PICTURES else on_first)))
         if self._page != _PICTURES and on_first:
             self._show_page(_PICTURES)
 
     def _hint_text(self, has_error: bool) -> str:
-        if self._page != _PICTURES:
-            return ""
         if not self._are_chosen:
             return self.tr("A folder that holds trainA and trainB fills both sides.")
-        if self._is_checking:
+        if self._page == _PICTURES and self._is_checking:
             return self.tr("Looking at the folders...")
         return self.tr("Mend what is marked in red to go on.") if has_error else ""
 
@@ -301,6 +333,7 @@ class TrainingWizard(QDialog):
             errors.setdefault(failure.field or "run", failure.message)
         if not self._settings_page.has_run_text:
             errors["run"] = self.tr("Say where the training is to be saved.")
+        errors.update(self._settings_page.problems())
         if self._are_chosen:
             if self._sides[0].folder == self._sides[1].folder:
                 same = self.tr("Both sides are the same folder. Choose a folder of different pictures for each side.")
@@ -326,6 +359,7 @@ class TrainingWizard(QDialog):
 
     def _take_name(self) -> None:
         self._propose_run()
+        self._settings_page.set_names(*(side.name for side in self._sides))
         self._refresh()
 
     def _take_setting(self) -> None:
@@ -347,6 +381,9 @@ class TrainingWizard(QDialog):
         paths = self._paths()
         self._check.drop()
         self._check_failure, self._checked = None, paths
+        scans = [side.scan for side in self._sides if side.scan is not None]
+        if len(scans) == len(self._sides):
+            self._settings_page.set_counts(*(len(scan.pictures) for scan in scans))
         if paths is not None and all(side.scan is not None and not side.problem for side in self._sides):
             self._check.start(partial(check_folders, *paths))
         self._refresh()
@@ -381,7 +418,7 @@ class TrainingWizard(QDialog):
         assert isinstance(config, TrainConfig), "The pages before let nothing else through."
         count_A, count_B = (len(side.scan.pictures) if side.scan is not None else 0 for side in self._sides)
         page = self._settings_page
-        self._summary.show_config(config, page.preset_title, (count_A, count_B), page.device_words)
+        self._summary.show_config(config, page.preset_title, (count_A, count_B), page.device_words, page.changes())
         self._summary.show_measuring()
         self._measured = None
         self._measurement.start(partial(self._estimate, config))

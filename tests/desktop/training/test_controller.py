@@ -251,6 +251,19 @@ def test_pause_holds_the_training_until_it_is_continued(
     assert len(fake.saved_at) == 1
 
 
+def test_the_wizard_begins_with_the_model_to_be_fine_tuned(
+    controller: TrainingController, page: TrainingPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyclegan_desktop.training.wizard.TrainingWizard._look_for_devices", lambda _: None)
+    begun: list[Path] = []
+    monkeypatch.setattr(
+        "cyclegan_desktop.training.wizard.TrainingWizard.set_start_from", lambda _, model: begun.append(model)
+    )
+    controller.new_training(start_from=tmp_path / "model.safetensors")
+    assert begun == [tmp_path / "model.safetensors"]
+    page.window().findChild(QDialog, "training_wizard").reject()
+
+
 @pytest.mark.parametrize("fails_before_start", [True, False])
 @pytest.mark.parametrize(
     ("failure", "has_details"),

@@ -9,8 +9,11 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QAbstractSpinBox,
     QApplication,
+    QCheckBox,
     QComboBox,
+    QDoubleSpinBox,
     QFileDialog,
     QLabel,
     QLineEdit,
@@ -82,6 +85,9 @@ class Wizard:
 
     def spin(self, name: str) -> QSpinBox:
         return self.dialog.findChild(QSpinBox, name)
+
+    def number(self, name: str) -> QDoubleSpinBox:
+        return self.dialog.findChild(QDoubleSpinBox, name)
 
     def button(self, name: str) -> QPushButton:
         return self.dialog.findChild(QPushButton, name)
@@ -532,9 +538,9 @@ def test_it_is_used_from_the_keyboard(wizard: Wizard, folders: tuple[Path, Path]
 
 
 def test_every_control_has_a_name_for_those_who_do_not_see(wizard: Wizard) -> None:
-    for kind in (QAbstractButton, QLineEdit, QSpinBox, QComboBox):
+    for kind in (QAbstractButton, QLineEdit, QAbstractSpinBox, QComboBox):
         for control in wizard.dialog.findChildren(kind):
-            inner = control.objectName().startswith("qt_") or isinstance(control.parent(), QSpinBox | QComboBox)
+            inner = control.objectName().startswith("qt_") or isinstance(control.parent(), QAbstractSpinBox | QComboBox)
             text = control.text() if isinstance(control, QAbstractButton) else ""
             assert inner or control.accessibleName() or text, control.objectName()
 
@@ -565,9 +571,162 @@ def test_names_of_folders_are_shown_as_they_are_typed(
     assert wizard.started[0].folder_A == odd[0]
 
 
+def _open_advanced(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.button("advanced").click()
+
+
+def test_advanced_options_start_and_are_summed_up(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    _open_advanced(wizard, folders)
+    wizard.dialog.findChild(QComboBox, "gan_loss").setCurrentIndex(2)
+    wizard.number("channels").setValue(48)
+    wizard.dialog.findChild(QCheckBox, "grey_A").click()
+    wizard.go_on()
+    changes = wizard.text("summary_changes")
+    for part in ("Adversarial loss: Hinge", "Channels: 48", "First domain is grey (Apples): on"):
+        assert part in changes
+    wizard.go_on()
+    (config,) = wizard.started
+    assert (config.gan_loss, config.channels, config.grey_A, config.grey_B) == ("hinge", 48, True, False)
+    assert (config.preset, config.pool_size) == ("standard", 50)
+
+
+def test_without_changes_the_summary_names_none(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    assert wizard.text("summary_sentence")
+    assert wizard.text("summary_changes") == ""
+
+
+def test_an_advanced_option_that_makes_no_sense_is_an_error_beside_it(
+    wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot
+) -> None:
+    _open_advanced(wizard, folders)
+    wizard.number("discriminator_layers").setValue(6)
+    wizard.button("advanced").click()
+    # What fits 256 px is too deep for these, and nobody sees it.
+    wizard.spin("size").setValue(128)
+    wizard.wait_for_error("discriminator_layers", "at least 192 px")
+    label = wizard.dialog.findChild(QLabel, "error_discriminator_layers")
+    qtbot.waitUntil(lambda: not label.visibleRegion().isEmpty())
+    assert "red" in wizard.text("wizard_hint")
+    wizard.number("discriminator_layers").setValue(5)
+    assert wizard.text("error_discriminator_layers") == ""
+    wizard.go_on()
+
+
+def test_a_model_that_is_none_blocks_the_way(wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    wizard.dialog.set_start_from(tmp_path / "missing.safetensors")
+    _to_settings(wizard, folders)
+    wizard.wait_for_error("start_from", "missing.safetensors")
+    wizard.button("reset_options").click()
+    wizard.go_on()
+
+
+def test_a_training_starts_from_a_model(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    model = make_model(tmp_path / "model.safetensors", size="128")
+    wizard.dialog.set_start_from(model)
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.go_on()
+    wizard.go_on()
+    (config,) = wizard.started
+    assert config.start_from == model
+    assert (config.size, config.blocks, config.channels, config.long_skip) == (128, 3, 32, True)
+
+
+def test_a_training_to_be_corrected_shows_its_advanced_options(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, qtbot: QtBot
+) -> None:
+    config = preset_config(
+        "paper",
+        folder_A=folders[0],
+        folder_B=folders[1],
+        run=tmp_path / "own",
+        name_A="Apples",
+        name_B="Oranges",
+        size=512,
+        schedule="cosine",
+        grow_from=128,
+        clip_gradient=1.5,
+        max_minutes=90.0,
+        load_size=600,
+    )
+    wizard.dialog.set_config(config)
+    wizard.go_on()
+    assert "5 options changed" in wizard.text("options_changed")
+    wizard.go_on()
+    wizard.go_on()
+    assert wizard.started == [config]
+
+
+@pytest.mark.parametrize(("count", "is_offered"), [(499, True), (500, False)])
+def test_few_pictures_are_offered_augmentation(
+    wizard: Wizard, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, count: int, is_offered: bool
+) -> None:
+    def walk(folder: Path) -> Iterator[FolderContent]:
+        few = folder == folders[0]
+        yield FolderContent(folder, tuple(folder / f"{n}.jpg" for n in range(count if few else 900)), 0)
+
+    monkeypatch.setattr(folder_look, "walk_folder", walk)
+    _to_settings(wizard, folders)
+    offer = wizard.dialog.findChild(QWidget, "few_pictures")
+    assert not offer.isVisible()
+    wizard.preset("standard").click()
+    assert offer.isVisible() == is_offered
+    for preset in ("paper", "reference", "quick"):
+        wizard.preset(preset).click()
+        assert not offer.isVisible()
+    if not is_offered:
+        return
+    wizard.preset("standard").click()
+    wizard.button("turn_on_augmentation").click()
+    assert not offer.isVisible()
+    assert wizard.text("options_changed") == "1 option changed"
+    wizard.go_on()
+    wizard.go_on()
+    assert wizard.started[0].diff_augment
+
+
+def test_the_window_grows_for_advanced_options_and_shrinks_after_them(
+    wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot
+) -> None:
+    _to_settings(wizard, folders)
+    before = wizard.dialog.size()
+    wizard.button("advanced").click()
+    qtbot.waitUntil(lambda: wizard.dialog.height() > before.height())
+    room, window = wizard.dialog.screen().availableGeometry(), wizard.dialog.frameGeometry()
+    assert room.top() <= window.top()
+    assert window.bottom() <= room.bottom()
+    wizard.button("advanced").click()
+    qtbot.waitUntil(lambda: wizard.dialog.size() == before)
+
+
+def test_every_letter_for_the_keyboard_is_there_once(wizard: Wizard, folders: tuple[Path, Path]) -> None:
+    _open_advanced(wizard, folders)
+    wizard.number("channels").setValue(48)
+    texts = [
+        *(label.text() for label in wizard.dialog.findChildren(QLabel) if label.isVisible() and label.buddy()),
+        *(made.text() for made in wizard.dialog.findChildren(QPushButton) if made.isVisible()),
+    ]
+    letters = [text.replace("&&", "").partition("&")[2][:1].casefold() for text in texts if "&" in text]
+    assert len(letters) == len(set(letters)) > 5
+
+
 def test_everything_fits_a_small_window(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
     drop(wizard.well("A"), *folders)
     qtbot.waitUntil(lambda: wizard.thumbnails("A") > 0)
+    hint = wizard.dialog.minimumSizeHint()
+    assert hint.width() <= 960
+    assert hint.height() <= 600
+    wizard.go_on()
+    wizard.preset("standard").click()
+    wizard.number("channels").setValue(48)
+    wizard.button("advanced").click()
+    qtbot.waitUntil(lambda: wizard.dialog.findChild(QWidget, "options").isVisible())
     hint = wizard.dialog.minimumSizeHint()
     assert hint.width() <= 960
     assert hint.height() <= 600
