@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
+from cyclegan_desktop.drops import reference_files
 from cyclegan_desktop.error_dialog import ErrorDialog, ErrorReporter
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.controller import LibraryController
@@ -89,8 +90,11 @@ class App(QObject):
         self.conversion.event.connect(self._follow_conversion)
         self.conversion.ended.connect(self._stay_after_failure)
         self.conversion.library_changed.connect(self.library.refresh)
+        self.conversion.import_requested.connect(self.library.import_files)
         self.library.resume_requested.connect(self.resume)
         self.library.convert_requested.connect(self.convert_with)
+        self.library.fine_tune_requested.connect(self.fine_tune)
+        self.library.imported.connect(lambda _model: self.window.show_page(Page.MODELS))
         self.library.models_changed.connect(self.conversion.refresh_models)
 
     def show(self) -> None:
@@ -101,9 +105,14 @@ class App(QObject):
     def open_paths(self, paths: list[Path]) -> None:
         """Do what is meant by files and folders dropped on the window or named on the command line.
 
-        A model or a run is converted with. On the Train page one or two folders begin a new training, unless one
-        runs. Everything else is to be converted.
+        A model or a run is converted with. Weights of the reference are imported. On the Train page one or two folders
+        begin a new training, unless one runs. Everything else is to be converted.
         """
+        weights, paths = reference_files(paths)
+        if weights:
+            self.library.import_files(weights)
+            if not paths:
+                return
         if len(paths) == 1 and _is_model_or_run(paths[0]):
             self._know(paths[0])
             self.convert_with(paths[0])
@@ -122,6 +131,11 @@ class App(QObject):
         """Show the Train page and go on with this training."""
         self.window.show_page(Page.TRAIN)
         self.training.resume(run)
+
+    def fine_tune(self, model: Path) -> None:
+        """Show the Train page, and the wizard for a training that begins with these networks."""
+        self.window.show_page(Page.TRAIN)
+        self.training.new_training(start_from=model)
 
     def _are_for_training(self, paths: list[Path]) -> bool:
         # At most two, so that a drop of thousands of files asks the disk nothing.

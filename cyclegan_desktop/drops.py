@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtGui import QDropEvent
+
+_REFERENCE_SUFFIXES: Final = (".pth", ".pt")
 
 
 def local_paths(mime: QMimeData) -> list[Path]:
@@ -19,6 +23,16 @@ def local_paths(mime: QMimeData) -> list[Path]:
     # A QUrl would drop bytes that are no UTF-8, which a name on Linux may hold.
     lines = bytes(mime.data("text/uri-list").data()).splitlines()
     return [path for line in lines if (path := _local_path(line)) is not None]
+
+
+def reference_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Those that are weights of the reference by their names, to be imported before use; and the others."""
+    weights: list[Path] = []
+    others: list[Path] = []
+    for path in paths:
+        is_one = path.suffix.lower() in _REFERENCE_SUFFIXES and not path.is_dir()
+        (weights if is_one else others).append(path)
+    return weights, others
 
 
 def accept_copy(event: QDropEvent) -> None:

@@ -37,7 +37,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.about_dialog import AboutDialog
-from cyclegan_desktop.drops import accept_copy, local_paths
+from cyclegan_desktop.drops import accept_copy, local_paths, reference_files
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.settings import APP_NAME, Settings
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
@@ -178,9 +178,13 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take drags that hold local files, and show it."""
-        if local_paths(event.mimeData()):
+        paths = local_paths(event.mimeData())
+        if paths:
             accept_copy(event)
-            if self.page == Page.TRAIN:
+            _, others = reference_files(paths)
+            if not others:
+                text = self.tr("A model of the reference, to be imported")
+            elif self.page == Page.TRAIN:
                 text = self.tr("A folder to train on, or pictures or a model to convert")
             else:
                 text = self.tr("Pictures, folders or a model to convert with")

@@ -26,6 +26,7 @@ from cyclegan_desktop.conversion.sources import (
     SourceEvent,
     look_for_pictures,
 )
+from cyclegan_desktop.drops import reference_files
 from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
@@ -65,12 +66,14 @@ class ConversionController(QObject):
         ended: How it ended: "done", "stopped" or "failed".
         event: Every event of the engine, passed on.
         library_changed: A model was added to the settings' library.
+        import_requested: Weights of the reference were among what was added; they are imported before use.
     """
 
     busy_changed = Signal(bool)
     ended = Signal(str)
     event = Signal(object)  # type: ignore[assignment]  # Hides QObject.event, which nobody calls from Python.
     library_changed = Signal()
+    import_requested = Signal(list)
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class ConversionController(QObject):
         self._read_model = read_model
 
         self._model: ModelInfo | None = None
-        self._direction: Direction = settings.last_direction
+        self._wished_direction: Direction = settings.last_direction
         self._chosen_output = settings.output_folder
 
         self._thread: EngineThread | None = None
@@ -150,6 +153,11 @@ class ConversionController(QObject):
 
     def add_sources(self, paths: list[Path]) -> None:
         """Add files and folders, which are looked through in the background. A model alone is converted with."""
+        weights, paths = reference_files(paths)
+        if weights:
+            self.import_requested.emit(weights)
+            if not paths:
+                return
         if len(paths) == 1 and not self.is_busy and _is_model(paths[0]):
             self._open_model(paths[0])
             return
@@ -224,9 +232,11 @@ class ConversionController(QObject):
         self.refresh_models()
 
     def set_direction(self, direction: Direction) -> None:
-        """Convert in this direction from now on."""
+        """Convert in this direction from now on, if the model has it."""
+        if self._model is not None and direction not in self._model.directions:
+            return
         self._page.clear_messages()
-        self._direction = direction
+        self._wished_direction = direction
         self._settings.last_direction = direction
         self._settings.save()
         self._choices_changed()
@@ -234,6 +244,14 @@ class ConversionController(QObject):
     def set_output_folder(self, folder: Path) -> None:
         """Write results into this folder from now on."""
         self._choose_output(folder)
+
+    @property
+    def _direction(self) -> Direction:
+        """The direction chosen, or the only one that the model has; the next model may have both again."""
+        model = self._model
+        if model is None or self._wished_direction in model.directions:
+            return self._wished_direction
+        return model.directions[0]
 
     @property
     def output_folder(self) -> Path | None:
@@ -539,6 +557,10 @@ class ConversionController(QObject):
     # The page
 
     def _open_model(self, model: Path) -> None:
+        weights, _ = reference_files([model])
+        if weights:
+            self.import_requested.emit(weights)
+            return
         self.set_model(model)
         used = self._model.path if self._model is not None else None
         known = self._settings.library

@@ -117,9 +117,14 @@ class ConversionOptions(QFrame):
         )
 
     def set_direction(self, model: ModelInfo | None, direction: Direction) -> None:
-        """Show the directions of a model in words, and which one is chosen."""
+        """Show the directions of a model in words, which it has, and which one is chosen."""
+        has_both = model is not None and len(model.directions) > 1
+        only = ""
+        if model is not None and not has_both:
+            words = shown_text(model.direction_name(model.directions[0]))
+            only = self.tr("This model holds {direction} only.").format(direction=words)
         for key, choice in self._directions.items():
-            choice.setEnabled(model is not None)
+            choice.setEnabled(model is not None and key in model.directions)
             choice.setChecked(key == direction)
             if model is None:
                 choice.setText(self.tr("A to B") if key == "a2b" else self.tr("B to A"))
@@ -133,8 +138,11 @@ class ConversionOptions(QFrame):
             if len(first) + len(second) > 2 * _LONGEST_NAME + 2:
                 text = words.format(first=_shortened(first), second=_shortened(second))
             choice.setText(text.replace("&", "&&"))
-            choice.setToolTip(plain_tooltip(words.format(first=first, second=second)))
-        self._swap.setEnabled(model is not None)
+            is_there = key in model.directions
+            choice.setToolTip(plain_tooltip(words.format(first=first, second=second) if is_there else only))
+        self._swap.setEnabled(has_both)
+        self._only.setText(shown_paragraph(only))
+        self._only.setVisible(bool(only))
         self._size.setItemText(
             1,
             self.tr("Training size") if model is None else self.tr("Training size ({0} px)").format(model.size),
@@ -220,7 +228,9 @@ class ConversionOptions(QFrame):
 
     def pick_model(self) -> None:
         """Ask for a model file."""
-        dialog = QFileDialog(self, self.tr("Choose a model"), "", self.tr("Models (*.safetensors);;All files (*)"))
+        dialog = QFileDialog(
+            self, self.tr("Choose a model"), "", self.tr("Models (*.safetensors *.pth *.pt);;All files (*)")
+        )
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.fileSelected.connect(lambda file: self.model_opened.emit(Path(file)))
         self._open_dialog(dialog)
@@ -268,6 +278,9 @@ class ConversionOptions(QFrame):
         self._swap.setToolTip(self.tr("Swap the direction"))
         self._swap.setAccessibleName(self.tr("Swap the direction"))
         self._swap.clicked.connect(self._swap_direction)
+        self._only = plain_label(role="muted", wrap=True)
+        self._only.setObjectName("convert_only_direction")
+        self._only.hide()
 
     def _make_output(self) -> None:
         self._output = QLineEdit()
@@ -333,6 +346,7 @@ class ConversionOptions(QFrame):
         layout.setContentsMargins(L, M, L, M)
         layout.setSpacing(S)
         layout.addLayout(first)
+        layout.addWidget(self._only)
         layout.addWidget(self._model_error)
         layout.addLayout(second)
         layout.addWidget(self._output_error)

@@ -252,26 +252,17 @@ class ConversionPage(QWidget):
 
     def show_not_pictures(self, files: Sequence[Path]) -> None:
         """Files that were added by themselves are no pictures."""
-        models = [file for file in files if file.suffix.lower() == ".pth"]
-        others = [file for file in files if file not in models]
-        if models:
-            self.show_notice(
-                self.tr("{0} is a model of another program; importing such models is not possible yet.").format(
-                    models[0].name
-                )
+        more = len(files) - 1
+        text = (
+            self.tr("{0} and 1 other file are no pictures that can be converted.").format(files[0].name)
+            if more == 1
+            else self.tr("{0} and {1} other files are no pictures that can be converted.").format(
+                files[0].name, f"{more:,}"
             )
-        if others:
-            more = len(others) - 1
-            text = (
-                self.tr("{0} and 1 other file are no pictures that can be converted.").format(others[0].name)
-                if more == 1
-                else self.tr("{0} and {1} other files are no pictures that can be converted.").format(
-                    others[0].name, f"{more:,}"
-                )
-                if more
-                else self.tr("{0} is no picture that can be converted.").format(others[0].name)
-            )
-            self.show_notice(text + " " + self.tr("Add pictures such as JPEG, PNG, WebP or TIFF."))
+            if more
+            else self.tr("{0} is no picture that can be converted.").format(files[0].name)
+        )
+        self.show_notice(text + " " + self.tr("Add pictures such as JPEG, PNG, WebP or TIFF."))
 
     def show_no_pictures(self, folder: Path, other_files: int) -> None:
         """A folder that was added holds no pictures."""

@@ -11,6 +11,8 @@ from PySide6.QtGui import QDesktopServices
 
 from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.library.entries import LibraryEntry, read_library
+from cyclegan_desktop.library.exporting import Exporter
+from cyclegan_desktop.library.importing import Importer
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
@@ -31,12 +33,16 @@ class LibraryController(QObject):
     Signals:
         resume_requested: Go on with the training in this run folder.
         convert_requested: Convert with this run folder or model file.
+        fine_tune_requested: Begin a new training with the networks of this run folder or model file.
         models_changed: The user put a model on the list or took one off.
+        imported: A model of the reference was imported, and is on the list and chosen: its file.
     """
 
     resume_requested = Signal(object)
     convert_requested = Signal(object)
+    fine_tune_requested = Signal(object)
     models_changed = Signal()
+    imported = Signal(object)
 
     def __init__(
         self,
@@ -44,6 +50,8 @@ class LibraryController(QObject):
         settings: Settings,
         *,
         reveal: Callable[[Path], object] | None = None,
+        importer: Importer | None = None,
+        exporter: Exporter | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -53,6 +61,13 @@ class LibraryController(QObject):
         self._thread: EngineThread | None = None
         self._again = False
         self._listed: list[Path] = []
+        self._to_choose: Path | None = None
+        self._importer = importer or Importer(page, settings, parent=self)
+        self._importer.imported.connect(self._take_imported)
+        self._importer.convert_requested.connect(self.convert_requested)
+        self._exporter = exporter or Exporter(page, parent=self)
+        page.import_requested.connect(self.import_files)
+        page.fine_tune_requested.connect(self.fine_tune_requested)
         page.resume_requested.connect(self.resume_requested)
         page.convert_requested.connect(self.convert_requested)
         page.reveal_requested.connect(self._reveal)
@@ -94,9 +109,15 @@ class LibraryController(QObject):
         self.models_changed.emit()
         self.refresh()
 
+    def import_files(self, files: list[Path]) -> None:
+        """Ask what the user knows of these .pth files, and make a model of them."""
+        self._importer.begin(files)
+
     def close(self) -> None:
-        """Stop reading; nothing comes to the page after this."""
+        """Stop everything; nothing comes to the page after this."""
         self._again = False
+        self._importer.close()
+        self._exporter.close()
         if self._thread is not None:
             self._thread.close()
 
@@ -106,6 +127,16 @@ class LibraryController(QObject):
 
     def _arrange(self) -> None:
         self._page.arrange(self._listed)
+        if self._to_choose in self._listed:
+            self._page.select(self._to_choose)
+            self._to_choose = None
+
+    def _take_imported(self, model: Path) -> None:
+        self._settings.remember_in_library(model)
+        self._to_choose = model
+        self.models_changed.emit()
+        self.refresh()
+        self.imported.emit(model)
 
     def _remove(self, path: Path) -> None:
         self._settings.forget_in_library(path)

@@ -12,8 +12,10 @@ from typing import Literal
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QImage, QImageReader
 
+from engine.config import Direction
 from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError
+from engine.model.architecture import Architecture
 from engine.training.run import RunSummary, read_run_summary
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,9 @@ class LibraryEntry:
             steps or minutes has ended can be resumed.
         day: When it was last trained; None if that is not known.
         model: The model file; None for a run that has saved none yet.
+        architecture: What its generators are made of; None where that cannot be read.
+        directions: The directions it can convert in, or will.
+        has_discriminators: Whether a model file holds them too; a run keeps its own in its checkpoints.
         note: What its author says about it, or "".
         sheets: Its newest samples, A to B and B to A, as far as there are any.
     """
@@ -56,6 +61,9 @@ class LibraryEntry:
     is_complete: bool = False
     day: date | None = None
     model: Path | None = None
+    architecture: Architecture | None = None
+    directions: tuple[Direction, ...] = ("a2b", "b2a")
+    has_discriminators: bool = False
     note: str = ""
     sheets: tuple[QImage, ...] = field(default=(), compare=False)
 
@@ -68,6 +76,11 @@ class LibraryEntry:
     def can_convert(self) -> bool:
         """Whether there is a model to convert with."""
         return self.model is not None
+
+    @property
+    def can_fine_tune(self) -> bool:
+        """Whether another training can begin with its networks."""
+        return self.can_convert and len(self.directions) == 2
 
     def thumbnail(self) -> QImage:
         """The first sample, original and translated side by side; a null image without samples."""
@@ -128,6 +141,7 @@ def _read_run(path: Path) -> LibraryEntry:
         is_complete=run.is_complete,
         day=date.fromtimestamp(run.modified),
         model=run.model,
+        architecture=run.config.architecture,
         sheets=_newest_sheets(run),
     )
 
@@ -144,6 +158,9 @@ def _read_model(path: Path, is_starter: bool) -> LibraryEntry:
         step=info.steps,
         day=_day(info.date),
         model=path,
+        architecture=info.architecture,
+        directions=info.directions,
+        has_discriminators=info.has_discriminators,
         note=info.note,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -22,22 +23,33 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QListWidget,
     QListWidgetItem,
+    QMenu,
+    QProgressBar,
+    QPushButton,
     QSizePolicy,
     QStackedWidget,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.entries import LibraryEntry
+from cyclegan_desktop.library.import_dialog import choose_reference_files
+from cyclegan_desktop.library.model_words import architecture_words, directions_words
 from cyclegan_desktop.messages import MessageArea
-from cyclegan_desktop.style import RADIUS, XL, XS, L, M, S, colours
+from cyclegan_desktop.plain_text import shown_paragraph
+from cyclegan_desktop.style import ACCENT, RADIUS, SUCCESS, XL, XS, L, M, S, colours
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, plain_label
+
+ExportKind = Literal["pth", "onnx", "card"]
+"""The reference's weights, ONNX, or the story of a model as JSON."""
 
 _ENTRY = Qt.ItemDataRole.UserRole
 _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
@@ -56,6 +68,10 @@ class LibraryPage(QWidget):
         reveal_requested: Show this in the file manager.
         remove_requested: Take this off the list.
         add_requested: Put this model file on the list.
+        import_requested: Make a model of these .pth files.
+        fine_tune_requested: Begin a new training with the networks of this run folder or model file.
+        export_requested: Write this run folder or model file in another format, the `ExportKind`, to this folder, or
+            file in the case of a card.
     """
 
     resume_requested = Signal(object)
@@ -63,27 +79,39 @@ class LibraryPage(QWidget):
     reveal_requested = Signal(object)
     remove_requested = Signal(object)
     add_requested = Signal(object)
+    import_requested = Signal(list)
+    fine_tune_requested = Signal(object)
+    export_requested = Signal(object, str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("library_page")
         self._is_training = False
+        self._is_exporting = False
 
         title = plain_label(self.tr("Models"), role="title")
         self._add = button(self.tr("&Add a model file..."), "add-file")
         self._add.setObjectName("add_model")
         self._add.clicked.connect(self._choose_file)
-        self._add.hide()
-        # The title stays in its place.
-        policy = self._add.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self._add.setSizePolicy(policy)
+        self._import = button(self.tr("&Import..."), "download")
+        self._import.setObjectName("import_model")
+        self._import.setToolTip(self.tr("Makes a model of .pth files of the reference implementation"))
+        self._import.clicked.connect(self._choose_reference_files)
         header = QHBoxLayout()
+        header.setSpacing(S)
         header.addWidget(title)
         header.addStretch()
-        header.addWidget(self._add)
+        for made in (self._import, self._add):
+            # The title stays in its place.
+            policy = made.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            made.setSizePolicy(policy)
+            made.hide()
+            header.addWidget(made)
 
         self.messages = MessageArea()
+        self._outcome = _Outcome()
+        self._outcome.reveal.clicked.connect(self._reveal_outcome)
 
         self._list = QListWidget()
         self._list.setObjectName("library_list")
@@ -101,11 +129,15 @@ class LibraryPage(QWidget):
             self.tr("No models yet"),
             self.tr(
                 "A training that you start on the Train page appears here by itself. "
-                "You can also add a model file that someone gave you."
+                "You can also add a model file that someone gave you, or import .pth files of the reference."
             ),
             self.tr("Add a model file..."),
         )
         self._empty.action.connect(self._choose_file)
+        first_import = button(self.tr("Import .pth files..."), "download")
+        first_import.setObjectName("empty_import")
+        first_import.clicked.connect(self._choose_reference_files)
+        self._empty.add_button(first_import)
 
         both = QWidget()
         row = QHBoxLayout(both)
@@ -124,6 +156,7 @@ class LibraryPage(QWidget):
         layout.setSpacing(M)
         layout.addLayout(header)
         layout.addWidget(self.messages)
+        layout.addWidget(self._outcome)
         layout.addWidget(self._stack, 1)
 
     def show_entry(self, entry: LibraryEntry) -> None:
@@ -172,10 +205,30 @@ class LibraryPage(QWidget):
         self._is_training = running
         self._show_current()
 
+    def set_exporting(self, text: str) -> None:
+        """While a model is exported no other one can be.
+
+        Args:
+            text: What is being written, or "" when nothing is.
+        """
+        self._is_exporting = bool(text)
+        self._outcome.show_busy(text)
+        self._show_current()
+
+    def show_exported(self, text: str, path: Path) -> None:
+        """Say that files were written.
+
+        Args:
+            text: Whole sentences.
+            path: One of the files, to be shown in its folder.
+        """
+        self._outcome.show_done(text, path)
+
     def _show_list(self, shown: bool) -> None:
         self._stack.setCurrentIndex(1 if shown else 0)
         # The empty page has its own.
         self._add.setVisible(shown)
+        self._import.setVisible(shown)
 
     def _make_details(self) -> QFrame:
         panel = card()
@@ -183,6 +236,8 @@ class LibraryPage(QWidget):
         self._title_label = plain_label(role="title", wrap=True)
         self._title_label.setObjectName("library_title")
         self._subtitle = plain_label(role="muted", wrap=True)
+        self._networks = plain_label(role="muted", wrap=True)
+        self._networks.setObjectName("library_networks")
         self._problem = plain_label(role="error", wrap=True)
         self._problem.setObjectName("library_problem")
 
@@ -219,11 +274,19 @@ class LibraryPage(QWidget):
         self._remove.setToolTip(self.tr("Takes it off this list. Its files stay where they are."))
         self._remove.setShortcut(QKeySequence(QKeySequence.StandardKey.Delete))
         self._remove.clicked.connect(lambda: self._ask(self.remove_requested.emit))
+        self._fine_tune = button(self.tr("Fi&ne-tune..."), "train")
+        self._fine_tune.setObjectName("library_fine_tune")
+        self._fine_tune.setToolTip(self.tr("Begins a new training with these networks instead of with random ones"))
+        self._fine_tune.clicked.connect(lambda: self._ask(self.fine_tune_requested.emit))
         buttons = QHBoxLayout()
         buttons.setSpacing(S)
-        for made in (self._convert, self._resume, self._reveal):
+        for made in (self._convert, self._resume, self._fine_tune, self._make_export()):
             buttons.addWidget(made)
         buttons.addStretch()
+        place = QHBoxLayout()
+        place.setSpacing(M)
+        place.addWidget(self._path_label, 1)
+        place.addWidget(self._reveal)
         top = QHBoxLayout()
         top.setSpacing(M)
         top.addWidget(self._title_label, 1)
@@ -235,13 +298,29 @@ class LibraryPage(QWidget):
         layout.setContentsMargins(L, L, L, L)
         layout.setSpacing(S)
         layout.addLayout(top)
-        for widget in (self._subtitle, self._problem):
+        for widget in (self._subtitle, self._networks, self._problem):
             layout.addWidget(widget)
         layout.addWidget(self._middle, 1)
-        layout.addWidget(self._path_label)
+        layout.addLayout(place)
         layout.addWidget(self._why_not)
         layout.addLayout(buttons)
         return panel
+
+    def _make_export(self) -> QPushButton:
+        self._export = button(self.tr("E&xport..."), "save")
+        self._export.setObjectName("library_export")
+        menu = QMenu(self._export)
+        kinds: tuple[tuple[ExportKind, str, str], ...] = (
+            ("pth", self.tr("Reference .pth files..."), self.tr("Choose a folder for the .pth files")),
+            ("onnx", self.tr("ONNX..."), self.tr("Choose a folder for the ONNX files")),
+            ("card", self.tr("Model card (JSON)..."), self.tr("Save the model card as")),
+        )
+        for kind, text, title in kinds:
+            action = menu.addAction(text)
+            action.setObjectName(f"export_{kind}")
+            action.triggered.connect(lambda _checked=False, kind=kind, title=title: self._choose_target(kind, title))
+        self._export.setMenu(menu)
+        return self._export
 
     def _show_current(self, *_: object) -> None:
         item = self._list.currentItem()
@@ -251,6 +330,8 @@ class LibraryPage(QWidget):
         self._title_label.setText(self._title(entry))
         self._subtitle.setText(self._facts(entry))
         self._subtitle.setVisible(bool(self._subtitle.text()))
+        self._networks.setText(self._network_words(entry))
+        self._networks.setVisible(bool(self._networks.text()))
         self._problem.setText(self._problem_text(entry))
         self._problem.setVisible(bool(self._problem.text()))
         self._path_label.setText(str(entry.path))
@@ -258,6 +339,9 @@ class LibraryPage(QWidget):
         self._convert.setEnabled(entry.can_convert)
         self._resume.setVisible(entry.kind == "run")
         self._resume.setEnabled(entry.can_resume and not self._is_training)
+        self._fine_tune.setEnabled(entry.can_fine_tune and not self._is_training)
+        self._export.setEnabled(entry.can_convert and not self._is_exporting)
+        self._export.setText(self.tr("Exporting...") if self._is_exporting else self.tr("E&xport..."))
         self._reveal.setEnabled(entry.kind != "missing")
         self._remove.setVisible(entry.kind != "starter")
         self._why_not.setText(self._hint(entry))
@@ -289,16 +373,32 @@ class LibraryPage(QWidget):
         """Preset, size, steps and day in one line."""
         if not entry.name_A:
             return ""
-        facts = [self.tr("{preset} preset").format(preset=entry.preset.capitalize())]
-        facts.append(self.tr("{n} px").format(n=entry.size))
+        size = self.tr("{n} px").format(n=entry.size)
+        preset = self.tr("{preset} preset").format(preset=entry.preset.capitalize())
         if entry.total_steps:
             steps = self.tr("step {n:,} of {total:,}").format(n=entry.step, total=entry.total_steps)
-        else:
-            steps = self.tr("{n:,} steps").format(n=entry.step)
-        facts.append(steps)
+            facts = [preset, size, steps]
+        elif entry.step:
+            facts = [preset, size, self.tr("{n:,} steps").format(n=entry.step)]
+        else:  # How it was trained, nobody here knows.
+            facts = [self.tr("Imported"), size]
         if entry.day is not None:
             facts.append(f"{entry.day:%Y-%m-%d}")
         return "  ·  ".join(facts)
+
+    def _network_words(self, entry: LibraryEntry) -> str:
+        """What the generators are made of, which there are, and whether the discriminators are with them."""
+        if entry.architecture is None:
+            return ""
+        words = [
+            architecture_words(entry.architecture, entry.name_A, entry.name_B),
+            directions_words(entry.directions, entry.name_A, entry.name_B),
+        ]
+        if entry.kind == "model":
+            words.append(
+                self.tr("with discriminators") if entry.has_discriminators else self.tr("without discriminators")
+            )
+        return "  ·  ".join(words)
 
     def _state(self, entry: LibraryEntry) -> str:
         """What an entry is, in a word or two."""
@@ -332,7 +432,7 @@ class LibraryPage(QWidget):
                 text = self.tr("A small model to try converting with at once. Train your own on the Train page.")
                 return self.tr("The starter model"), entry.note or text
             case "model":
-                return self.tr("A model file"), entry.note or self.tr("It holds both directions and needs no training.")
+                return self.tr("A model file"), entry.note or self.tr("Pictures can be converted with it at once.")
             case "missing":
                 return "", self.tr("Remove it from the list, or bring it back to where it was.")
             case "unreadable":
@@ -341,6 +441,10 @@ class LibraryPage(QWidget):
     def _hint(self, entry: LibraryEntry) -> str:
         """Why a button cannot be pressed."""
         if entry.kind != "run":
+            if entry.can_convert and not entry.can_fine_tune:
+                return self.tr("A training needs both directions to begin with, and this model holds one only.")
+            if self._is_training and entry.can_convert:
+                return self.tr("A training is running. Stop it on the Train page before beginning another one.")
             return ""
         if entry.is_complete:
             return self.tr("This training is complete: all its steps are done, so there is nothing to resume.")
@@ -368,6 +472,34 @@ class LibraryPage(QWidget):
         dialog.fileSelected.connect(lambda name: self.add_requested.emit(Path(name)))
         dialog.open()
 
+    def _choose_reference_files(self) -> None:
+        dialog = choose_reference_files(self)
+        dialog.filesSelected.connect(lambda names: self.import_requested.emit([Path(name) for name in names]))
+
+    def _choose_target(self, kind: ExportKind, title: str) -> None:
+        """Ask for the folder of an export, or for the file of a model card."""
+        path = self.current_path()
+        if path is None:
+            return
+        dialog = QFileDialog(self, title)
+        dialog.setObjectName("export_dialog")
+        if kind == "card":
+            dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+            dialog.setNameFilter(self.tr("Model cards (*.json)"))
+            dialog.setDefaultSuffix("json")
+            # Nothing is ever overwritten, so there is nothing to confirm: the page says so.
+            dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
+            dialog.selectFile(f"{path.name.removesuffix('.safetensors')}.json")
+        else:
+            dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self.export_requested.emit(path, kind, Path(name)))
+        dialog.open()
+
+    def _reveal_outcome(self) -> None:
+        if self._outcome.path is not None:
+            self.reveal_requested.emit(self._outcome.path)
+
     def _entry(self, item: QListWidgetItem) -> LibraryEntry:
         entry = item.data(_ENTRY)
         assert isinstance(entry, LibraryEntry)
@@ -382,6 +514,59 @@ class LibraryPage(QWidget):
         items = [self._list.takeItem(0) for _ in range(self._list.count())]
         self._list.blockSignals(blocked)
         return items
+
+
+class _Outcome(QFrame):
+    """One line about an export: under way, or what came of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("export_outcome")
+        self.setProperty("card", True)
+        self.path: Path | None = None
+        self._picture = QLabel()
+        self._text = plain_label(wrap=True)
+        self._text.setObjectName("export_text")
+        self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self._busy = QProgressBar()
+        self._busy.setRange(0, 0)
+        self._busy.setTextVisible(False)
+        self._busy.setFixedWidth(120)
+        self.reveal = button(self.tr("Show in folder"), "reveal")
+        self.reveal.setObjectName("export_reveal")
+        self._close = QToolButton()
+        self._close.setObjectName("dismiss_export")
+        self._close.setIcon(icon("close"))
+        self._close.setToolTip(self.tr("Dismiss"))
+        self._close.setAccessibleName(self.tr("Dismiss this message"))
+        self._close.clicked.connect(self.hide)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(M, S, S, S)
+        layout.setSpacing(S)
+        layout.addWidget(self._picture)
+        layout.addWidget(self._text, 1)
+        for widget in (self._busy, self.reveal, self._close):
+            layout.addWidget(widget)
+        self.hide()
+
+    def show_busy(self, text: str) -> None:
+        """Say what is being written; "" takes the line away."""
+        self._show(text, "save", None)
+        self.setVisible(bool(text))
+
+    def show_done(self, text: str, path: Path) -> None:
+        """Say what was written, and where."""
+        self._show(text, "check", path)
+
+    def _show(self, text: str, picture: str, path: Path | None) -> None:
+        self.path = path
+        colour = QColor(ACCENT if path is None else SUCCESS)
+        self._picture.setPixmap(icon(picture, colour=colour).pixmap(QSize(20, 20)))
+        self._text.setText(shown_paragraph(text))
+        self._busy.setVisible(path is None)
+        self.reveal.setVisible(path is not None)
+        self._close.setVisible(path is not None)
+        self.show()
 
 
 class _Sheet(QWidget):

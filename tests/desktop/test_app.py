@@ -54,8 +54,11 @@ def asked(app, monkeypatch):
         (app.conversion, "add_sources"),
         (app.conversion, "set_model"),
         (app.conversion, "stop"),
+        (app.library, "import_files"),
     ):
-        monkeypatch.setattr(controller, name, lambda *values, name=name: calls.append((name, *values)))
+        monkeypatch.setattr(
+            controller, name, lambda *values, name=name, **named: calls.append((name, *values, *named.items()))
+        )
     return calls
 
 
@@ -135,6 +138,39 @@ def test_pictures_are_converted_from_every_page(app, asked, tmp_path):
     drop(app.window, picture, tmp_path)
     assert app.window.page == Page.CONVERT
     assert asked == [("add_sources", [picture, tmp_path])]
+
+
+@pytest.mark.parametrize("page", list(Page))
+def test_weights_of_the_reference_are_imported_from_every_page(app, asked, tmp_path, page):
+    app.window.show_page(page)
+    weights = [tmp_path / "latest_net_G_A.pth", tmp_path / "latest_net_G_B.pth"]
+    drop(app.window, *weights)
+    assert asked == [("import_files", weights)]
+    assert app.window.page == page
+
+
+def test_weights_dropped_together_with_pictures_keep_nothing_from_being_converted(app, asked, tmp_path):
+    drop(app.window, tmp_path / "a.png", tmp_path / "x.pth")
+    assert asked == [("import_files", [tmp_path / "x.pth"]), ("add_sources", [tmp_path / "a.png"])]
+
+
+def test_weights_dropped_on_the_list_of_pictures_are_imported_as_well(app, qtbot, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(app.library._importer, "begin", begun.append)
+    app.conversion.add_sources([tmp_path / "x.pth"])
+    assert begun == [[tmp_path / "x.pth"]]
+
+
+def test_an_imported_model_is_shown_on_the_models_page(app, tmp_path):
+    app.library.imported.emit(tmp_path / "m.safetensors")
+    assert app.window.page == Page.MODELS
+
+
+def test_fine_tuning_begins_on_the_train_page(app, asked, tmp_path):
+    app.window.show_page(Page.MODELS)
+    app.library.fine_tune_requested.emit(tmp_path)
+    assert app.window.page == Page.TRAIN
+    assert asked == [("new_training", ("start_from", tmp_path))]
 
 
 def test_the_models_page_leads_to_the_others(app, asked, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QUrl
 
-from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.drops import local_paths, reference_files
 
 
 def test_files_come_in_order_and_the_web_is_left_out(tmp_path):
@@ -36,3 +36,11 @@ def test_a_file_of_another_machine_is_left_out():
     mime = QMimeData()
     mime.setData("text/uri-list", b"file://server/share/a.png\r\nfile:relative.png\r\nfile:///tmp/nul%00.png\r\n")
     assert local_paths(mime) == []
+
+
+def test_weights_of_the_reference_are_told_from_everything_else_by_their_names(tmp_path):
+    folder = tmp_path / "folder.pth"
+    folder.mkdir()
+    weights = [tmp_path / "latest_net_G_A.pth", tmp_path / "OLD.PT"]
+    others = [tmp_path / "a.png", folder, tmp_path / "model.safetensors", tmp_path / "pth"]
+    assert reference_files([others[0], weights[0], *others[1:], weights[1]]) == (weights, others)

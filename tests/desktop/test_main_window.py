@@ -104,6 +104,14 @@ def test_a_drag_of_files_shows_where_to_let_go_and_the_drop_hands_them_over(wind
     assert not curtain.isVisible()
 
 
+def test_a_drag_of_weights_of_the_reference_says_what_will_be_done_with_them(window, tmp_path):
+    drag(window, mime_of(tmp_path / "latest_net_G_A.pth"))
+    assert "to be imported" in window.findChild(QWidget, "curtain")._text
+    QApplication.sendEvent(window, QDragLeaveEvent())
+    drag(window, mime_of(tmp_path / "latest_net_G_A.pth", tmp_path / "a.png"))
+    assert "to be imported" not in window.findChild(QWidget, "curtain")._text
+
+
 def test_a_drag_that_leaves_leaves_nothing(window, tmp_path):
     drag(window, mime_of(tmp_path))
     QApplication.sendEvent(window, QDragLeaveEvent())

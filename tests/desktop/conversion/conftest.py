@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from engine.config import ConvertJob
+from engine.config import ConvertJob, Direction
 from engine.conversion.model_file import ModelInfo
 from engine.errors import ModelFileError
 from engine.events import (
@@ -80,7 +80,7 @@ def converter() -> FakeConverter:
 
 @pytest.fixture
 def read_model() -> Callable[[Path], ModelInfo]:
-    """Every path that holds "apple" or "horse" is a model; a run folder's is the file in it."""
+    """Every path that holds "apple" or "horse" is a model, of one direction if it holds "one-way" as well."""
 
     def read(path: Path) -> ModelInfo:
         file = path if path.suffix == ".safetensors" else path / "model.safetensors"
@@ -90,7 +90,8 @@ def read_model() -> Callable[[Path], ModelInfo]:
             names = ("Horses & foals", "<b>Zebras</b>")
         else:
             raise ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.")
-        return ModelInfo(file, *names, 64, Architecture(), "quick", 1000, "2025-11-22")
+        directions: tuple[Direction, ...] = ("a2b",) if "one-way" in str(path) else ("a2b", "b2a")
+        return ModelInfo(file, *names, 64, Architecture(), "quick", 1000, "2025-11-22", directions=directions)
 
     return read
 

@@ -402,17 +402,52 @@ def test_a_message_about_a_model_goes_with_the_next_choice(page, controller, tmp
 
 
 def test_single_files_that_are_no_pictures_are_named_and_not_listed(page, controller, tmp_path, qtbot):
-    notes, letter, model = (tmp_path / name for name in ("notes.txt", "letter.doc", "horse2zebra.pth"))
-    for path in (notes, letter, model):
+    notes, letter = (tmp_path / name for name in ("notes.txt", "letter.doc"))
+    for path in (notes, letter):
         path.touch()
     add(qtbot, page, controller, notes)
     remedy = "Add pictures such as JPEG, PNG, WebP or TIFF."
     assert page.messages.texts == [f"notes.txt is no picture that can be converted. {remedy}"]
     add(qtbot, page, controller, notes, letter)
     assert page.messages.texts == [f"notes.txt and 1 other file are no pictures that can be converted. {remedy}"]
-    add(qtbot, page, controller, model)
-    assert "horse2zebra.pth" in page.messages.texts[0] and "not possible yet" in page.messages.texts[0]
     assert states(page) == {} and not button(page, "convert_button").isEnabled()
+
+
+def test_weights_of_the_reference_are_handed_on_to_be_imported(page, controller, pictures, tmp_path, qtbot):
+    weights = [tmp_path / "horse2zebra.pth", tmp_path / "old.PT"]
+    with qtbot.waitSignal(controller.import_requested) as asked:
+        controller.add_sources(weights)
+    assert asked.args == [weights]
+    with qtbot.waitSignal(controller.import_requested) as asked:
+        add(qtbot, page, controller, weights[0], pictures / "a.png")
+    assert asked.args == [weights[:1]]
+    assert list(states(page)) == ["a.png"]
+    with qtbot.waitSignal(controller.import_requested) as asked:
+        page.options.model_opened.emit(weights[0])
+    assert asked.args == [weights[:1]]
+    assert page.messages.texts == []
+
+
+def test_of_a_model_of_one_direction_only_that_one_can_be_chosen(
+    page, controller, converter, pictures, settings, qtbot, tmp_path
+):
+    hint = label(page, "convert_only_direction")
+    controller.set_direction("b2a")
+    controller.set_model(tmp_path / "one-way horse.safetensors")
+    assert button(page, "convert_a2b").isEnabled() and button(page, "convert_a2b").isChecked()
+    assert not button(page, "convert_b2a").isEnabled() and not button(page, "convert_b2a").isChecked()
+    assert not page.findChild(object, "convert_swap").isEnabled()
+    assert hint.isVisibleTo(page)
+    assert hint.text() == "This model holds Horses & foals to <b>Zebras</b> only."
+    assert "only" in button(page, "convert_b2a").toolTip()
+    page.options.direction_picked.emit("b2a")
+    add(qtbot, page, controller, pictures / "a.png")
+    assert convert(qtbot, controller) == "done"
+    assert converter.jobs[-1].direction == "a2b"
+    # The wish is remembered for models that can do both.
+    controller.set_model(tmp_path / "apple.safetensors")
+    assert button(page, "convert_b2a").isChecked() and settings.last_direction == "b2a"
+    assert button(page, "convert_a2b").isEnabled() and not hint.isVisibleTo(page)
 
 
 def test_without_a_model_nothing_begins_and_the_page_says_why(page, make_controller, converter, pictures, qtbot):

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QListWidget
+from PySide6.QtWidgets import QListWidget, QPushButton
 
 from cyclegan_desktop.library import controller as controller_module
 from cyclegan_desktop.library.controller import LibraryController
+from cyclegan_desktop.library.import_dialog import Recognised
+from cyclegan_desktop.library.importing import Importer
 from cyclegan_desktop.library.page import LibraryPage
+from engine.conversion.model_file import read_model_info
+from engine.model.architecture import Architecture
 
 
 @pytest.fixture
@@ -91,6 +95,31 @@ def test_a_model_file_is_added(controller, page, qtbot, settings, make_model, tm
         page.add_requested.emit(model)
     qtbot.waitUntil(lambda: ("new.safetensors", "model") in listed(page))
     assert settings.library == [model]
+
+
+def test_an_imported_model_is_on_the_list_and_chosen(page, settings, starter, qtbot, make_model, make_run, tmp_path):
+    make_run(settings.runs_folder / "run")
+
+    def write(files, choice):
+        yield read_model_info(make_model(tmp_path / "imported.safetensors"))
+
+    def read(files):
+        yield Recognised(((files[0], "G_AB"),), Architecture(), ("a2b",), False)
+
+    controller = LibraryController(page, settings, importer=Importer(page, settings, read=read, write=write))
+    controller.refresh()
+    qtbot.waitUntil(lambda: len(listed(page)) == 2)
+    page.import_requested.emit([tmp_path / "horse2zebra.pth"])
+    button = page.window().findChild(QPushButton, "import_start")
+    qtbot.waitUntil(button.isEnabled)
+    with qtbot.waitSignals([controller.models_changed, controller.imported]):
+        button.click()
+    qtbot.waitUntil(lambda: page.current_path() == tmp_path / "imported.safetensors")
+    assert settings.library == [tmp_path / "imported.safetensors"]
+    with qtbot.waitSignal(controller.convert_requested) as asked:
+        page.window().findChild(QPushButton, "import_convert").click()
+    assert asked.args == [tmp_path / "imported.safetensors"]
+    controller.close()
 
 
 def test_a_file_that_is_no_model_is_named_and_not_added(controller, page, settings, tmp_path):

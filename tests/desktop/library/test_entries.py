@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtGui import QColor
 
 from cyclegan_desktop.library.entries import read_entry, read_library
+from engine.model.architecture import Architecture
 
 
 def test_a_training_tells_its_story(tmp_path, make_run):
@@ -39,6 +40,19 @@ def test_a_training_before_its_first_save_is_listed_too(tmp_path, make_run):
     assert entry.kind == "run"
     assert not entry.can_convert
     assert entry.thumbnail().isNull()
+
+
+def test_a_model_of_one_direction_says_which_and_what_it_is_made_of(tmp_path, make_model):
+    story = {"directions": '["b2a"]', "discriminators": '{"kind": "pixel"}', "format_version": "2"}
+    entry = read_entry(make_model(tmp_path / "a.safetensors", **story))
+    assert (entry.directions, entry.has_discriminators) == (("b2a",), True)
+    assert entry.architecture == Architecture(blocks=3, channels=32, long_skip=True)
+
+
+def test_a_training_says_what_its_networks_are_made_of_before_it_has_a_model(tmp_path, make_run):
+    entry = read_entry(make_run(tmp_path / "run", is_saved=False))
+    assert entry.architecture == Architecture(blocks=3, channels=32, long_skip=True, resize_conv=True)
+    assert entry.directions == ("a2b", "b2a")
 
 
 def test_a_model_file_tells_its_story(tmp_path, make_model):

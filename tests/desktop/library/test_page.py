@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QAction, QColor, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QListWidget, QPushButton, QStackedWidget
 
 from cyclegan_desktop.library.entries import LibraryEntry
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState
+from engine.model.architecture import Architecture
 
 
 def sheet() -> QImage:
@@ -29,6 +30,7 @@ def run(name: str = "run", **values: object) -> LibraryEntry:
         "step": 5,
         "total_steps": 20,
         "day": date(2026, 3, 1),
+        "architecture": Architecture(blocks=3, channels=32, long_skip=True),
         "model": Path("/runs") / name / "model.safetensors",
         "sheets": (sheet(), sheet()),
     }
@@ -89,6 +91,7 @@ def test_a_training_is_shown_with_its_names_and_numbers(page):
         ("library_resume", "resume_requested"),
         ("library_reveal", "reveal_requested"),
         ("library_remove", "remove_requested"),
+        ("library_fine_tune", "fine_tune_requested"),
     ],
 )
 def test_each_button_asks_for_the_entry_chosen(page, qtbot, button, signal):
@@ -120,6 +123,9 @@ def test_the_list_is_used_by_keyboard(page, qtbot):
         (run(), True, "A training is running"),
         (run(model=None), False, "No model is saved yet"),
         (run(), False, ""),
+        (run(kind="model", directions=("a2b",)), False, "needs both directions"),
+        (run(kind="model"), True, "A training is running"),
+        (run(kind="model"), False, ""),
     ],
 )
 def test_what_cannot_be_done_says_why(page, entry, is_training, hint):
@@ -127,9 +133,69 @@ def test_what_cannot_be_done_says_why(page, entry, is_training, hint):
     page.set_training(is_training)
     resume, convert = (page.findChild(QPushButton, f"library_{name}") for name in ("resume", "convert"))
     assert resume.isEnabled() == (entry.can_resume and not is_training)
+    assert resume.isVisible() == (entry.kind == "run")
     assert convert.isEnabled() == (entry.model is not None)
     assert hint in shown(page, "library_hint")
     assert bool(hint) == bool(shown(page, "library_hint"))
+    fine_tune, export = (page.findChild(QPushButton, f"library_{name}") for name in ("fine_tune", "export"))
+    assert fine_tune.isEnabled() == (entry.model is not None and entry.directions == ("a2b", "b2a") and not is_training)
+    assert export.isEnabled() == (entry.model is not None)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "ResNet, 3 blocks, 32 channels, long skip (predicts a change of the picture)  ·  both directions"),
+        (
+            {"kind": "model", "directions": ("b2a",), "architecture": Architecture(generator="unet", norm="batch")},
+            "U-Net, 8 halvings, 64 channels, batch norm  ·  Oranges to Apples only  ·  without discriminators",
+        ),
+        (
+            {"kind": "model", "has_discriminators": True, "architecture": Architecture()},
+            "ResNet, 9 blocks, 64 channels  ·  both directions  ·  with discriminators",
+        ),
+    ],
+)
+def test_what_the_networks_are_is_told(page, values, words):
+    page.show_entry(run(**values))
+    assert shown(page, "library_networks") == words
+
+
+def test_an_imported_model_says_where_it_comes_from_and_nothing_that_is_not_known(page):
+    note = "Imported from latest_net_G_A.pth."
+    page.show_entry(run(kind="model", preset="reference", step=0, total_steps=0, sheets=(), note=note))
+    texts = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
+    assert "Imported  ·  64 px  ·  2026-03-01" in texts
+    assert note in texts
+
+
+@pytest.mark.parametrize("kind", ["pth", "onnx", "card"])
+def test_an_export_asks_where_to_and_overwrites_nothing(page, qtbot, tmp_path, kind):
+    page.show_entry(run("first"))
+    page.findChild(QAction, f"export_{kind}").trigger()
+    dialog = page.findChild(QFileDialog, "export_dialog")
+    if kind == "card":
+        assert dialog.testOption(QFileDialog.Option.DontConfirmOverwrite), "refused on the page, as nothing is replaced"
+        assert [Path(name).name for name in dialog.selectedFiles()] == ["first.json"]
+    else:
+        assert dialog.fileMode() == QFileDialog.FileMode.Directory
+    with qtbot.waitSignal(page.export_requested) as asked:
+        dialog.fileSelected.emit(str(tmp_path / "out"))
+    assert asked.args == [Path("/runs/first"), kind, tmp_path / "out"]
+    dialog.reject()
+
+
+@pytest.mark.parametrize("name", ["import_model", "empty_import"])
+def test_files_of_the_reference_are_chosen_by_a_dialog_that_blocks_nothing(page, qtbot, tmp_path, name):
+    page.arrange([])
+    if name == "import_model":
+        page.show_entry(run())
+    press(qtbot, page, name)
+    dialog = page.findChild(QFileDialog, "import_files_dialog")
+    with qtbot.waitSignal(page.import_requested) as asked:
+        dialog.filesSelected.emit([str(tmp_path / "a.pth"), str(tmp_path / "b.pth")])
+    assert asked.args == [[tmp_path / "a.pth", tmp_path / "b.pth"]]
+    dialog.reject()
 
 
 def test_what_is_gone_can_be_taken_off_the_list_and_nothing_else(page, qtbot):
