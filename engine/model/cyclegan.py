@@ -251,11 +251,12 @@ class CycleGAN:
         Every rank then takes the same steps on pictures of its own: the mean of their gradients is that of one batch
         of all their pictures, if each brings as many. Pools and the statistics of a batch norm stay each rank's own.
         """
-        # Buffers are not sent around: doing so would overwrite them between two passes of one step. Those of a
-        # spectral norm are the same everywhere anyway, since they follow from the weights.
-        self._trained = {
-            name: DistributedDataParallel(network, broadcast_buffers=False) for name, network in self.networks.items()
-        }
+        self._trained = {name: DistributedDataParallel(network) for name, network in self.networks.items()}
+        for network in self._trained.values():
+            # Buffers are not sent around: doing so would overwrite them between two passes of one step. Those of a
+            # spectral norm are the same everywhere anyway, since they follow from the weights. (As an argument this
+            # has another name in newer versions of PyTorch.)
+            network.broadcast_buffers = False  # type: ignore[assignment]
 
     @contextlib.contextmanager
     def _averaged_over_ranks(self, names: tuple[str, str], *, now: bool) -> Iterator[None]:
