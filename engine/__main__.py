@@ -6,13 +6,14 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, assert_never, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, assert_never, get_args
 
 from engine import __version__, convert, preset_config, resume, train
 from engine.config import PRESETS, ConvertJob, Direction, OutputFormat, Precision, TrainConfig
@@ -34,6 +35,10 @@ from engine.events import (
     TrainStarted,
 )
 from engine.options import OPTIONS, Option
+from engine.ranks import LostRankError, rank_and_count
+
+if TYPE_CHECKING:
+    from engine.conversion.model_file import ModelInfo
 
 OK, SOME_FAILED, NOTHING_DONE, STOPPED = 0, 1, 2, 130
 
@@ -44,6 +49,8 @@ examples:
   cyclegan train --resume my-training --max-steps 5000
   cyclegan convert my-training holiday-pictures --to converted --direction a2b
   cyclegan info my-training
+  cyclegan import latest_net_G_A.pth latest_net_G_B.pth --names Horses Zebras --to horses.safetensors
+  cyclegan export my-training --onnx exported
 """
 
 
@@ -58,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run_command(options))
     except EngineError as error:
-        _complain(str(error), as_json=getattr(options, "json", False))
+        # Of several processes all have been given the same arguments.
+        if rank_and_count()[0] == 0:
+            _complain(str(error), as_json=getattr(options, "json", False))
         return NOTHING_DONE
     except KeyboardInterrupt:
         return STOPPED
@@ -72,13 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cyclegan {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="{train,convert,info}")
+    commands = parser.add_subparsers(required=True, metavar="{train,convert,info,import,export}")
     _add_train(commands)
     _add_convert(commands)
-    info = commands.add_parser("info", help="tell the story of a model")
-    info.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a training")
-    info.add_argument("--json", action="store_true", help="print it as JSON")
-    info.set_defaults(run_command=_run_info)
+    _add_info(commands)
+    _add_import(commands)
+    _add_export(commands)
     return parser
 
 
@@ -92,8 +100,12 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="A B | ROOT", help="two folders of pictures, or one "
                         "that holds trainA and trainB (and perhaps testA and testB)")  # fmt: skip
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--run", type=Path, metavar="RUN", help="folder of the new training")
+    where.add_argument("--run", "--into", type=Path, metavar="RUN", help="folder of the new training (--into for "
+                       "torchrun, which takes --run for an option of its own)")  # fmt: skip
     where.add_argument("--resume", type=Path, metavar="RUN", help="go on with this training")
+    # For a process that trains on several GPUs by way of this command: every option in one file, and its own pace.
+    where.add_argument("--config", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--names", nargs=2, metavar=("NAME_A", "NAME_B"), help="what the two domains are called")
     parser.add_argument("--preset", choices=list(PRESETS), help="where the settings begin (standard)")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
@@ -159,6 +171,45 @@ def _add_convert(commands: Any) -> None:
     parser.set_defaults(run_command=_run_convert)
 
 
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser("info", help="tell the story of a model")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a training")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.set_defaults(run_command=_run_info)
+
+
+def _add_import(commands: Any) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="make a model of .pth files of the authors' PyTorch implementation",
+        description="Make a model of files such as latest_net_G_A.pth (from A to B), latest_net_G_B.pth (from B to A), "
+        "and perhaps latest_net_D_A.pth and latest_net_D_B.pth. One generator alone is a model of one direction. "
+        "Without such names the first generator is taken for A to B, a second one for B to A.",
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a .pth file, in any order")
+    parser.add_argument("--names", nargs=2, required=True, metavar=("NAME_A", "NAME_B"), help="what the two domains "
+                        "are called")  # fmt: skip
+    parser.add_argument("--to", type=Path, required=True, metavar="MODEL", help="the model file (.safetensors); never "
+                        "overwritten")  # fmt: skip
+    parser.add_argument("--size", type=int, metavar="PX", default=256, help="side of the square crops it was trained "
+                        "on, in pixels, which the files do not say (256)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the story of the model as JSON")
+    parser.set_defaults(run_command=_run_import)
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser("export", help="write a model for other programs")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a training")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--pth", type=Path, metavar="DIR", help="latest_net_G_A.pth and so on in DIR, as the authors' "
+                      "PyTorch implementation reads them")  # fmt: skip
+    kind.add_argument("--onnx", type=Path, metavar="FILE|DIR", help="FILE.onnx of a model of one direction, else "
+                      "FILE_a2b.onnx and FILE_b2a.onnx; in DIR they are called after the model")  # fmt: skip
+    kind.add_argument("--card", type=Path, metavar="FILE", help="everything known about the model, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the files written as JSON")
+    parser.set_defaults(run_command=_run_export)
+
+
 def _resize(text: str) -> int | str:
     if text == "training":
         return text
@@ -173,7 +224,9 @@ _RESUME_FIELDS = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device"
 def _run_train(options: argparse.Namespace) -> int:
     fields = ("size", "epochs", "decay_epochs", "device", *(option.field for option in OPTIONS))
     given = {field: getattr(options, field) for field in fields if getattr(options, field) is not None}
-    if options.resume is not None:
+    if options.config is not None:
+        events = train(TrainConfig.from_json(json.loads(options.config.read_bytes())))
+    elif options.resume is not None:
         _refuse_on_resume(options, given)
         events = resume(options.resume, **given)
     else:
@@ -183,7 +236,7 @@ def _run_train(options: argparse.Namespace) -> int:
         if options.start_from is not None:
             given = {**_settings_of_model(options.start_from), **given}
         events = train(preset_config(options.preset or "standard", run=options.run, **folders, **given))
-    return _TrainProgress(as_json=options.json).follow(events)
+    return _TrainProgress(as_json=options.json, paced=options.paced).follow(events)
 
 
 def _settings_of_model(model: Path) -> dict[str, Any]:
@@ -191,7 +244,12 @@ def _settings_of_model(model: Path) -> dict[str, Any]:
     from engine.conversion.model_file import read_model_info
 
     info = read_model_info(model)
-    return {"size": info.size, **dataclasses.asdict(info.architecture)}
+    settings = {"size": info.size, **dataclasses.asdict(info.architecture)}
+    if info.discriminators is not None:
+        settings["discriminator"] = info.discriminators.kind
+        settings["discriminator_layers"] = info.discriminators.layers
+        settings["spectral_norm"] = info.discriminators.spectral_norm
+    return settings
 
 
 def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
@@ -245,33 +303,68 @@ def _run_convert(options: argparse.Namespace) -> int:
 def _run_info(options: argparse.Namespace) -> int:
     from engine.conversion.model_file import read_model_info
 
-    info = read_model_info(options.model)
+    return _tell(read_model_info(options.model), as_json=options.json)
+
+
+def _run_import(options: argparse.Namespace) -> int:
+    from engine.conversion.exchange import import_model
+
+    info = import_model(options.files, names=tuple(options.names), to=options.to, size=options.size)
+    return _tell(info, as_json=options.json)
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    from engine.conversion.exchange import export_card, export_onnx, export_pth
+
+    if options.pth is not None:
+        written = export_pth(options.model, options.pth)
+    elif options.onnx is not None:
+        written = export_onnx(options.model, options.onnx)
+    else:
+        written = (export_card(options.model, options.card),)
     if options.json:
+        print(json.dumps({"event": "Exported", "files": [str(path) for path in written]}))
+        return OK
+    for path in written:
+        print(_printable(str(path)))
+    return OK
+
+
+def _tell(info: ModelInfo, *, as_json: bool) -> int:
+    """Print the story of a model."""
+    from engine.conversion.model_file import architecture_words
+
+    if as_json:
         _print_json(info)
         return OK
-    architecture = info.architecture
-    skip = ", predicting a change of the picture (long skip)" if architecture.long_skip else ""
-    enlarging = ", resize-convolution" if architecture.resize_conv else ""
+    steps = f"{info.steps:,} steps" if info.steps else "steps not known"
     lines = {
         "model": str(info.path),
-        "directions": f"a2b {info.direction_name('a2b')}, b2a {info.direction_name('b2a')}",
-        "trained at": f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}",
-        "generators": f"ResNet, {_count(architecture.blocks, 'block')}, "
-        f"{_count(architecture.channels, 'channel')}{skip}{enlarging}",
+        "directions": ", ".join(f"{direction} {info.direction_name(direction)}" for direction in info.directions),
+        "trained at": f"{info.size} px, preset {info.preset}, {steps}, {info.date}",
+        "generators": architecture_words(info.architecture),
         "format": f"version {info.format_version}",
         "licence": info.licence or "not stated",
         "note": info.note or "none",
     }
+    if info.discriminators is not None:
+        parts = info.discriminators
+        layers = f", {_count(parts.layers, 'layer')}" if parts.kind == "patch" else ""
+        lines["discriminators"] = f"{parts.kind}{layers}, {_count(parts.channels, 'channel')}"
     for name, text in lines.items():
-        print(f"{name + ':':<12}{_printable(text)}")
+        print(f"{name + ':':<16}{_printable(text)}")
     return OK
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM ask once for a stop between two steps; a second one ends the process as it always does."""
+    """Ctrl-C and SIGTERM ask once for a stop between two steps; a second one ends the process as it always does.
 
-    def __init__(self) -> None:
+    Of several processes that train together the first one obeys; the others end when it tells them to.
+    """
+
+    def __init__(self, *, obeys: bool = True) -> None:
         self.asked = False
+        self._obeys = obeys
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> _Stop:
@@ -287,6 +380,8 @@ class _Stop:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        if not self._obeys:
+            return
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
@@ -323,13 +418,22 @@ class _Progress:
 
 
 class _TrainProgress(_Progress):
+    def __init__(self, *, as_json: bool, paced: bool) -> None:
+        super().__init__(as_json=as_json)
+        self._paced = paced
+
     def follow(self, events: Iterator[TrainEvent]) -> int:
         run: Path | None = None
-        with _Stop() as stop:
+        with _Stop(obeys=rank_and_count()[0] == 0) as stop:
             try:
                 for event in events:
                     if isinstance(event, TrainStarted):
                         run = event.run
+                    if self._paced:
+                        if not _goes_on_after(event) or stop.asked:
+                            events.close()  # type: ignore[attr-defined]
+                            return OK
+                        continue
                     if self._as_json:
                         _print_json(event)
                     self._show(event)
@@ -340,7 +444,7 @@ class _TrainProgress(_Progress):
                         return STOPPED
             except EngineError as error:
                 self.close_bar()
-                _complain(str(error), as_json=self._as_json)
+                _complain(str(error), as_json=self._as_json, is_cause=not isinstance(error, LostRankError))
                 return NOTHING_DONE if run is None else SOME_FAILED
             finally:
                 self.close_bar()
@@ -428,15 +532,28 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _complain(text: str, *, as_json: bool) -> None:
+def _complain(text: str, *, as_json: bool, is_cause: bool = True) -> None:
     if as_json:
-        print(json.dumps({"event": "Failed", "message": text}), flush=True)
+        print(json.dumps({"event": "Failed", "message": text, "is_cause": is_cause}), flush=True)
     print(f"cyclegan: {_printable(text)}", file=sys.stderr)
+
+
+def _goes_on_after(event: TrainEvent) -> bool:
+    """Print the event and wait for a line on standard input: "stop", its end, and a reader who has gone mean a stop."""
+    try:
+        _print_json(event)
+    except BrokenPipeError:
+        # Nothing more can be said, at the end of the process neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return sys.stdin.readline().strip() not in ("", "stop")
 
 
 def _print_json(event: Any) -> None:
     """One event as one line; pictures are left out, their files are named."""
-    print(json.dumps({"event": type(event).__name__, **_plain(event)}), flush=True)
+    # In one piece: several processes may share an output, and torchrun runs them unbuffered.
+    sys.stdout.write(json.dumps({"event": type(event).__name__, **_plain(event)}) + "\n")
+    sys.stdout.flush()
 
 
 def _plain(value: Any) -> Any:

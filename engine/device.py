@@ -18,6 +18,7 @@ from torch import nn
 
 from engine.config import Precision
 from engine.errors import ConfigError
+from engine.ranks import local_rank_and_count, rank_and_count
 
 ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
@@ -32,19 +33,34 @@ _OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_
 
 def available_devices() -> list[tuple[str, str]]:
     """Every device that can train, the best first, each as (value for `--device`, words for a person)."""
-    found = [(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
+    gpus = gpus_together()
+    found = [("all", f"All {gpus} GPUs")] if gpus > 1 else []
+    found += [(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append(("mps", "Apple GPU"))
     return [*found, ("cpu", "CPU")]
 
 
+def gpus_together() -> int:
+    """How many GPUs can train one model together: all of them, or 1 where they cannot, or 0."""
+    count = torch.cuda.device_count()
+    # Each GPU has a process of its own, started with Python's interpreter: a packaged app is none. Windows has no NCCL.
+    together = not hasattr(sys, "frozen") and torch.distributed.is_available() and torch.distributed.is_nccl_available()
+    return count if together else min(count, 1)
+
+
 def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" takes CUDA, then MPS, then the CPU.
+
+    Of several processes that work together each takes the GPU of its own number, unless the name is "cpu". "all" is
+    such a process's GPU; in a process of its own it is the same as "auto".
 
     Raises:
         ConfigError: This machine has no such device.
     """
-    if name == "auto":
+    if rank_and_count()[1] > 1 and name != "cpu":
+        return _device_of_rank(name)
+    if name in ("auto", "all"):
         if torch.cuda.is_available():
             return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -137,6 +153,23 @@ def empty_caches(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _device_of_rank(name: str) -> torch.device:
+    """The device of one of several processes."""
+    rank, processes = local_rank_and_count()
+    gpus = torch.cuda.device_count()
+    if name == "auto" and gpus == 0:
+        return torch.device("cpu")
+    if name not in ("auto", "all", "cuda"):
+        raise ConfigError("device", f"Several processes cannot share {name}; choose all for a GPU each, or cpu.")
+    if processes > gpus:
+        raise ConfigError(
+            "device",
+            f"There are {processes} processes on this machine and {gpus} GPUs that PyTorch can use; start as many "
+            "processes as GPUs, or choose cpu.",
+        )
+    return torch.device("cuda", rank)
 
 
 _DEFAULT_THREADS = torch.get_num_threads()

@@ -5,9 +5,10 @@ Consumers `match` on an event and end in `assert_never`. Only numbers, text, pat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -191,6 +192,38 @@ class TrainFinished:
 
 
 TrainEvent: TypeAlias = Preparing | Notice | TrainStarted | StepReport | SamplesDrawn | Saved | TrainFinished
+
+
+def train_event_from_json(
+    values: Mapping[str, Any], read_samples: Callable[[Mapping[str, Any]], tuple[Sample, ...]]
+) -> TrainEvent:
+    """The event that the headless command has printed as a line of JSON.
+
+    Args:
+        values: The line: the event's name as "event", and its fields, pictures left out.
+        read_samples: Brings back the samples of a `SamplesDrawn` from its fields.
+
+    Raises:
+        ValueError: It is no event of a training.
+    """
+    kinds = {kind.__name__: kind for kind in get_args(TrainEvent)}
+    fields = {name: value for name, value in values.items() if name != "event"}
+    try:
+        kind = kinds[values["event"]]
+        for name in _PATH_FIELDS & fields.keys():
+            fields[name] = Path(fields[name])
+        if kind is StepReport:
+            fields["losses"] = Losses(**fields["losses"])
+        elif kind is SamplesDrawn:
+            files = tuple(Path(name) for name in fields["files"])
+            fields |= {"samples": read_samples(values), "files": files}
+        event: TrainEvent = kind(**fields)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no event of a training: {error}") from error
+    return event
+
+
+_PATH_FIELDS = frozenset({"run", "checkpoint", "model"})
 
 
 @dataclass(frozen=True, slots=True)

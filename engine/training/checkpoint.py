@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from engine.errors import DivergedError, ModelFileError, RunError
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors, write_tensors
 from engine.training.run import Run
+from engine.training.schedule import PlateauState
 
 GENERATIONS = 3
 """Checkpoints kept: the newest may be on a failing disk, and the one before it may hold what went wrong."""
@@ -28,15 +30,26 @@ class Restored:
         step: Steps taken.
         seconds: Time spent on them.
         damaged: Newer checkpoints that could not be read, newest first; they are set aside under another name.
+        plateau: Where the schedule "plateau" is; None for other schedules.
     """
 
     step: int
     seconds: float
     damaged: tuple[Path, ...]
+    plateau: PlateauState | None
 
 
-def save_checkpoint(run: Run, model: CycleGAN, *, step: int, seconds: float) -> Path:
+def save_checkpoint(
+    run: Run, model: CycleGAN, *, step: int, seconds: float, plateau: PlateauState | None = None
+) -> Path:
     """Write a new generation and the model file, then delete the oldest generations.
+
+    Args:
+        run: Where.
+        model: What; of several ranks the first, whose pools stand for all.
+        step: Steps taken.
+        seconds: Time spent on them.
+        plateau: Where the schedule "plateau" is; None for other schedules.
 
     Raises:
         DivergedError: A weight is not finite; nothing is written.
@@ -50,8 +63,11 @@ def save_checkpoint(run: Run, model: CycleGAN, *, step: int, seconds: float) -> 
     tensors, scaler = model.state()
     path = run.checkpoints / f"step_{step:08d}.safetensors"
     metadata = {"kind": "cyclegan-desktop checkpoint", "format_version": "1", "step": str(step)}
-    write_tensors(path, tensors, {**metadata, "seconds": repr(seconds), "scaler": json.dumps(scaler)})
-    write_model(run.model, model.G_AB, model.G_BA, run.config, steps=step)
+    metadata |= {"seconds": repr(seconds), "scaler": json.dumps(scaler)}
+    if plateau is not None:
+        metadata["plateau"] = json.dumps(dataclasses.asdict(plateau))
+    write_tensors(path, tensors, metadata)
+    write_model(run.model, model.generators_for_use, run.config, steps=step)
     for old in _generations(run)[GENERATIONS:]:
         with contextlib.suppress(OSError):
             old.unlink()
@@ -69,9 +85,11 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
         try:
             tensors, metadata = read_tensors(path)
             model.load_state(tensors, json.loads(metadata["scaler"]))
+            plateau = PlateauState(**json.loads(metadata["plateau"])) if "plateau" in metadata else None
+            restored = Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged), plateau)
             _set_aside(damaged)
-            return Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged))
-        except (ModelFileError, RuntimeError, KeyError, ValueError):
+            return restored
+        except (ModelFileError, RuntimeError, KeyError, ValueError, TypeError):
             damaged.append(path)
     if damaged:
         names = ", ".join(path.name for path in damaged)

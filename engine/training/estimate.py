@@ -12,17 +12,21 @@ from engine.data.unpaired import UnpairedImages
 from engine.device import describe_device, empty_caches
 from engine.events import Estimated, EstimateEvent, Preparing
 from engine.model.picture_tensors import unit_range
-from engine.training.schedule import learning_rate, total_steps
-from engine.training.trainer import cache_bytes, choose, find_pictures, make_model, training_errors
+from engine.training.preparing import check_start, choose, find_pictures, make_model, ranks_of
+from engine.training.schedule import growth, learning_rate, total_steps
+from engine.training.steps import cache_bytes, training_errors
 
 _WARM_UP_STEPS = 2
 _MOST_STEPS = 20
 _ENOUGH_SECONDS = 4.0
 _SLOW_STEP_SECONDS = 4.0
+_GROWTH_PARTS = 100
 
 
 def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
     """Train a few steps in memory, on the real pictures, and write nothing.
+
+    Of a training on several GPUs one is measured; they exchange gradients while they compute others.
 
     Yields:
         `Preparing`, and last `Estimated`.
@@ -31,6 +35,7 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
         EngineError: As `train` would.
     """
     yield Preparing("Looking for pictures")
+    check_start(config)
     pictures = find_pictures(config)
     yield Preparing("Measuring this machine")
     choices = choose(config)
@@ -40,11 +45,9 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
     images = UnpairedImages(
         pictures.train_A,
         pictures.train_B,
-        size=config.size,
-        load_size=config.load_size,
-        batch_size=config.batch_size,
-        seed=config.seed,
+        config,
         cache_bytes=cache_bytes(device),
+        ranks=ranks_of(config),
     )
     seconds: list[float] = []
     try:
@@ -58,6 +61,7 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
                     unit_range(batch.real_B.to(device)),
                     first_number=batch.first_number,
                     learning_rate=learning_rate(config, 0),
+                    number=step,
                 )
                 losses["G_AB"].item()  # Wait for the device.
             seconds.append(time.perf_counter() - start)
@@ -69,10 +73,16 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
         empty_caches(device)
     per_step = _typical(seconds)
     total = total_steps(config, images.steps_per_epoch)
-    whole = total * per_step
+    whole = total * per_step * _share_of_size(config, total, images.steps_per_epoch)
     if config.max_minutes is not None:
         whole = min(whole, 60 * config.max_minutes)
     yield Estimated(per_step, total, whole, describe_device(device), choices.precision)
+
+
+def _share_of_size(config: TrainConfig, total: int, steps_per_epoch: int) -> float:
+    """How long a step of a training that grows takes on average, as a share of one at its full size."""
+    moments = (total * part // _GROWTH_PARTS for part in range(_GROWTH_PARTS))
+    return sum(growth(config, step, steps_per_epoch) ** -2 for step in moments) / _GROWTH_PARTS
 
 
 def _enough(seconds: list[float]) -> bool:

@@ -43,12 +43,17 @@ class Choices:
         hardware: The device's name and torch's version.
         precision: "fp32", "bf16" or "fp16".
         threads: Threads of the CPU.
+        ranks: Processes that train together.
+        offset: Steps taken, less those that this many ranks would have taken to come as far; 0 unless their number
+            has changed on the way.
     """
 
     device: str
     hardware: str
     precision: str
     threads: int
+    ranks: int = 1
+    offset: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,17 +249,18 @@ def read_run_summary(folder: Path) -> RunSummary:
     step, seconds = _last_row(folder / "losses.csv")
     try:
         count_A, count_B = (len(document["pictures"][name]) for name in ("train_A", "train_B"))
+        choices = Choices(**document["choices"])
     except (KeyError, TypeError) as error:
         raise RunError(_damaged(folder)) from error
-    epoch = steps_per_epoch(config, count_A, count_B)
+    epoch = steps_per_epoch(config, count_A, count_B, choices.ranks)
     sheets = sorted((folder / "samples").glob("step_*.png"))
     model = folder / MODEL_FILE_NAME
     return RunSummary(
         folder=folder,
         config=config,
         step=step,
-        schedule_steps=config.total_epochs * epoch,
-        total_steps=total_steps(config, epoch),
+        schedule_steps=config.total_epochs * epoch + choices.offset,
+        total_steps=total_steps(config, epoch, choices.offset),
         seconds=seconds,
         model=model if model.exists() else None,
         sheet=sheets[-1] if sheets else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.config import Direction
+from engine.config import Direction, TrainConfig
 from engine.data.images import read_pixels
 from engine.device import autocast
 from engine.errors import PictureError
@@ -29,23 +30,22 @@ _GAP = 4
 
 @dataclass(frozen=True, slots=True)
 class FixedPicture:
-    """A picture shown as a sample: [S, S, 3] uint8, its middle square scaled to S."""
+    """A picture shown as a sample: [H, W, 3] uint8, its middle at the scale and in the shape that is trained on."""
 
     direction: Direction
     source: Path
     pixels: Picture
 
 
-def read_fixed_pictures(direction: Direction, paths: Sequence[Path], size: int) -> list[FixedPicture]:
-    """The first few pictures that can be read, cropped to their middle square.
+def read_fixed_pictures(direction: Direction, paths: Sequence[Path], config: TrainConfig) -> list[FixedPicture]:
+    """The first few pictures that can be read, cropped to their middle.
 
     Args:
         direction: The direction in which they will be translated.
         paths: Candidates, in order of preference.
-        size: The training size in pixels; pictures are shown at this size, or at 128 px if that is more, since a
+        config: The training: its crops' shape is the samples', enlarged to 128 px or more where it has fewer, since a
             person cannot judge smaller ones.
     """
-    side = max(size, _LEAST_SIDE)
     found: list[FixedPicture] = []
     for path in paths:
         if len(found) == MOST_SAMPLES:
@@ -54,7 +54,7 @@ def read_fixed_pictures(direction: Direction, paths: Sequence[Path], size: int) 
             pixels = read_pixels(path)
         except PictureError:
             continue
-        found.append(FixedPicture(direction, path, _middle_square(pixels, side)))
+        found.append(FixedPicture(direction, path, _middle(pixels, config)))
     return found
 
 
@@ -76,22 +76,51 @@ def write_sheet(path: Path, samples: Sequence[Sample]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-@torch.inference_mode()
+def read_sheet(path: Path, pictures: Sequence[tuple[Direction, Path]]) -> tuple[Sample, ...]:
+    """The samples that `write_sheet` stored, of the pictures that it was given.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It does not hold so many pictures.
+    """
+    with Image.open(path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    height = (sheet.shape[0] + _GAP) // len(pictures) - _GAP
+    width = (sheet.shape[1] + _GAP) // 3 - _GAP
+    samples = []
+    for row, (direction, source) in enumerate(pictures):
+        top = row * (height + _GAP)
+        parts = [sheet[top : top + height, left : left + width] for left in range(0, sheet.shape[1], width + _GAP)]
+        original, translated, back = (np.ascontiguousarray(part) for part in parts)
+        samples.append(Sample(direction, source, original, translated, back))
+    return tuple(samples)
+
+
 def _draw(model: CycleGAN, picture: FixedPicture) -> Sample:
-    there, back = (model.G_AB, model.G_BA) if picture.direction == "a2b" else (model.G_BA, model.G_AB)
-    real = to_tensor(picture.pixels, model.device)
-    with autocast(model.device, model.precision):
-        fake = there(real)
-        rec = back(fake)
-    return Sample(picture.direction, picture.source, picture.pixels, to_picture(fake), to_picture(rec))
+    generators = model.generators_for_use
+    other: Direction = "b2a" if picture.direction == "a2b" else "a2b"
+    grey = model.config.grey_A if picture.direction == "a2b" else model.config.grey_B
+    with torch.inference_mode(), autocast(model.device, model.precision):
+        real = to_tensor(picture.pixels, model.device, grey=grey)
+        fake = generators[picture.direction](real)
+        rec = generators[other](fake)
+        return Sample(picture.direction, picture.source, to_picture(real), to_picture(fake), to_picture(rec))
 
 
-def _middle_square(pixels: Picture, side: int) -> Picture:
-    height, width, _ = pixels.shape
-    length = min(height, width)
-    left, top = (width - length) // 2, (height - length) // 2
-    square = Image.fromarray(pixels).crop((left, top, left + length, top + length))
-    return np.asarray(square.resize((side, side), Image.Resampling.LANCZOS))
+def _middle(pixels: Picture, config: TrainConfig) -> Picture:
+    """The middle of a picture, as the training's preprocessing scales it where it scales all pictures alike."""
+    crop_height, crop_width = config.crop_size
+    times = math.ceil(_LEAST_SIDE / min(crop_height, crop_width))
+    height, width = times * crop_height, times * crop_width
+    picture = Image.fromarray(pixels)
+    scale = max(height / picture.height, width / picture.width)
+    if config.preprocess in ("crop", "none"):
+        scale = max(scale, 1.0)
+    elif config.preprocess in ("scale_width", "scale_width_and_crop"):
+        scale = max(scale, config.load_size / picture.width)
+    left, top = (int((whole - part / scale) / 2) for whole, part in ((picture.width, width), (picture.height, height)))
+    right, bottom = min(picture.width, left + width / scale), min(picture.height, top + height / scale)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, right, bottom)))
 
 
 def _spaced(pictures: list[Picture], axis: int) -> list[Picture]:

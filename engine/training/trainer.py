@@ -1,4 +1,4 @@
-"""Training over time: which step is next, at what rate, and when to report, show samples, save and stop."""
+"""Training over time: which step is next, and when to report, show samples, save and stop."""
 
 from __future__ import annotations
 
@@ -6,28 +6,17 @@ import contextlib
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from engine.config import Direction, Precision, TrainConfig
-from engine.data.folders import FolderScan, check_training_folders, scan_folder
-from engine.data.unpaired import Batch, UnpairedImages
-from engine.device import (
-    available_memory,
-    choose_device,
-    choose_precision,
-    compute_threads,
-    describe_device,
-    empty_caches,
-    hardware_name,
-    is_out_of_memory,
-)
-from engine.errors import ConfigError, DataError, DivergedError, EngineError, OutOfMemoryError, RunError
+from engine.device import choose_device, describe_device, empty_caches, gpus_together
+from engine.errors import DataError, DivergedError, EngineError, RunError
 from engine.events import (
     LOSS_NAMES,
     Losses,
@@ -41,14 +30,29 @@ from engine.events import (
     TrainStarted,
 )
 from engine.files import disk_sentence
-from engine.model.cyclegan import CycleGAN, LossTensors
-from engine.model.picture_tensors import unit_range
-from engine.randomness import Stream, random_at
+from engine.model.cyclegan import CycleGAN
+from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
-from engine.training.run import Choices, Pictures, Run
-from engine.training.samples import MOST_SAMPLES, FixedPicture, draw_samples, read_fixed_pictures, write_sheet
-from engine.training.schedule import learning_rate, steps_per_epoch, total_steps
+from engine.training.preparing import (
+    advice,
+    changed_config,
+    check_start,
+    choices_at,
+    choices_on_resume,
+    choose,
+    find_pictures,
+    fixed_pictures,
+    make_model,
+    refuse_complete,
+    refuse_vanished_folders,
+    start_model,
+)
+from engine.training.run import Choices, Pictures, Run, read_run_summary
+from engine.training.samples import FixedPicture, draw_samples, write_sheet
+from engine.training.schedule import PlateauState
+from engine.training.several import resume_on_all, train_on_all
+from engine.training.steps import Steps, training_errors
 
 _REPORT_SECONDS = 0.25
 _RATE_REPORTS = 120
@@ -56,15 +60,56 @@ _RATE_REPORTS = 120
 _SAMPLE_SECONDS = 5.0
 _SAMPLE_SHARE = 20.0
 _SAMPLE_GROWTH = 0.02
-# Where a folder of pictures cannot be cached whole, a quarter of the free memory is left to be taken by it.
-_CACHE_SHARE = 0.25
 # While nothing can be written: how often saving is tried again, and told.
 _DISK_RETRY_SECONDS = 60.0
 
-_HOLD_OUT_SHARE = 0.02
-_HOLD_OUT_MOST = 8
-
 _Reason: TypeAlias = Literal["complete", "max_steps", "max_minutes"]
+
+# What the processes of a training agree on before each step: bits of one word. All that report, save or draw samples
+# lets the others wait until rank 0 is ready.
+_GO, _REPORT, _SAMPLES, _SAVE, _END, _NO_PICTURES, _STOP = 0, 1, 2, 4, 8, 16, 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """What all processes of a training must know before the first step, and rank 0 has found out."""
+
+    config: TrainConfig
+    choices: Choices
+    pictures: Pictures
+    step: int
+    plateau: PlateauState | None
+    tensors: dict[str, Tensor]
+    scaler: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sitting:
+    """A training that is ready to go on: its folder, its model, and where it is."""
+
+    run: Run
+    model: CycleGAN
+    samples: list[FixedPicture]
+    step: int = 0
+    seconds: float = 0.0
+    plateau: PlateauState | None = None
+    advice: tuple[str, ...] = ()
+
+    def plan(self) -> _Plan:
+        """For the other processes; waits for the device."""
+        tensors, scaler = self.model.state()
+        return _Plan(
+            config=self.run.config,
+            choices=self.run.choices,
+            pictures=self.run.pictures,
+            step=self.step,
+            plateau=self.plateau,
+            tensors={name: tensor.cpu() for name, tensor in tensors.items()},
+            scaler=scaler,
+        )
+
+
+_Prepare: TypeAlias = Callable[[Stopwatch], Generator[TrainEvent, None, _Sitting]]
 
 
 def train(config: TrainConfig) -> Iterator[TrainEvent]:
@@ -72,6 +117,9 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
 
     Pausing is not asking for the next event; stopping is closing the generator, which saves. Only the thread that
     iterates it may close it. Nothing is left on disk if it is closed before `TrainStarted`.
+
+    Under `torchrun` each of its processes calls this alike and trains with the others; only the first yields events.
+    The device "all" starts such processes by itself where there are several GPUs.
 
     Args:
         config: The training; its `run` must not exist or be empty.
@@ -81,19 +129,27 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
         `TrainFinished` at the end.
 
     Raises:
-        EngineError: The folders, the device or the disk do not allow it, or the numbers diverged; with a sentence
-            for the user.
+        EngineError: The folders, the device or the disk do not allow it, the numbers diverged, or another of several
+            processes ended; with a sentence for the user.
     """
-    clock = Stopwatch()
-    yield from clock.tell(Preparing("Looking for pictures"))
-    pictures = find_pictures(config)
-    yield from clock.tell(Preparing("Measuring this machine"))
-    choices = choose(config)
-    with training_errors(config):
-        model = make_model(config, choices)
-    samples = _fixed_pictures(config, pictures)
-    run = Run.create(config, choices, pictures)
-    yield from _Training(run, model, samples, clock).events()
+    if _starts_others(config.device):
+        yield from train_on_all(config)
+        return
+
+    def prepare(clock: Stopwatch) -> Generator[TrainEvent, None, _Sitting]:
+        yield from clock.tell(Preparing("Looking for pictures"))
+        check_start(config)
+        pictures = find_pictures(config)
+        yield from clock.tell(Preparing("Measuring this machine"))
+        choices = choose(config)
+        with training_errors(config):
+            model = make_model(config, choices)
+            start_model(config, model)
+        samples = fixed_pictures(config, pictures)
+        run = Run.create(config, choices, pictures)
+        return _Sitting(run=run, model=model, samples=samples, advice=tuple(advice(config, pictures)))
+
+    yield from _together(prepare)
 
 
 def resume(
@@ -107,6 +163,8 @@ def resume(
     precision: Precision | None = None,
 ) -> Iterator[TrainEvent]:
     """Go on with a training on disk, bit for bit as if it had never stopped (on a CPU, with nothing changed).
+
+    Of several processes only the first one's pools are stored, so theirs is as good but not the same.
 
     Args:
         folder: The run.
@@ -123,110 +181,118 @@ def resume(
     Raises:
         EngineError: It is no run, is being trained, has no whole checkpoint, is complete, or as `train`.
     """
-    clock = Stopwatch()
-    yield from clock.tell(Preparing("Opening the training"))
-    run = Run.open(folder)
-    try:
-        config, notices = _changed_config(
-            run,
-            {
-                "epochs": epochs,
-                "decay_epochs": decay_epochs,
-                "max_steps": max_steps,
-                "device": device,
-                "precision": precision,
-            },
-            max_minutes,
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "decay_epochs": decay_epochs,
+        "max_steps": max_steps,
+        "device": device,
+        "precision": precision,
+    }
+    if rank_and_count()[0] == 0 and _starts_others(device or read_run_summary(folder).config.device):
+        yield from resume_on_all(folder, max_minutes=max_minutes, **changes)
+        return
+
+    def prepare(clock: Stopwatch) -> Generator[TrainEvent, None, _Sitting]:
+        yield from clock.tell(Preparing("Opening the training"))
+        run = Run.open(folder)
+        try:
+            config, notices = changed_config(run, changes, max_minutes)
+            refuse_vanished_folders(config)
+            choices, choice_notices = choices_on_resume(run, config)
+            with training_errors(config):
+                model = make_model(config, choices)
+            restored = restore_checkpoint(run, model)
+            if restored.damaged:
+                names = ", ".join(path.name for path in restored.damaged)
+                notices.append(
+                    f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
+                )
+            choices, rank_notices = choices_at(run, choices, restored.step)
+            refuse_complete(run, config, choices, restored.step)
+            samples = fixed_pictures(config, run.pictures)
+            with _disk_errors(folder):
+                run.change(config, choices)
+                run.continue_losses(restored.step)
+            for text in [*notices, *choice_notices, *rank_notices]:
+                run.log(text)
+                yield from clock.tell(Notice(text))
+        except BaseException:
+            run.close()
+            raise
+        return _Sitting(
+            run=run,
+            model=model,
+            samples=samples,
+            step=restored.step,
+            seconds=restored.seconds,
+            plateau=restored.plateau,
         )
-        _refuse_vanished_folders(config)
-        choices, choice_notices = _choices_on_resume(run, config)
-        with training_errors(config):
-            model = make_model(config, choices)
-        restored = restore_checkpoint(run, model)
-        if restored.damaged:
-            names = ", ".join(path.name for path in restored.damaged)
-            notices.append(
-                f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
-            )
-        _refuse_complete(run, config, restored.step)
-        samples = _fixed_pictures(config, run.pictures)
-        with _disk_errors(folder):
-            run.change(config, choices)
-            run.continue_losses(restored.step)
-        training = _Training(run, model, samples, clock, step=restored.step, seconds=restored.seconds)
-        for text in [*notices, *choice_notices]:
-            run.log(text)
-            yield from clock.tell(Notice(text))
-    except BaseException:
-        run.close()
-        raise
-    yield from training.events()
+
+    yield from _together(prepare)
 
 
-def find_pictures(config: TrainConfig) -> Pictures:
-    """Choose what is trained on and what is shown as samples.
-
-    Raises:
-        DataError: The folders do not allow a training.
-    """
-    scan_A, scan_B = check_training_folders(config.folder_A, config.folder_B, config.run)
-    test_A, test_B = (None if t is None else scan_folder(t).pictures for t in (config.test_A, config.test_B))
-    train_A, held_A = _hold_out(scan_A, test_A, config, Stream.HOLD_OUT_A)
-    train_B, held_B = _hold_out(scan_B, test_B, config, Stream.HOLD_OUT_B)
-    held_out = bool(held_A and held_B)
-    return Pictures(
-        train_A=train_A if held_out else scan_A.pictures,
-        train_B=train_B if held_out else scan_B.pictures,
-        sample_A=held_A if held_out else _spread(scan_A.pictures),
-        sample_B=held_B if held_out else _spread(scan_B.pictures),
-        held_out=held_out,
-    )
+def _starts_others(device: str) -> bool:
+    """Whether a training on this device is one of several processes that are still to be started."""
+    return device == "all" and rank_and_count()[1] == 1 and gpus_together() > 1
 
 
-def choose(config: TrainConfig) -> Choices:
-    """Choose device, precision and threads, by measurement where the settings leave them open.
+def _together(prepare: _Prepare) -> Iterator[TrainEvent]:
+    """Train with all other processes of this training: the first prepares, and they follow it."""
+    with joined_ranks() as ranks:
+        if not ranks.is_first:
+            _follow(ranks)
+            return
+        clock = Stopwatch()
+        try:
+            sitting = yield from prepare(clock)
+        except BaseException:
+            with contextlib.suppress(RunError):
+                _share_plan(ranks, None)
+            raise
+        with contextlib.closing(sitting.run):
+            _share_plan(ranks, sitting)
+            yield from _Training(sitting, ranks, clock).events()
+
+
+def _share_plan(ranks: Ranks, sitting: _Sitting | None) -> None:
+    """Tell the others what is trained, or that nothing is."""
+    if ranks.count > 1:
+        ranks.share(None if sitting is None else sitting.plan())
+        if sitting is not None:
+            with ranks.losing_others():
+                sitting.model.use_ranks()
+
+
+def _follow(ranks: Ranks) -> None:
+    """What every process but the first does.
 
     Raises:
-        ConfigError: This machine has no such device.
+        EngineError: Something went wrong in this process, or another one ended.
     """
-    device = choose_device(config.device)
-    threads = compute_threads()
-    torch.set_num_threads(threads)
-    return Choices(
-        device=str(device),
-        hardware=hardware_name(device),
-        precision=choose_precision(config.precision, device),
-        threads=threads,
-    )
-
-
-def cache_bytes(device: torch.device) -> int:
-    """Memory that decoded pictures may take, in bytes."""
-    memory = available_memory(torch.device("cpu"))
-    return int(memory * (_CACHE_SHARE if device.type != "cpu" else _CACHE_SHARE / 2))
-
-
-class _LossMeans:
-    """Means of the losses since the last report, summed on the device so that no step waits for it."""
-
-    def __init__(self) -> None:
-        self._sum: Tensor | None = None
-        self._steps = 0
-
-    def add(self, losses: LossTensors) -> None:
-        values = torch.stack([losses[name].float() for name in LOSS_NAMES])
-        self._sum = values if self._sum is None else self._sum + values
-        self._steps += 1
-
-    def take(self) -> Losses:
-        """The means; waits for the device."""
-        assert self._sum is not None
-        means = (self._sum / self._steps).tolist()
-        self._sum, self._steps = None, 0
-        return Losses(*means)
-
-    def __bool__(self) -> bool:
-        return self._steps > 0
+    no_plan: _Plan | None = None
+    plan = ranks.share(no_plan)
+    if plan is None:
+        return
+    config = plan.config
+    choices = dataclasses.replace(plan.choices, device=str(choose_device(config.device)))
+    torch.set_num_threads(choices.threads)
+    with training_errors(config), ranks.losing_others():
+        model = make_model(config, choices)
+        model.load_state(plan.tensors, plan.scaler)
+        model.use_ranks()
+    steps = Steps(model, config, choices, plan.pictures, ranks, step=plan.step, plateau=plan.plateau)
+    with contextlib.closing(steps):
+        word = ranks.agree(_GO)
+        while not word & (_END | _NO_PICTURES | _STOP):
+            problem = steps.fetch()
+            word = ranks.agree(_GO if problem is None else _NO_PICTURES)
+            if word != _GO:
+                steps.take_losses()
+                word |= ranks.agree(_GO)
+            if problem is not None:
+                raise problem
+            if not word & (_END | _NO_PICTURES | _STOP):
+                steps.take()
 
 
 @dataclass(slots=True)
@@ -239,175 +305,186 @@ class _Due:
 
 
 class _Training:
-    """One sitting of a training: the run, the model, and where they are."""
+    """One sitting of a training, as the process sees it that decides: the run, the steps, and the clock."""
 
-    def __init__(
-        self,
-        run: Run,
-        model: CycleGAN,
-        samples: list[FixedPicture],
-        clock: Stopwatch,
-        *,
-        step: int = 0,
-        seconds: float = 0.0,
-    ) -> None:
-        self._run = run
-        self._config = run.config
-        self._model = model
-        self._samples = samples
+    def __init__(self, sitting: _Sitting, ranks: Ranks, clock: Stopwatch) -> None:
+        self._run = sitting.run
+        self._config = sitting.run.config
+        self._model = sitting.model
+        self._samples = sitting.samples
+        self._ranks = ranks
         self._clock = clock
-        self._step = step
-        self._seconds_before = seconds - clock.seconds
-        self._saved_step: int | None = step if step else None
-        self._means = _LossMeans()
+        self._steps = Steps(
+            sitting.model,
+            sitting.run.config,
+            sitting.run.choices,
+            sitting.run.pictures,
+            ranks,
+            step=sitting.step,
+            plateau=sitting.plateau,
+        )
+        self._seconds_before = sitting.seconds - clock.seconds
+        self._saved_step: int | None = sitting.step if sitting.step else None
         self._due = _Due(save=clock.seconds + 60 * self._config.save_minutes)
         # (step, seconds) of the last reports, half a minute of them, from which the rate is taken.
-        self._recent = deque([(step, clock.seconds)], maxlen=_RATE_REPORTS)
-        config, pictures = run.config, run.pictures
-        self._images = UnpairedImages(
-            pictures.train_A,
-            pictures.train_B,
-            size=config.size,
-            load_size=config.load_size,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            cache_bytes=cache_bytes(model.device),
-        )
-        self._schedule = config.total_epochs * self._images.steps_per_epoch
-        self._total = total_steps(config, self._images.steps_per_epoch)
-        self._problems: list[str] = []
+        self._recent = deque([(sitting.step, clock.seconds)], maxlen=_RATE_REPORTS)
+        self._notes: list[str] = list(sitting.advice)
         self._disk_told = -math.inf
 
     def events(self) -> Iterator[TrainEvent]:
         try:
-            yield from self._tell(self._started())
-            if self._saved_step is None:
-                # What is on disk can be resumed from the first moment on.
-                self._save_or_raise()
-                yield from self._tell(self._saved())
-            yield from self._steps()
-        except GeneratorExit:
-            if self._saved_step != self._step:
-                self._save_or_raise()
-            self._run.log(f"Stopped at step {self._step}")
-            raise
-        except DataError as error:
-            # The pictures have gone, not the training.
-            self._save_or_raise()
-            self._run.log(f"Failed: {error}")
-            raise
+            with contextlib.closing(self._steps):
+                yield from self._while_others_wait(self._begin())
+                yield from self._go_on()
         except EngineError as error:
             self._run.log(f"Failed: {error}")
             raise
         finally:
-            self._run.close()
             empty_caches(self._model.device)
 
-    def _steps(self) -> Iterator[TrainEvent]:
-        """Steps until the end, with everything that the clock asks for in between."""
+    def _begin(self) -> Iterator[TrainEvent]:
+        yield from self._tell(self._started())
+        if self._saved_step is None:
+            # What is on disk can be resumed from the first moment on.
+            self._save_or_raise()
+            yield from self._tell(self._saved())
+        yield from self._tell_notes()
         yield from self._draw_samples()
-        with contextlib.closing(self._images.batches(self._step)) as batches:
-            reason = yield from self._train_on(batches)
+
+    def _go_on(self) -> Iterator[TrainEvent]:
+        """Steps until there is a reason to end, with everything that the clock asks for in between."""
+        reason: _Reason | None = None
+        while reason is None:
+            reason = self._end()
+            problem = None if reason else self._steps.fetch()
+            word = self._ranks.agree(self._word(reason, problem))
+            if word != _GO:
+                losses = self._steps.take_losses()
+                yield from self._while_others_wait(self._between_steps(word, losses, reason, problem))
+            if reason is None:
+                self._steps.take()
+
+    def _while_others_wait(self, work: Iterator[TrainEvent]) -> Iterator[TrainEvent]:
+        """Do what rank 0 does alone. Whatever ends it, a stop by the user included, ends the others too."""
+        try:
+            yield from work
+        except GeneratorExit:
+            try:
+                if self._saved_step != self._steps.step:
+                    self._save_or_raise()
+                self._run.log(f"Stopped at step {self._steps.step}")
+            finally:
+                self._ranks.agree(_STOP)
+            raise
+        except BaseException:
+            self._ranks.agree(_STOP)
+            raise
+        self._ranks.agree(_GO)
+
+    def _between_steps(
+        self, word: int, losses: Losses | None, reason: _Reason | None, problem: DataError | None
+    ) -> Iterator[TrainEvent]:
+        if losses is not None:
+            yield from self._tell(self._report(losses))
+        yield from self._tell_notes()
+        if word & _NO_PICTURES:
+            # The pictures have gone, not the training.
+            self._save_or_raise()
+            raise problem or DataError(
+                "Another process of this training cannot read its pictures any more, so it ended, saved. Bring them "
+                "back, then resume the training."
+            )
+        if reason is not None:
+            yield from self._finish(reason)
+            return
+        if word & _SAMPLES:
+            yield from self._draw_samples()
+        if word & _SAVE:
+            yield from self._save()
+
+    def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
         yield from self._draw_samples()
         self._save_or_raise()
         yield from self._tell(self._saved())
-        self._run.log(f"Finished at step {self._step}: {reason}")
-        yield from self._tell(TrainFinished(self._step, reason, self._run.model, self._seconds))
-
-    def _train_on(self, batches: Iterator[Batch]) -> Generator[TrainEvent, None, _Reason]:
-        """Steps until there is a reason to end."""
-        reason = self._end()
-        while reason is None:
-            batch = next(batches)
-            with training_errors(self._config):
-                losses = self._model.step(
-                    unit_range(batch.real_A.to(self._model.device, non_blocking=True)),
-                    unit_range(batch.real_B.to(self._model.device, non_blocking=True)),
-                    first_number=batch.first_number,
-                    learning_rate=learning_rate(self._config, self._epoch_of(batch.step)),
-                )
-                self._means.add(losses)
-                self._step = batch.step + 1
-                reason = self._end()
-                report = self._report() if reason or self._clock.seconds >= self._due.report else None
-            if report is not None:
-                yield from self._tell(report)
-                yield from self._tell_problems()
-            if reason is None and self._clock.seconds >= self._due.samples:
-                yield from self._draw_samples()
-            if reason is None and self._clock.seconds >= self._due.save:
-                yield from self._save()
-        return reason
+        self._run.log(f"Finished at step {self._steps.step}: {reason}")
+        yield from self._tell(TrainFinished(self._steps.step, reason, self._run.model, self._seconds))
 
     def _end(self) -> _Reason | None:
         """Why the training ends now, or None."""
         minutes = self._config.max_minutes
-        if self._step >= self._schedule:
+        if self._steps.step >= self._steps.schedule_end:
             return "complete"
-        if self._step >= self._total:
+        if self._steps.step >= self._steps.end:
             return "max_steps"
         return "max_minutes" if minutes is not None and self._clock.seconds >= 60 * minutes else None
+
+    def _word(self, reason: _Reason | None, problem: DataError | None) -> int:
+        """What is due before the next step."""
+        now, step = self._clock.seconds, self._steps.step
+        return (
+            (_REPORT if now >= self._due.report and step != self._recent[-1][0] else 0)
+            | (_SAMPLES if now >= self._due.samples else 0)
+            | (_SAVE if now >= self._due.save and step != self._saved_step else 0)
+            | (_END if reason else 0)
+            | (_NO_PICTURES if problem else 0)
+        )
 
     @property
     def _seconds(self) -> float:
         return self._seconds_before + self._clock.seconds
 
-    def _epoch_of(self, step: int) -> int:
-        """The epoch of a step, both from 0."""
-        return min(step // self._images.steps_per_epoch, self._config.total_epochs - 1)
-
     def _tell(self, event: TrainEvent) -> Iterator[TrainEvent]:
         return self._clock.tell(event)
 
     def _started(self) -> TrainStarted:
-        config, choices = self._config, self._run.choices
-        self._run.log(f"Started at step {self._step} on {choices.hardware}, {choices.precision}")
+        config, run, steps = self._config, self._run, self._steps
+        together = "" if self._ranks.count == 1 else f", {self._ranks.count} processes"
+        run.log(f"Started at step {steps.step} on {run.choices.hardware}, {run.choices.precision}{together}")
         return TrainStarted(
-            run=self._run.folder,
+            run=run.folder,
             name_A=config.name_A,
             name_B=config.name_B,
-            step=self._step,
-            total_steps=self._total,
-            steps_per_epoch=self._images.steps_per_epoch,
+            step=steps.step,
+            total_steps=steps.end,
+            steps_per_epoch=steps.steps_per_epoch,
             total_epochs=config.total_epochs,
-            count_A=len(self._run.pictures.train_A),
-            count_B=len(self._run.pictures.train_B),
-            device=describe_device(self._model.device),
-            precision=choices.precision,
+            count_A=len(run.pictures.train_A),
+            count_B=len(run.pictures.train_B),
+            device=_devices_in_words(self._model.device, self._ranks.count),
+            precision=run.choices.precision,
         )
 
-    def _report(self) -> StepReport:
+    def _report(self, losses: Losses) -> StepReport:
         """Numbers since the last report, checked and stored.
 
         Raises:
             DivergedError: A loss is not finite.
         """
-        losses = self._means.take()
+        steps = self._steps
         if not all(math.isfinite(getattr(losses, name)) for name in LOSS_NAMES):
             raise DivergedError(
-                f"At step {self._step:,} a loss was not a finite number, so the training was stopped; what is on "
+                f"At step {steps.step:,} a loss was not a finite number, so the training was stopped; what is on "
                 "disk is sound. Resume it; if it happens again, use a lower learning rate or fp32."
             )
         now = self._clock.seconds
         old_step, old_seconds = self._recent[0]
-        rate = (self._step - old_step) / max(now - old_seconds, 1e-9)
+        rate = (steps.step - old_step) / max(now - old_seconds, 1e-9)
         if len(self._recent) == 1:
             # The first steps load libraries and tune kernels: the rate counts from here on.
             self._recent.clear()
-        self._recent.append((self._step, now))
-        left = (self._total - self._step) / max(rate, 1e-9)
+        self._recent.append((steps.step, now))
+        left = (steps.end - steps.step) / max(rate, 1e-9)
         if self._config.max_minutes is not None:
             left = min(left, max(0.0, 60 * self._config.max_minutes - now))
-        epoch = self._epoch_of(self._step - 1)
         report = StepReport(
-            step=self._step,
-            total_steps=self._total,
-            epoch=epoch + 1,
+            step=steps.step,
+            total_steps=steps.end,
+            epoch=steps.epoch + 1,
             total_epochs=self._config.total_epochs,
             seconds=self._seconds,
             steps_per_second=rate,
             seconds_left=left,
-            learning_rate=learning_rate(self._config, epoch),
+            learning_rate=steps.rate,
             losses=losses,
         )
         try:
@@ -417,15 +494,13 @@ class _Training:
         self._due.report = now + _REPORT_SECONDS
         return report
 
-    def _tell_problems(self) -> Iterator[TrainEvent]:
-        problems, self._problems = [*self._problems, *self._images.take_problems()], []
-        for text in problems:
+    def _tell_notes(self) -> Iterator[TrainEvent]:
+        notes, self._notes = [*self._notes, *self._steps.take_notes()], []
+        for text in notes:
             self._run.log(text)
-        shown = problems[:3]
-        if len(problems) > len(shown):
-            shown.append(
-                f"{len(problems) - 3} more cannot be read either; log.txt in the training's folder names them."
-            )
+        shown = notes[:3]
+        if len(notes) > len(shown):
+            shown.append(f"{len(notes) - 3} more such notes are in log.txt in the training's folder.")
         if shown:
             yield from self._tell(Notice(" ".join(shown)))
 
@@ -439,25 +514,23 @@ class _Training:
             chosen = [sample for sample in samples if sample.direction == direction]
             if chosen:
                 try:
-                    write_sheet(self._run.sheet(self._step, direction), chosen)
+                    write_sheet(self._run.sheet(self._steps.step, direction), chosen)
                 except OSError as error:
                     self._note_disk(error)
                 else:
-                    files.append(self._run.sheet(self._step, direction))
+                    files.append(self._run.sheet(self._steps.step, direction))
         now = self._clock.seconds
         self._due.samples = now + max(_SAMPLE_SECONDS, _SAMPLE_SHARE * (now - start), _SAMPLE_GROWTH * self._seconds)
-        yield from self._tell(SamplesDrawn(self._step, samples, self._run.pictures.held_out, tuple(files)))
+        yield from self._tell(SamplesDrawn(self._steps.step, samples, self._run.pictures.held_out, tuple(files)))
 
     def _save(self) -> Iterator[TrainEvent]:
         """Save by the clock; a full disk is told and tried again, since the training itself is well."""
-        if self._means:
-            yield from self._tell(self._report())
         try:
             self._write_checkpoint()
         except OSError as error:
             self._due.save = self._clock.seconds + _DISK_RETRY_SECONDS
             self._note_disk(error)
-            yield from self._tell_problems()
+            yield from self._tell_notes()
         else:
             yield from self._tell(self._saved())
 
@@ -466,140 +539,30 @@ class _Training:
         now = self._clock.seconds
         if now >= self._disk_told + _DISK_RETRY_SECONDS:
             self._disk_told = now
-            self._problems.append(
+            self._notes.append(
                 f"The training goes on, but it cannot be stored; saving is tried again every minute. "
                 f"{disk_sentence(error, self._run.folder)}"
             )
 
     def _save_or_raise(self) -> None:
         with _disk_errors(self._run.folder):
-            if self._means:
-                self._report()
             self._write_checkpoint()
 
     def _write_checkpoint(self) -> None:
-        self._checkpoint = save_checkpoint(self._run, self._model, step=self._step, seconds=self._seconds)
-        self._saved_step = self._step
+        step = self._steps.step
+        self._checkpoint = save_checkpoint(
+            self._run, self._model, step=step, seconds=self._seconds, plateau=self._steps.plateau
+        )
+        self._saved_step = step
         self._due.save = self._clock.seconds + 60 * self._config.save_minutes
-        self._run.log(f"Saved step {self._step}")
+        self._run.log(f"Saved step {step}")
 
     def _saved(self) -> Saved:
-        return Saved(self._step, self._checkpoint, self._run.model)
+        return Saved(self._steps.step, self._checkpoint, self._run.model)
 
 
-def make_model(config: TrainConfig, choices: Choices) -> CycleGAN:
-    """The model of a training that begins."""
-    return CycleGAN(config, torch.device(choices.device), choices.precision)  # type: ignore[arg-type]
-
-
-def _fixed_pictures(config: TrainConfig, pictures: Pictures) -> list[FixedPicture]:
-    return [
-        *read_fixed_pictures("a2b", pictures.sample_A, config.size),
-        *read_fixed_pictures("b2a", pictures.sample_B, config.size),
-    ]
-
-
-def _hold_out(
-    scan: FolderScan, test: tuple[Path, ...] | None, config: TrainConfig, stream: Stream
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Training pictures and held-out pictures of one side; nothing is held out of very small sets."""
-    if test:
-        return scan.pictures, test
-    count = min(_HOLD_OUT_MOST, round(_HOLD_OUT_SHARE * len(scan.pictures))) if config.hold_out else 0
-    chosen = set(random_at(config.seed, stream).permutation(len(scan.pictures))[:count].tolist())
-    kept = tuple(path for i, path in enumerate(scan.pictures) if i not in chosen)
-    return kept, tuple(path for i, path in enumerate(scan.pictures) if i in chosen)
-
-
-def _spread(pictures: tuple[Path, ...]) -> tuple[Path, ...]:
-    """A few pictures from all over the list."""
-    return pictures[:: max(1, len(pictures) // (2 * MOST_SAMPLES))][: 2 * MOST_SAMPLES]
-
-
-def _changed_config(run: Run, changes: dict[str, object], max_minutes: float | None) -> tuple[TrainConfig, list[str]]:
-    """The settings for the rest of a training, and what the user should know about them."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    config = dataclasses.replace(run.config, max_minutes=max_minutes, **given)  # type: ignore[arg-type]
-    cap = run.config.max_steps
-    whole = config.total_epochs * _steps_per_epoch(run)
-    if "max_steps" not in given and cap is not None and cap < whole and _steps_taken(run) >= cap:
-        config = dataclasses.replace(config, max_steps=None)
-        return config, [f"Its cap of {cap:,} steps was reached before; it now goes on to the end, step {whole:,}."]
-    return config, []
-
-
-def _refuse_complete(run: Run, config: TrainConfig, step: int) -> None:
-    """See that there is something left to train.
-
-    Raises:
-        RunError: The schedule is done, or the cap on steps is reached.
-    """
-    epoch = _steps_per_epoch(run)
-    if step >= config.total_epochs * epoch:
-        more = max(config.epochs, math.ceil(step / epoch)) + max(1, config.epochs // 2)
-        raise RunError(
-            f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
-            f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}.'
-        )
-    if config.max_steps is not None and step >= config.max_steps:
-        raise RunError(
-            f"The training in {run.folder} has already taken {step:,} steps, and the cap is {config.max_steps:,}. "
-            f"Give a larger one, such as --max-steps {2 * step}."
-        )
-
-
-def _steps_per_epoch(run: Run) -> int:
-    return steps_per_epoch(run.config, len(run.pictures.train_A), len(run.pictures.train_B))
-
-
-def _steps_taken(run: Run) -> int:
-    """Steps of the newest checkpoint, by its name."""
-    names = [path.stem.removeprefix("step_") for path in run.checkpoints.glob("step_*.safetensors")]
-    return max((int(name) for name in names if name.isdecimal()), default=0)
-
-
-def _choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]]:
-    """The stored choices where device and precision are as they were; otherwise new ones, and a sentence."""
-    stored = run.choices
-    same = (config.device, config.precision) == (run.config.device, run.config.precision)
-    try:
-        same = same and hardware_name(choose_device(stored.device)) == stored.hardware
-    except ConfigError:
-        same = False
-    if same:
-        torch.set_num_threads(stored.threads)
-        return stored, []
-    choices = choose(config)
-    if choices == stored:
-        return stored, []
-    return choices, [
-        f"This training was begun on {stored.hardware} in {stored.precision} and goes on on {choices.hardware} in "
-        f"{choices.precision}: the result will be as good, but not bit for bit the same."
-    ]
-
-
-def _refuse_vanished_folders(config: TrainConfig) -> None:
-    for name, folder in ((config.name_A, config.folder_A), (config.name_B, config.folder_B)):
-        if not folder.is_dir():
-            raise DataError(
-                f"The pictures of {name} are not in {folder} any more. Bring the folder back, or correct its path in "
-                f"{config.run / 'config.json'}."
-            )
-
-
-@contextlib.contextmanager
-def training_errors(config: TrainConfig) -> Iterator[None]:
-    """Turn the many ways in which memory runs out into one sentence with remedies."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError.
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"There is not enough memory to train at {config.size} px with batch size {config.batch_size}. Choose a "
-            "smaller picture size, batch size or number of channels, or close other programs; a training already "
-            "begun can be resumed from its last checkpoint."
-        ) from error
+def _devices_in_words(device: torch.device, count: int) -> str:
+    return describe_device(device) if count == 1 else f"{count} x {describe_device(device)}"
 
 
 @contextlib.contextmanager

@@ -40,6 +40,16 @@ def test_a_cap_on_minutes_caps_the_estimate(tiny_config: Callable[..., TrainConf
     assert result.seconds == 60
 
 
+def test_accumulation_makes_fewer_steps_and_growth_shorter_ones(tiny_config: Callable[..., TrainConfig]) -> None:
+    *_, result = estimate(tiny_config(batch_size=2, accumulate=2, epochs=10, decay_epochs=10))
+    assert isinstance(result, Estimated)
+    assert result.total_steps == 40
+    grows = tiny_config(grow_from=16, discriminator_layers=2)
+    # Half of the first of two epochs at half the side, a quarter of the pixels.
+    assert module._share_of_size(grows, 12, 6) == pytest.approx(0.25 * 0.25 + 0.75)
+    assert module._share_of_size(tiny_config(), 12, 6) == 1
+
+
 def test_folders_that_cannot_be_trained_are_refused_as_by_the_training(
     tiny_config: Callable[..., TrainConfig],
 ) -> None:

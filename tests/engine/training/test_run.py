@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +56,35 @@ def test_a_training_that_a_cap_has_ended_is_not_complete(tiny_config: Callable[.
     summary = read_run_summary(run.folder)
     assert (summary.step, summary.total_steps, summary.schedule_steps) == (5, 5, 12)
     assert not summary.is_complete
+
+
+def test_the_summary_counts_steps_as_the_processes_of_the_training_take_them(
+    tiny_config: Callable[..., TrainConfig],
+) -> None:
+    config = tiny_config()
+    A, B = (tuple(sorted(folder.iterdir())) for folder in (config.folder_A, config.folder_B))
+    # Three steps with two processes, where one alone would have taken six.
+    choices = dataclasses.replace(CHOICES, ranks=1, offset=-3)
+    run = Run.create(config, choices, Pictures(train_A=A, train_B=B, sample_A=A[:1], sample_B=B[:1], held_out=False))
+    run.close()
+    assert read_run_summary(run.folder).schedule_steps == 9
+    choices = dataclasses.replace(CHOICES, ranks=2)
+    again = Run.open(run.folder)
+    again.change(config, choices)
+    again.close()
+    assert read_run_summary(run.folder).schedule_steps == 6
+
+
+def test_a_run_from_before_there_were_several_processes_has_one(run: Run) -> None:
+    run.close()
+    path = run.folder / "config.json"
+    document = json.loads(path.read_text())
+    del document["choices"]["ranks"], document["choices"]["offset"]
+    path.write_text(json.dumps(document))
+    again = Run.open(run.folder)
+    assert (again.choices.ranks, again.choices.offset) == (1, 0)
+    again.close()
+    assert read_run_summary(run.folder).schedule_steps == 12
 
 
 def test_losses_come_back_as_they_were_written(run: Run) -> None:

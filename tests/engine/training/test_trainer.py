@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from engine.config import TrainConfig
-from engine.conversion.model_file import read_model_info
-from engine.errors import DataError, DivergedError, EngineError, RunError
+from engine.conversion.model_file import read_model_info, write_model
+from engine.errors import ConfigError, DataError, DivergedError, EngineError, RunError
 from engine.events import (
     LOSS_NAMES,
     Notice,
@@ -27,7 +27,9 @@ from engine.events import (
 )
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
-from engine.training import trainer
+from engine.training import preparing, steps, trainer
+from engine.training.estimate import estimate
+from engine.training.preparing import advice, find_pictures
 from engine.training.trainer import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -118,6 +120,137 @@ def test_a_stopped_and_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     assert_same_state(tmp_path / "whole", tmp_path / "run")
     with (tmp_path / "run" / "losses.csv").open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, ALL_STEPS + 1))
+
+
+@pytest.mark.usefixtures("every_step")
+@pytest.mark.parametrize(
+    "options",
+    [
+        # Two steps an epoch, and rates so low that nothing gets better: the rate falls in the seventh and later.
+        {"schedule": "plateau", "batch_size": 3, "epochs": 6, "decay_epochs": 4, "learning_rate": 1e-9},
+        {"dropout": True},
+        {"ema_decay": 0.9},
+        {"batch_size": 2, "accumulate": 2, "epochs": 3, "decay_epochs": 3},
+        {"grow_from": 16, "discriminator_layers": 2},
+        {"diff_augment": True, "gradient_penalty": 0.1, "spectral_norm": True},
+        {"generator": "unet", "halvings": 5, "norm": "batch"},
+        {"grey_A": True},
+        {"schedule": "cosine", "gan_loss": "hinge", "clip_gradient": 1.0, "jitter_in_decay": False},
+    ],
+    ids="-".join,
+)
+def test_with_every_option_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
+    tiny_config: MakeConfig, tmp_path: Path, options: dict[str, object]
+) -> None:
+    whole = list(train(tiny_config(run=tmp_path / "whole", **options)))
+    end = whole[-1].step
+    config = tiny_config(**options)
+    close_after(train(config), end // 4)
+    # Amid an epoch of the plateau, where it grows, and where the rate begins to fall.
+    close_after(resume(config.run), 3 if "grow_from" in options else end // 2 + 3)
+    events = list(resume(config.run))
+    assert events[-1].step == end
+    assert_same_state(tmp_path / "whole", config.run)
+    rates = [[report.learning_rate for report in events_of(StepReport, each)] for each in (whole, events)]
+    assert rates[1] == rates[0][-len(rates[1]) :]
+
+
+@pytest.mark.usefixtures("every_step")
+def test_on_a_plateau_the_rate_falls_and_stays_low_after_a_resume(tiny_config: MakeConfig) -> None:
+    options = {"schedule": "plateau", "batch_size": 6, "epochs": 8, "decay_epochs": 0, "learning_rate": 1e-9}
+    config = tiny_config(**options, flip=False, load_size=32)
+    rates = [report.learning_rate for report in events_of(StepReport, list(train(config)))]
+    # Nothing changes, so each epoch is as good as the first up to how its pictures are paired.
+    assert rates == [pytest.approx(1e-9)] * 7 + [pytest.approx(2e-10)]
+    (report,) = events_of(StepReport, list(resume(config.run, epochs=9)))
+    assert report.learning_rate == pytest.approx(2e-10)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_growing_training_sees_small_pictures_first_and_says_when_they_grow(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, ...]] = []
+    real = CycleGAN.step
+
+    def step(self: CycleGAN, real_A: torch.Tensor, real_B: torch.Tensor, **values: float) -> object:
+        assert real_A.shape == real_B.shape
+        assert real_A.abs().max() <= 1
+        sizes.append(tuple(real_A.shape[-2:]))
+        return real(self, real_A, real_B, **values)
+
+    monkeypatch.setattr(CycleGAN, "step", step)
+    events = list(train(tiny_config(grow_from=16, width=48, discriminator_layers=2)))
+    assert sizes == [(16, 24)] * 3 + [(32, 48)] * 9
+    (notice,) = events_of(Notice, events)
+    assert "From step 3 on" in notice.text and "32 px" in notice.text
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_model_file_holds_the_averaged_generators(tiny_config: MakeConfig) -> None:
+    config = tiny_config(ema_decay=0.9)
+    list(train(config))
+    state, (model, _) = final_state(config.run), read_tensors(config.run / "model.safetensors")
+    for name in ("G_AB", "G_BA"):
+        keys = [key.removeprefix(f"{name}.") for key in model if key.startswith(name)]
+        assert keys
+        assert all(torch.equal(model[f"{name}.{key}"], state[f"ema_{name}.{key}"]) for key in keys)
+        assert not all(torch.equal(model[f"{name}.{key}"], state[f"{name}.{key}"]) for key in keys)
+
+
+def test_a_training_that_starts_from_another_begins_with_its_networks(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    list(train(tiny_config(run=tmp_path / "first")))
+    config = tiny_config(start_from=tmp_path / "first", seed=5)
+    events = train(config)
+    while not isinstance(next(events), Saved):
+        pass
+    state, first = final_state(config.run), final_state(tmp_path / "first")
+    networks = [name for name in first if name.startswith(("G_", "D_"))]
+    assert networks and all(torch.equal(state[name], first[name]) for name in networks)
+    assert not any(name.startswith(("optimizer", "pool")) for name in state)
+    events.close()
+    # What it started from is not needed any more.
+    shutil.rmtree(tmp_path / "first")
+    assert list(resume(config.run))[-1].step == ALL_STEPS
+
+
+@pytest.mark.parametrize("work", [train, estimate])
+def test_a_model_made_otherwise_is_refused_with_the_flags_that_fit(
+    tiny_config: MakeConfig, tmp_path: Path, work: Callable[[TrainConfig], Iterator[object]]
+) -> None:
+    list(train(tiny_config(run=tmp_path / "first", blocks=2, long_skip=True, max_steps=1)))
+    config = tiny_config(start_from=tmp_path / "first", dropout=True)
+    with pytest.raises(ConfigError, match=r"--blocks 2 --no-dropout --long-skip;") as caught:
+        list(work(config))
+    assert caught.value.field == "start_from"
+    assert not config.run.exists()
+
+
+def test_a_start_that_is_no_model_is_refused_beside_its_field(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no model")
+    for path in (tmp_path / "notes.txt", tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ConfigError) as caught:
+            list(train(tiny_config(start_from=path)))
+        assert caught.value.field == "start_from"
+
+
+def test_a_start_with_one_direction_only_is_refused(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    config = tiny_config()
+    model = CycleGAN(config, torch.device("cpu"))
+    write_model(tmp_path / "one.safetensors", {"a2b": model.G_AB}, config, steps=1)
+    with pytest.raises(ConfigError, match="only the direction Reds to Blues"):
+        list(train(tiny_config(start_from=tmp_path / "one.safetensors")))
+
+
+def test_what_is_worth_saying_is_said_at_the_start_and_only_then(tiny_config: MakeConfig) -> None:
+    config = tiny_config(grey_A=True, max_steps=1)
+    (notice,) = events_of(Notice, list(train(config)))
+    assert "no identity loss" in notice.text
+    assert not events_of(Notice, list(resume(config.run, max_steps=2)))
+    pictures = find_pictures(tiny_config(run=config.run / "another"))
+    assert "--diff-augment" in advice(tiny_config(epochs=50), pictures)[0]
+    for quiet in (tiny_config(epochs=50, diff_augment=True), tiny_config(epochs=50, preset="paper"), tiny_config()):
+        assert advice(quiet, pictures) == []
 
 
 @pytest.mark.usefixtures("every_step")
@@ -391,7 +524,7 @@ def test_a_stop_between_divergence_and_its_report_saves_nothing_either(
 def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "cache_bytes", lambda device: 0)
+    monkeypatch.setattr(steps, "cache_bytes", lambda device: 0)
     monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
     config = tiny_config(epochs=100)
     with pytest.raises(DataError, match="can be read any more"):
@@ -417,13 +550,13 @@ def test_two_percent_are_held_out_where_there_are_enough_and_the_preset_allows(
     for name in ("A", "B"):
         for number in range(6, 100):
             Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / name / f"{number:03}.png")
-    pictures = trainer.find_pictures(tiny_config())
+    pictures = find_pictures(tiny_config())
     assert pictures.held_out
     assert (len(pictures.train_A), len(pictures.sample_A)) == (98, 2)
     assert not set(pictures.train_A) & set(pictures.sample_A)
-    assert trainer.find_pictures(tiny_config(seed=1)).sample_A != pictures.sample_A
-    assert trainer.find_pictures(tiny_config()).sample_A == pictures.sample_A
-    everything = trainer.find_pictures(tiny_config(hold_out=False))
+    assert find_pictures(tiny_config(seed=1)).sample_A != pictures.sample_A
+    assert find_pictures(tiny_config()).sample_A == pictures.sample_A
+    everything = find_pictures(tiny_config(hold_out=False))
     assert not everything.held_out and len(everything.train_A) == 100
 
 
@@ -431,7 +564,7 @@ def test_test_folders_are_the_held_out_pictures(tiny_config: MakeConfig, tmp_pat
     for name in ("testA", "testB"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name / "held.png")
-    pictures = trainer.find_pictures(tiny_config(test_A=tmp_path / "testA", test_B=tmp_path / "testB"))
+    pictures = find_pictures(tiny_config(test_A=tmp_path / "testA", test_B=tmp_path / "testB"))
     assert pictures.held_out
     assert pictures.sample_A == (tmp_path / "testA" / "held.png",)
     assert len(pictures.train_A) == 6
@@ -449,7 +582,7 @@ def test_another_precision_on_resume_is_stored_and_said_not_to_be_exact(tiny_con
 def test_on_other_hardware_the_choices_are_made_anew(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config()
     close_after(train(config), 1)
-    monkeypatch.setattr(trainer, "hardware_name", lambda device: "cpu: another one")
+    monkeypatch.setattr(preparing, "hardware_name", lambda device: "cpu: another one")
     events = list(resume(config.run))
     assert "not bit for bit" in events_of(Notice, events)[0].text
 

@@ -1,0 +1,271 @@
+"""What is settled before the first step: pictures, device, precision, the model, and what a resumed training keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import torch
+
+from engine.config import TrainConfig
+from engine.conversion.model_file import load_networks, read_model_info
+from engine.data.folders import FolderScan, check_training_folders, scan_folder
+from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name
+from engine.errors import ConfigError, DataError, ModelFileError, RunError
+from engine.model.architecture import Architecture
+from engine.model.cyclegan import CycleGAN
+from engine.randomness import Stream, random_at
+from engine.ranks import rank_and_count
+from engine.training.run import Choices, Pictures, Run
+from engine.training.samples import MOST_SAMPLES, FixedPicture, read_fixed_pictures
+from engine.training.schedule import steps_per_epoch, total_steps
+
+_HOLD_OUT_SHARE = 0.02
+_HOLD_OUT_MOST = 8
+
+# Discriminators learn fewer pictures than these by heart when they see each of them this often.
+_SMALL_SET = 500
+_MANY_TIMES = 50
+
+
+def find_pictures(config: TrainConfig) -> Pictures:
+    """Choose what is trained on and what is shown as samples.
+
+    Raises:
+        DataError: The folders do not allow a training.
+    """
+    scan_A, scan_B = check_training_folders(config.folder_A, config.folder_B, config.run)
+    test_A, test_B = (None if t is None else scan_folder(t).pictures for t in (config.test_A, config.test_B))
+    train_A, held_A = _hold_out(scan_A, test_A, config, Stream.HOLD_OUT_A)
+    train_B, held_B = _hold_out(scan_B, test_B, config, Stream.HOLD_OUT_B)
+    held_out = bool(held_A and held_B)
+    return Pictures(
+        train_A=train_A if held_out else scan_A.pictures,
+        train_B=train_B if held_out else scan_B.pictures,
+        sample_A=held_A if held_out else _spread(scan_A.pictures),
+        sample_B=held_B if held_out else _spread(scan_B.pictures),
+        held_out=held_out,
+    )
+
+
+def ranks_of(config: TrainConfig) -> int:
+    """Processes that a training with these settings would have, started from this one."""
+    together = rank_and_count()[1]
+    return max(1, gpus_together()) if together == 1 and config.device == "all" else together
+
+
+def choose(config: TrainConfig) -> Choices:
+    """Choose device, precision and threads, by measurement where the settings leave them open.
+
+    Raises:
+        ConfigError: This machine has no such device.
+    """
+    device = choose_device(config.device)
+    threads = compute_threads()
+    torch.set_num_threads(threads)
+    return Choices(
+        device=str(device),
+        hardware=hardware_name(device),
+        precision=choose_precision(config.precision, device),
+        threads=threads,
+        ranks=rank_and_count()[1],
+    )
+
+
+def make_model(config: TrainConfig, choices: Choices) -> CycleGAN:
+    """The model of a training that begins, with first weights of its own."""
+    return CycleGAN(config, torch.device(choices.device), choices.precision)  # type: ignore[arg-type]
+
+
+def check_start(config: TrainConfig) -> None:
+    """See that the model to start from has what these settings ask for; its weights are not looked at yet.
+
+    Raises:
+        ConfigError: It cannot be read, has one direction only, or is made of something else.
+    """
+    if config.start_from is None:
+        return
+    try:
+        info = read_model_info(config.start_from)
+    except ModelFileError as error:
+        raise ConfigError("start_from", str(error)) from error
+    if len(info.directions) < 2:
+        raise ConfigError(
+            "start_from",
+            f"{config.start_from} has only the direction {info.direction_name(info.directions[0])}, and a training "
+            "needs both. Choose another model to start from.",
+        )
+    flags = _differences(info.architecture, config.architecture)
+    if flags:
+        raise ConfigError(
+            "start_from",
+            f"The networks of {config.start_from} are made otherwise than these settings ask for. To start from them, "
+            f"train with {' '.join(flags)}; or choose another model.",
+        )
+
+
+def start_model(config: TrainConfig, model: CycleGAN) -> None:
+    """Give a model that begins the weights that it is to start from, if any.
+
+    Raises:
+        ConfigError: They cannot be read, or do not fit.
+    """
+    if config.start_from is None:
+        return
+    try:
+        tensors, _ = load_networks(config.start_from)
+    except ModelFileError as error:
+        raise ConfigError("start_from", str(error)) from error
+    model.start_from(tensors)
+
+
+def fixed_pictures(config: TrainConfig, pictures: Pictures) -> list[FixedPicture]:
+    """The pictures shown as samples."""
+    return [
+        *read_fixed_pictures("a2b", pictures.sample_A, config),
+        *read_fixed_pictures("b2a", pictures.sample_B, config),
+    ]
+
+
+def advice(config: TrainConfig, pictures: Pictures) -> list[str]:
+    """What is worth saying when a training begins."""
+    said = []
+    if config.lambda_identity > 0 and config.grey_A != config.grey_B:
+        said.append("There is no identity loss in this training: it would compare grey pictures with coloured ones.")
+    counts = len(pictures.train_A), len(pictures.train_B)
+    epoch = steps_per_epoch(config, *counts)
+    times = total_steps(config, epoch) / epoch
+    plain = config.preset == "standard" and not config.diff_augment
+    if plain and max(counts) < _SMALL_SET and times >= _MANY_TIMES:
+        said.append(
+            f"With {counts[0]:,} and {counts[1]:,} pictures these sets are small, so the discriminators may learn them "
+            "by heart. If results get worse again, train anew with DiffAugment (--diff-augment)."
+        )
+    return said
+
+
+def changed_config(run: Run, changes: dict[str, object], max_minutes: float | None) -> tuple[TrainConfig, list[str]]:
+    """The settings for the rest of a training, and what the user should know about them."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    config = dataclasses.replace(run.config, max_minutes=max_minutes, **given)  # type: ignore[arg-type]
+    cap = run.config.max_steps
+    whole = config.total_epochs * _steps_per_epoch(run, run.choices) + run.choices.offset
+    if "max_steps" not in given and cap is not None and cap < whole and _steps_taken(run) >= cap:
+        config = dataclasses.replace(config, max_steps=None)
+        return config, [f"Its cap of {cap:,} steps was reached before; it now goes on to the end."]
+    return config, []
+
+
+def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]]:
+    """The stored choices where device, precision and ranks are as they were; otherwise new ones, and a sentence."""
+    stored, ranks = run.choices, rank_and_count()[1]
+    try:
+        device = choose_device(stored.device if ranks == 1 else config.device)
+        same = hardware_name(device) == stored.hardware
+    except ConfigError:
+        same = False
+    same = same and (config.device, config.precision) == (run.config.device, run.config.precision)
+    if same and ranks == stored.ranks:
+        torch.set_num_threads(stored.threads)
+        return stored, []
+    choices = dataclasses.replace(choose(config), offset=stored.offset)
+    if same:
+        choices = dataclasses.replace(choices, precision=stored.precision)
+    if same or choices == stored:
+        return choices, []
+    return choices, [
+        f"This training was begun on {stored.hardware} in {stored.precision} and goes on on {choices.hardware} in "
+        f"{choices.precision}: the result will be as good, but not bit for bit the same."
+    ]
+
+
+def choices_at(run: Run, choices: Choices, step: int) -> tuple[Choices, list[str]]:
+    """With another number of ranks as far into the schedule as before, though an epoch has other steps; a sentence."""
+    stored = run.choices
+    if choices.ranks == stored.ranks:
+        return choices, []
+    old, new = (_steps_per_epoch(run, each) for each in (stored, choices))
+    offset = step - (step - stored.offset) * new // old
+    return dataclasses.replace(choices, offset=offset), [
+        f"This training had {_processes(stored.ranks)} and goes on with {_processes(choices.ranks)}, so its epochs "
+        f"have {new:,} steps instead of {old:,}: the result will be as good, but not bit for bit the same."
+    ]
+
+
+def refuse_complete(run: Run, config: TrainConfig, choices: Choices, step: int) -> None:
+    """See that there is something left to train.
+
+    Raises:
+        RunError: The schedule is done, or the cap on steps is reached.
+    """
+    epoch = _steps_per_epoch(run, choices)
+    if step - choices.offset >= config.total_epochs * epoch:
+        more = max(config.epochs, math.ceil((step - choices.offset) / epoch)) + max(1, config.epochs // 2)
+        raise RunError(
+            f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
+            f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}.'
+        )
+    if config.max_steps is not None and step >= config.max_steps:
+        raise RunError(
+            f"The training in {run.folder} has already taken {step:,} steps, and the cap is {config.max_steps:,}. "
+            f"Give a larger one, such as --max-steps {2 * step}."
+        )
+
+
+def refuse_vanished_folders(config: TrainConfig) -> None:
+    """See that the pictures are where they were.
+
+    Raises:
+        DataError: They are not.
+    """
+    for name, folder in ((config.name_A, config.folder_A), (config.name_B, config.folder_B)):
+        if not folder.is_dir():
+            raise DataError(
+                f"The pictures of {name} are not in {folder} any more. Bring the folder back, or correct its path in "
+                f"{config.run / 'config.json'}."
+            )
+
+
+def _hold_out(
+    scan: FolderScan, test: tuple[Path, ...] | None, config: TrainConfig, stream: Stream
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Training pictures and held-out pictures of one side; nothing is held out of very small sets."""
+    if test:
+        return scan.pictures, test
+    count = min(_HOLD_OUT_MOST, round(_HOLD_OUT_SHARE * len(scan.pictures))) if config.hold_out else 0
+    chosen = set(random_at(config.seed, stream).permutation(len(scan.pictures))[:count].tolist())
+    kept = tuple(path for i, path in enumerate(scan.pictures) if i not in chosen)
+    return kept, tuple(path for i, path in enumerate(scan.pictures) if i in chosen)
+
+
+def _spread(pictures: tuple[Path, ...]) -> tuple[Path, ...]:
+    """A few pictures from all over the list."""
+    return pictures[:: max(1, len(pictures) // (2 * MOST_SAMPLES))][: 2 * MOST_SAMPLES]
+
+
+def _differences(theirs: Architecture, wanted: Architecture) -> list[str]:
+    """The flags with which networks would be made as `theirs`, where `wanted` differs."""
+    # What only the other kind of generator has says nothing.
+    idle = ("halvings",) if theirs.generator == "resnet" else ("blocks", "resize_conv")
+    flags = []
+    for field in dataclasses.fields(Architecture):
+        value = getattr(theirs, field.name)
+        if field.name not in idle and value != getattr(wanted, field.name):
+            flag = field.name.replace("_", "-").lower()
+            flags.append((f"--{flag}" if value else f"--no-{flag}") if isinstance(value, bool) else f"--{flag} {value}")
+    return flags
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
+def _steps_per_epoch(run: Run, choices: Choices) -> int:
+    return steps_per_epoch(run.config, len(run.pictures.train_A), len(run.pictures.train_B), choices.ranks)
+
+
+def _steps_taken(run: Run) -> int:
+    """Steps of the newest checkpoint, by its name."""
+    names = [path.stem.removeprefix("step_") for path in run.checkpoints.glob("step_*.safetensors")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)

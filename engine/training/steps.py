@@ -1,0 +1,205 @@
+"""The steps of a training, as each of its processes takes them: pictures, rate, size, and what the losses were."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.config import TrainConfig
+from engine.data.unpaired import Batch, UnpairedImages
+from engine.device import available_memory, is_out_of_memory
+from engine.errors import DataError, OutOfMemoryError
+from engine.events import LOSS_NAMES, Losses
+from engine.model.cyclegan import CycleGAN
+from engine.model.picture_tensors import unit_range
+from engine.ranks import Ranks, local_rank_and_count
+from engine.training.run import Choices, Pictures
+from engine.training.schedule import PlateauState, growth, learning_rate, total_steps
+
+# Where a folder of pictures cannot be cached whole, a quarter of the free memory is left to be taken by it.
+_CACHE_SHARE = 0.25
+
+
+class Steps:
+    """The steps of a training that are still to be taken.
+
+    Attributes:
+        model: What is trained.
+        step: Steps taken.
+        steps_per_epoch: Steps of an epoch.
+        schedule_end: The step at which the schedule is done.
+        end: The step at which this training ends: that, or `max_steps`.
+        rate: Adam's rate at the newest step.
+    """
+
+    def __init__(
+        self,
+        model: CycleGAN,
+        config: TrainConfig,
+        choices: Choices,
+        pictures: Pictures,
+        ranks: Ranks,
+        *,
+        step: int = 0,
+        plateau: PlateauState | None = None,
+    ) -> None:
+        self.model = model
+        self.step = step
+        self._config = config
+        self._offset = choices.offset
+        self._ranks = ranks
+        self._images = UnpairedImages(
+            pictures.train_A,
+            pictures.train_B,
+            config,
+            cache_bytes=cache_bytes(model.device),
+            rank=ranks.rank,
+            ranks=ranks.count,
+        )
+        self.steps_per_epoch = self._images.steps_per_epoch
+        self.schedule_end = config.total_epochs * self.steps_per_epoch + choices.offset
+        self.end = total_steps(config, self.steps_per_epoch, choices.offset)
+        self._batches = self._images.batches(self._position)
+        self._batch: Batch | None = None
+        # Summed on the device, so that no step waits for it.
+        self._loss_sum: Tensor | None = None
+        self._loss_steps = 0
+        self._plateau = plateau or PlateauState()
+        # MPS has no float64.
+        exact = torch.float32 if model.device.type == "mps" else torch.float64
+        self._cycle_sum = torch.tensor(self._plateau.loss_sum, dtype=exact, device=model.device)
+        self._cycle_mean = self._cycle_sum
+        self.rate = self._rate_now()
+        self._notes: list[str] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the newest step, from 0."""
+        return self._epoch_at(max(0, self._position - 1))
+
+    @property
+    def plateau(self) -> PlateauState | None:
+        """Where the schedule "plateau" was when losses were last taken; None for other schedules."""
+        if self._config.schedule != "plateau":
+            return None
+        return dataclasses.replace(self._plateau, loss_sum=self._cycle_mean.item())
+
+    def fetch(self) -> DataError | None:
+        """Wait for the pictures of the next step; returns why they do not come."""
+        try:
+            self._batch = next(self._batches)
+        except DataError as error:
+            return error
+        return None
+
+    def take(self) -> None:
+        """Take the next step, on the pictures just fetched.
+
+        Raises:
+            OutOfMemoryError: Settings for more memory than there is.
+            RunError: Another process has ended.
+        """
+        assert self._batch is not None
+        batch, self._batch = self._batch, None
+        shrink = self._growth()
+        self.rate = self._rate_now()
+        with training_errors(self._config), self._ranks.losing_others():
+            losses = self.model.step(
+                self._on_device(batch.real_A, shrink),
+                self._on_device(batch.real_B, shrink),
+                first_number=batch.first_number,
+                learning_rate=self.rate,
+                number=self.step,
+            )
+            values = torch.stack([losses[name].float() for name in LOSS_NAMES])
+            self._loss_sum = values if self._loss_sum is None else self._loss_sum + values
+            self._loss_steps += 1
+            self.step += 1
+            if self._config.schedule == "plateau":
+                self._add_to_plateau(losses["cycle_A"] + losses["cycle_B"])
+
+    def take_losses(self) -> Losses | None:
+        """Means over the steps since the last call and over all ranks, or None without such a step.
+
+        Waits for the device, and for all ranks.
+
+        Raises:
+            OutOfMemoryError: The device ran out of memory in a step.
+            RunError: Another process has ended.
+        """
+        if self._loss_sum is None:
+            return None
+        with training_errors(self._config), self._ranks.losing_others():
+            means = self._ranks.mean(self._loss_sum / self._loss_steps).tolist()
+            if self._config.schedule == "plateau":
+                self._cycle_mean = self._ranks.mean(self._cycle_sum)
+        self._loss_sum, self._loss_steps = None, 0
+        return Losses(*means)
+
+    def take_notes(self) -> list[str]:
+        """What the user should know since the last call: pictures that cannot be read, a size that has grown."""
+        notes, self._notes = [*self._notes, *self._images.take_problems()], []
+        return notes
+
+    def close(self) -> None:
+        """Stop reading pictures."""
+        self._batches.close()
+
+    @property
+    def _position(self) -> int:
+        """Steps that a training of this many ranks takes to come this far."""
+        return self.step - self._offset
+
+    def _epoch_at(self, position: int) -> int:
+        return min(position // self.steps_per_epoch, self._config.total_epochs - 1)
+
+    def _rate_now(self) -> float:
+        return learning_rate(self._config, self._epoch_at(self._position)) * self._plateau.factor
+
+    def _growth(self) -> int:
+        """By how much the pictures of the next step are smaller than the training's size."""
+        shrink = growth(self._config, self._position, self.steps_per_epoch)
+        if self._position > 0 and shrink != growth(self._config, self._position - 1, self.steps_per_epoch):
+            self._notes.append(
+                f"From step {self.step:,} on, pictures are trained on at {self._config.size // shrink} px."
+            )
+        return shrink
+
+    def _on_device(self, pictures: Tensor, shrink: int) -> Tensor:
+        """[N, C, H, W] in 0..255 -> [N, C, H / shrink, W / shrink] in [-1, 1], on the device."""
+        whole = unit_range(pictures.to(self.model.device, non_blocking=True))
+        return whole if shrink == 1 else F.interpolate(whole, scale_factor=1 / shrink, mode="area")
+
+    def _add_to_plateau(self, cycle_loss: Tensor) -> None:
+        self._cycle_sum = self._cycle_sum + cycle_loss
+        self._plateau = dataclasses.replace(self._plateau, steps=self._plateau.steps + 1)
+        if self._position % self.steps_per_epoch == 0:
+            mean = self._ranks.mean(self._cycle_sum).item() / self._plateau.steps
+            self._plateau = self._plateau.after_epoch(mean)
+            self._cycle_sum = torch.zeros_like(self._cycle_sum)
+
+
+def cache_bytes(device: torch.device) -> int:
+    """Memory that decoded pictures of this process may take, in bytes."""
+    memory = available_memory(torch.device("cpu")) // local_rank_and_count()[1]
+    return int(memory * (_CACHE_SHARE if device.type != "cpu" else _CACHE_SHARE / 2))
+
+
+@contextlib.contextmanager
+def training_errors(config: TrainConfig) -> Iterator[None]:
+    """Turn the many ways in which memory runs out into one sentence with remedies."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError.
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"There is not enough memory to train at {config.size} px with batch size {config.batch_size}. Choose a "
+            "smaller picture size, batch size or number of channels, or close other programs; a training already "
+            "begun can be resumed from its last checkpoint."
+        ) from error

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from engine.device import available_devices, choose_device, gpus_together
+from engine.training import trainer
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+
+
+def _cpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_several_gpus_are_offered_together_first() -> None:
+    assert available_devices()[:3] == [("all", "All 2 GPUs"), ("cuda:0", "GPU 0"), ("cuda:1", "GPU 1")]
+    assert available_devices()[-1] == ("cpu", "CPU")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_packaged_app_has_no_interpreter_for_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert gpus_together() == 1
+    assert available_devices()[0] == ("cuda:0", "GPU 0")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_that_cannot_talk_to_one_another_are_offered_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    assert available_devices()[0] == ("cuda:0", "GPU 0")
+
+
+def test_all_gpus_of_a_machine_without_several_are_the_best_device_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    _cpu_only(monkeypatch)
+    assert available_devices() == [("cpu", "CPU")]
+    assert choose_device("all") == choose_device("auto") == torch.device("cpu")
+    assert not trainer._starts_others("all")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_only_all_gpus_start_other_processes() -> None:
+    assert trainer._starts_others("all")
+    assert not any(trainer._starts_others(name) for name in ("auto", "cuda", "cuda:1", "cpu"))
