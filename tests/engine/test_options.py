@@ -66,3 +66,10 @@ def test_a_switch_is_nothing_but_on_or_off(option: Option) -> None:
     with pytest.raises(ConfigError) as caught:
         TrainConfig(**PLACES, **{option.field: "yes"})
     assert caught.value.field == option.field
+
+
+def test_every_option_is_described_for_its_users() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "options.md").read_text(encoding="utf-8")
+    missing = [o.flag for o in OPTIONS if f"{o.flag}`" not in text and f"{o.flag} " not in text]
+    missing = [flag for flag in missing if f"--no-{flag[2:]}`" not in text]
+    assert not missing
