@@ -243,13 +243,7 @@ def _settings_of_model(model: Path) -> dict[str, Any]:
     """What a training that starts from a model has to share with it, unless told otherwise."""
     from engine.conversion.model_file import read_model_info
 
-    info = read_model_info(model)
-    settings = {"size": info.size, **dataclasses.asdict(info.architecture)}
-    if info.discriminators is not None:
-        settings["discriminator"] = info.discriminators.kind
-        settings["discriminator_layers"] = info.discriminators.layers
-        settings["spectral_norm"] = info.discriminators.spectral_norm
-    return settings
+    return read_model_info(model).settings
 
 
 def _training_folders(folders: list[Path]) -> dict[str, Path | None]:

@@ -102,6 +102,7 @@ class TrainConfig:
         init: How first weights are drawn; the paper has "normal".
         init_gain: Their scale: the standard deviation of "normal", the gain of "xavier" and "orthogonal".
         discriminator: "patch" judges overlapping patches, "pixel" each pixel by itself.
+        discriminator_channels: Width of the first layer of the discriminators; None for that of the generators.
         discriminator_layers: Stride-2 layers of a patch discriminator; 3 is the paper's 70x70.
         spectral_norm: Whether each layer of the discriminators is scaled to a spectral norm of 1 (Miyato et al. 2018).
         long_skip: Whether a generator predicts a change of the picture instead of a picture.
@@ -172,6 +173,7 @@ class TrainConfig:
     init: Init = "normal"
     init_gain: float = 0.02
     discriminator: DiscriminatorKind = "patch"
+    discriminator_channels: int | None = None
     discriminator_layers: int = 3
     spectral_norm: bool = False
     epochs: int = 100
@@ -268,6 +270,8 @@ class TrainConfig:
         _require_choice(self.init, Init, "init", "way to draw first weights")
         _require_number(self.init_gain, "init_gain", "The scale of first weights", 0.0, 100.0, above=True)
         _require_choice(self.discriminator, DiscriminatorKind, "discriminator", "discriminator")
+        if self.discriminator_channels is not None:
+            _require_int(self.discriminator_channels, "discriminator_channels", "The number of its channels", 1, 512)
         _require_int(self.discriminator_layers, "discriminator_layers", "The number of its layers", 1, 6)
         _require(
             not (self.resize_conv and self.generator == "unet"),

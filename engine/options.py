@@ -195,6 +195,16 @@ OPTIONS: tuple[Option, ...] = (
         choices=(("patch", "Overlapping patches"), ("pixel", "Each pixel by itself")),
     ),
     Option(
+        "discriminator_channels",
+        _NETWORKS,
+        "Channels of the discriminator",
+        "Width of its first layer, where it is not that of the generators.",
+        "int",
+        1,
+        512,
+        none="as the generators",
+    ),
+    Option(
         "discriminator_layers",
         _NETWORKS,
         "Layers of the discriminator",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
@@ -38,7 +37,14 @@ from engine.options import OPTIONS, Option
 _EDITOR_WIDTH = 300
 _DECIMALS = 6
 # Where the arrow begins that leads from nothing to a number.
-_FIRST_NUMBERS = {"width": 256, "grow_from": 64, "max_steps": 1000, "max_minutes": 60, "clip_gradient": 1}
+_FIRST_NUMBERS = {
+    "width": 256,
+    "discriminator_channels": 64,
+    "grow_from": 64,
+    "max_steps": 1000,
+    "max_minutes": 60,
+    "clip_gradient": 1,
+}
 
 
 def reset_button(option: str) -> QToolButton:
@@ -280,7 +286,7 @@ class AdvancedOptions(QWidget):
             self._model_problem = self.tr(
                 "This model converts {direction} only; a training begins with both directions. Choose another model."
             ).format(direction=shown_paragraph(self._model.direction_name(self._model.directions[0])))
-        self._of_model = _networks(self._model)
+        self._of_model = {field: value for field, value in self._model.settings.items() if field != "size"}
         self._rows["start_from"].show_note(
             self.tr("A model of {A} and {B}: the first folder takes the place of {A}.").format(
                 A=shown_text(self._model.name_A), B=shown_text(self._model.name_B)
@@ -679,16 +685,6 @@ def _editor(option: Option) -> _Editor:
             return _Number(option)
         case "model":
             return _ModelField(option)
-
-
-def _networks(model: ModelInfo) -> dict[str, object]:
-    """What the networks of a model are made of, as fields of `TrainConfig`."""
-    fields: dict[str, object] = dataclasses.asdict(model.architecture)
-    if model.discriminators is not None:
-        fields["discriminator"] = model.discriminators.kind
-        fields["discriminator_layers"] = model.discriminators.layers
-        fields["spectral_norm"] = model.discriminators.spectral_norm
-    return fields
 
 
 def _number_words(value: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from engine.config import Direction, DiscriminatorKind, TrainConfig
 from engine.errors import ModelFileError
@@ -101,6 +101,19 @@ class ModelInfo:
         """The direction in words, such as "Apples to Oranges"."""
         names = (self.name_A, self.name_B) if direction == "a2b" else (self.name_B, self.name_A)
         return f"{names[0]} to {names[1]}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a training that starts from this model shares with it, as fields of `TrainConfig`."""
+        settings = {"size": self.size, **dataclasses.asdict(self.architecture)}
+        if self.discriminators is not None:
+            made_of = self.discriminators
+            settings["discriminator"] = made_of.kind
+            settings["discriminator_layers"] = made_of.layers
+            settings["spectral_norm"] = made_of.spectral_norm
+            if made_of.channels != self.architecture.channels:
+                settings["discriminator_channels"] = made_of.channels
+        return settings
 
     def require_direction(self, direction: Direction) -> None:
         """See that the model can convert in this direction.
@@ -285,7 +298,7 @@ def _of_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Discriminators | No
         return found, Discriminators(
             kind=config.discriminator,
             layers=config.discriminator_layers,
-            channels=config.channels,
+            channels=config.discriminator_channels or config.channels,
             spectral_norm=config.spectral_norm,
         )
     return {}, None

@@ -81,12 +81,13 @@ def make_discriminator(config: TrainConfig, domain: Literal["A", "B"]) -> AnyDis
     With `spectral_norm` the keys of its state dict are not the reference's; see `apply_spectral_norm`.
     """
     in_channels = config.architecture.channels_of(domain)
+    channels = config.discriminator_channels or config.channels
     network: AnyDiscriminator
     if config.discriminator == "patch":
         layers = config.discriminator_layers
-        network = PatchDiscriminator(config.channels, in_channels=in_channels, layers=layers, norm=config.norm)
+        network = PatchDiscriminator(channels, in_channels=in_channels, layers=layers, norm=config.norm)
     else:
-        network = PixelDiscriminator(config.channels, in_channels=in_channels, norm=config.norm)
+        network = PixelDiscriminator(channels, in_channels=in_channels, norm=config.norm)
     if config.spectral_norm:
         apply_spectral_norm(network)
     return network

@@ -52,6 +52,7 @@ PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
         ("init_gain", 0),
         ("discriminator", "judge"),
         ("discriminator_layers", 7),
+        ("discriminator_channels", 0),
         ("gan_loss", "wgan"),
         ("schedule", "triangle"),
         ("step_epochs", 0),

@@ -104,6 +104,18 @@ def test_discriminators_come_along_under_our_names(reference: dict[str, Path], t
         assert as_bytes(found) == as_bytes(loaded(reference[theirs]))
 
 
+def test_an_imported_training_goes_on_with_its_own_discriminators(
+    reference: dict[str, Path], tmp_path: Path, tiny_config: Callable[..., TrainConfig]
+) -> None:
+    info = import_model(list(reference.values()), names=("Pears", "Plums"), to=tmp_path / "pears.safetensors", size=32)
+    list(train(tiny_config(**info.settings, start_from=info.path, learning_rate=1e-9, max_steps=1)))
+    trained, _ = load_networks(tmp_path / "run")
+    imported, _ = load_networks(info.path)
+    assert trained.keys() == imported.keys()
+    for name, tensor in imported.items():
+        torch.testing.assert_close(trained[name], tensor, rtol=0, atol=1e-6)
+
+
 def test_one_direction_alone_is_a_model(reference: dict[str, Path], tmp_path: Path) -> None:
     info = import_model([reference["G_B"]], names=("Horses", "Zebras"), to=tmp_path / "m.safetensors")
     assert info.directions == ("b2a",)
