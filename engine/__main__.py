@@ -291,7 +291,8 @@ def _run_convert(options: argparse.Namespace) -> int:
         device=options.device or "auto",
         precision=options.precision or "auto",
     )
-    return _ConvertProgress(as_json=options.json).follow(convert(job))
+    # The bars of several processes would overwrite one another.
+    return _ConvertProgress(as_json=options.json, has_bar=rank_and_count()[1] == 1).follow(convert(job))
 
 
 def _run_info(options: argparse.Namespace) -> int:
@@ -383,10 +384,11 @@ class _Stop:
 class _Progress:
     """Shows events on stderr as a bar, or on stdout as JSON, until the work ends or a stop is asked for."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, has_bar: bool = True) -> None:
         from tqdm import tqdm
 
         self._as_json = as_json
+        self._has_bar = not as_json and has_bar
         self._tqdm = tqdm
         self._bar: tqdm[NoReturn] | None = None
 
@@ -396,7 +398,7 @@ class _Progress:
 
     def open_bar(self, total: int, done: int, unit: str) -> None:
         self._bar = self._tqdm(
-            total=total, initial=done, unit=unit, disable=self._as_json, file=sys.stderr, dynamic_ncols=True
+            total=total, initial=done, unit=unit, disable=not self._has_bar, file=sys.stderr, dynamic_ncols=True
         )
 
     def advance_to(self, done: int, text: str = "") -> None:
@@ -475,9 +477,11 @@ class _TrainProgress(_Progress):
 class _ConvertProgress(_Progress):
     def follow(self, events: Iterator[ConvertEvent]) -> int:
         self._failed = self._converted = 0
+        is_planned = False
         with _Stop() as stop:
             try:
                 for event in events:
+                    is_planned = is_planned or isinstance(event, ConvertPlanned)
                     if self._as_json:
                         _print_json(event)
                     self._show(event)
@@ -488,7 +492,9 @@ class _ConvertProgress(_Progress):
                         return STOPPED
             except EngineError as error:
                 self.close_bar()
-                _complain(str(error), as_json=self._as_json)
+                # Until then all of several processes do the same, and one of them says it for all.
+                if is_planned or rank_and_count()[0] == 0:
+                    _complain(str(error), as_json=self._as_json)
                 return SOME_FAILED if self._converted or self._failed else NOTHING_DONE
             finally:
                 self.close_bar()
@@ -528,8 +534,10 @@ def _count(number: int, what: str) -> str:
 
 def _complain(text: str, *, as_json: bool, is_cause: bool = True) -> None:
     if as_json:
-        print(json.dumps({"event": "Failed", "message": text, "is_cause": is_cause}), flush=True)
-    print(f"cyclegan: {_printable(text)}", file=sys.stderr)
+        _print_line({"event": "Failed", "message": text, "is_cause": is_cause})
+    # In one piece, too.
+    sys.stderr.write(f"cyclegan: {_printable(text)}\n")
+    sys.stderr.flush()
 
 
 def _goes_on_after(event: TrainEvent) -> bool:
@@ -545,8 +553,12 @@ def _goes_on_after(event: TrainEvent) -> bool:
 
 def _print_json(event: Any) -> None:
     """One event as one line; pictures are left out, their files are named."""
+    _print_line({"event": type(event).__name__, **_plain(event)})
+
+
+def _print_line(values: dict[str, Any]) -> None:
     # In one piece: several processes may share an output, and torchrun runs them unbuffered.
-    sys.stdout.write(json.dumps({"event": type(event).__name__, **_plain(event)}) + "\n")
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 

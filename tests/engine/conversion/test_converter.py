@@ -417,6 +417,7 @@ def test_a_failure_in_one_process_does_not_end_the_others(model: Path, tmp_path:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.returncode == 1
     assert tree(tmp_path / "out") == good

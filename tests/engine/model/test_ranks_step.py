@@ -19,7 +19,7 @@ from engine.model.cyclegan import CycleGAN
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
-TIMEOUT = 120
+TIMEOUT = 600
 States = dict[str, dict[str, dict[str, Tensor]]]
 VARIANTS: dict[str, dict[str, object]] = {
     "plain": {},

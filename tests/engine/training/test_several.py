@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -67,7 +66,9 @@ def test_two_processes_pause_stop_and_are_resumed_like_a_training_here(tiny_conf
 
     # Nobody asks for the next event: nothing goes on.
     assert isinstance(seen[-1], StepReport)
+    log = (config.run / "losses.csv").read_text()
     time.sleep(1.5)
+    assert (config.run / "losses.csv").read_text() == log
     events.close()
     stopped_at = _newest_step(config.run)
     assert seen[-1].step == stopped_at
@@ -134,12 +135,15 @@ def test_a_child_that_dies_without_a_word_is_told_and_what_it_said_is_logged(
                 # The worker first, which torchrun then complains about.
                 for worker in _children_of(children[0].pid):
                     os.kill(worker, signal.SIGKILL)
-    assert "Signal 9 (SIGKILL)" in str(caught.value) and "log.txt" in str(caught.value)
+    assert "SIGKILL" in str(caught.value) and "log.txt" in str(caught.value)
     assert "SIGKILL" in (config.run / "log.txt").read_text()
     assert list(resume(config.run, epochs=1, max_steps=_newest_step(config.run) + 1))[-1].reason == "max_steps"
 
 
 def _children_of(process: int) -> list[int]:
+    family = Path(f"/proc/{process}/task/{process}/children")
+    if family.exists():
+        return [int(pid) for pid in family.read_text().split()]
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     pairs = (line.split() for line in listed.splitlines())
     return [int(pid) for pid, parent in pairs if int(parent) == process]
@@ -155,8 +159,7 @@ def test_when_its_parent_dies_the_child_saves_and_ends(tiny_config: MakeConfig, 
         assert parent.stdout is not None
         assert parent.stdout.readline() == "training\n"
         parent.kill()
-    with contextlib.suppress(TimeoutError):
-        _wait_until(lambda: "Stopped at step" in (config.run / "log.txt").read_text())
+    _wait_until(lambda: "Stopped at step" in (config.run / "log.txt").read_text())
     assert _newest_step(config.run) >= 1
     _wait_until(lambda: _can_be_resumed(config.run))
 
@@ -169,7 +172,7 @@ def _can_be_resumed(run: Path) -> bool:
     return True
 
 
-def _wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+def _wait_until(is_so: Callable[[], bool], seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:
