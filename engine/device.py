@@ -18,6 +18,7 @@ from torch import nn
 
 from engine.config import Precision
 from engine.errors import ConfigError
+from engine.model.architecture import GeneratorKind
 from engine.ranks import local_rank_and_count, rank_and_count
 
 ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -93,16 +94,20 @@ def hardware_name(device: torch.device) -> str:
     return f"{device.type}: {name}, torch {torch.__version__}"
 
 
-def choose_precision(precision: Precision, device: torch.device) -> ChosenPrecision:
-    """The precision asked for, or for "auto" bf16 where this device is faster with it.
+def choose_precision(
+    precision: Precision, device: torch.device, generator: GeneratorKind = "resnet"
+) -> ChosenPrecision:
+    """The precision asked for, or for "auto" bf16 where this device is faster with it and gets it right.
 
-    On a CPU this is measured: only processors with bf16 units gain from it.
+    On a CPU this is measured: only processors with bf16 units gain from it. U-Nets take fp32 there: the bf16 kernels of
+    oneDNN give other numbers at each call, or none, for 4x4 convolutions of stride 2 that end 1 pixel wide, as those of
+    a U-Net do for narrow pictures (`python benchmarks/narrow_bf16.py`).
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu":
+    if device.type == "cpu" and generator != "unet":
         seconds = _measure({"fp32": lambda: _convolve(device, "fp32"), "bf16": lambda: _convolve(device, "bf16")})
         return "bf16" if seconds["fp32"] > _CLEARLY_FASTER * seconds["bf16"] else "fp32"
     return "fp32"

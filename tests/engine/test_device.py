@@ -5,7 +5,8 @@ import sys
 import pytest
 import torch
 
-from engine.device import available_devices, choose_device, gpus_together
+from engine import device
+from engine.device import available_devices, choose_device, choose_precision, gpus_together
 from engine.training import trainer
 
 
@@ -53,3 +54,11 @@ def test_all_gpus_of_a_machine_without_several_are_the_best_device_it_has(monkey
 def test_only_all_gpus_start_other_processes() -> None:
     assert trainer._starts_others("all")
     assert not any(trainer._starts_others(name) for name in ("auto", "cuda", "cuda:1", "cpu"))
+
+
+def test_u_nets_on_a_cpu_take_the_precision_whose_kernels_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_measure", lambda ways: {"fp32": 9.0, "bf16": 1.0})
+    cpu = torch.device("cpu")
+    assert choose_precision("auto", cpu) == "bf16"
+    assert choose_precision("auto", cpu, "unet") == "fp32"
+    assert choose_precision("bf16", cpu, "unet") == "bf16"
