@@ -36,6 +36,7 @@ from engine.events import (
 )
 from engine.options import OPTIONS, Option
 from engine.ranks import LostRankError, rank_and_count
+from engine.words import counted
 
 if TYPE_CHECKING:
     from engine.conversion.model_file import ModelInfo
@@ -67,10 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineError as error:
         # Of several processes all have been given the same arguments.
         if rank_and_count()[0] == 0:
-            _complain(str(error), as_json=getattr(options, "json", False))
+            _complain(_with_flag(error), as_json=getattr(options, "json", False))
         return NOTHING_DONE
     except KeyboardInterrupt:
         return STOPPED
+
+
+def _with_flag(error: EngineError) -> str:
+    """The sentence, and the flag of the option that it is about unless it names one."""
+    flag = next((option.flag for option in OPTIONS if option.field == getattr(error, "field", "")), None)
+    return str(error) if flag is None or "--" in str(error) else f"{error} (The option is {flag}.)"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -332,11 +339,13 @@ def _tell(info: ModelInfo, *, as_json: bool) -> int:
     if as_json:
         _print_json(info)
         return OK
-    steps = f"{info.steps:,} steps" if info.steps else "steps not known"
+    story = f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}"
+    if not info.steps:  # An import, whose size is what its user has said.
+        story = f"{info.size} px, steps not known; imported on {info.date}"
     lines = {
         "model": str(info.path),
         "directions": ", ".join(f"{direction} {info.direction_name(direction)}" for direction in info.directions),
-        "trained at": f"{info.size} px, preset {info.preset}, {steps}, {info.date}",
+        "trained at": story,
         "generators": architecture_words(info.architecture),
         "format": f"version {info.format_version}",
         "licence": info.licence or "not stated",
@@ -344,8 +353,8 @@ def _tell(info: ModelInfo, *, as_json: bool) -> int:
     }
     if info.discriminators is not None:
         parts = info.discriminators
-        layers = f", {_count(parts.layers, 'layer')}" if parts.kind == "patch" else ""
-        lines["discriminators"] = f"{parts.kind}{layers}, {_count(parts.channels, 'channel')}"
+        layers = f", {counted(parts.layers, 'layer')}" if parts.kind == "patch" else ""
+        lines["discriminators"] = f"{parts.kind}{layers}, {counted(parts.channels, 'channel')}"
     for name, text in lines.items():
         print(f"{name + ':':<16}{_printable(text)}")
     return OK
@@ -354,12 +363,13 @@ def _tell(info: ModelInfo, *, as_json: bool) -> int:
 class _Stop:
     """Ctrl-C and SIGTERM ask once for a stop between two steps; a second one ends the process as it always does.
 
-    Of several processes that train together the first one obeys; the others end when it tells them to.
+    Not so in one of several processes: at Ctrl-C each gets a signal from the terminal and two more from torchrun, which
+    sends SIGKILL to those that take too long. Of processes that train together the first one obeys, and the others
+    end when it tells them to.
     """
 
-    def __init__(self, *, obeys: bool = True) -> None:
+    def __init__(self) -> None:
         self.asked = False
-        self._obeys = obeys
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> _Stop:
@@ -375,7 +385,7 @@ class _Stop:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        if not self._obeys:
+        if rank_and_count()[1] > 1:
             return
         for each, handler in self._before.items():
             signal.signal(each, handler)
@@ -420,7 +430,7 @@ class _TrainProgress(_Progress):
 
     def follow(self, events: Iterator[TrainEvent]) -> int:
         run: Path | None = None
-        with _Stop(obeys=rank_and_count()[0] == 0) as stop:
+        with _Stop() as stop:
             try:
                 for event in events:
                     if isinstance(event, TrainStarted):
@@ -488,7 +498,7 @@ class _ConvertProgress(_Progress):
                     if stop.asked:
                         self.close_bar()
                         events.close()  # type: ignore[attr-defined]
-                        self.say(f"Stopped after {_count(self._converted, 'picture')}.")
+                        self.say(f"Stopped after {counted(self._converted, 'picture')}.")
                         return STOPPED
             except EngineError as error:
                 self.close_bar()
@@ -507,7 +517,7 @@ class _ConvertProgress(_Progress):
             case Notice():
                 self.say(event.text)
             case ConvertPlanned():
-                self.say(f"Converting {_count(len(event.sources), 'picture')} on {event.device}, {event.precision}")
+                self.say(f"Converting {counted(len(event.sources), 'picture')} on {event.device}, {event.precision}")
                 self.open_bar(len(event.sources), 0, "picture")
             case Converted():
                 self._converted += 1
@@ -520,16 +530,12 @@ class _ConvertProgress(_Progress):
                 self.advance_to(self._converted + self._failed)
             case ConvertFinished():
                 self.close_bar()
-                others = f", {_count(event.other_files, 'other file')} left alone" if event.other_files else ""
+                others = f", {counted(event.other_files, 'other file')} left alone" if event.other_files else ""
                 self.say(
                     f"{event.converted:,} converted, {event.failed:,} failed{others}. The results are in {event.to}"
                 )
             case _:
                 assert_never(event)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _complain(text: str, *, as_json: bool, is_cause: bool = True) -> None:

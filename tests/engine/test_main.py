@@ -244,3 +244,12 @@ def test_a_training_that_starts_from_a_model_takes_its_networks(
     assert configs[0].start_from == trained
     assert main([*base, "--size", "64", "--channels", "4"]) == 0
     assert (configs[1].size, configs[1].channels, configs[1].blocks) == (64, 4, story.architecture.blocks)
+
+
+def test_a_setting_that_makes_no_sense_is_named_with_its_flag(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--preset", "quick", "--preprocess", "none"]
+    assert main(["train", str(root), "--run", str(tmp_path / "run"), *flags]) == 2
+    assert "set the batch size to 1" in (complaint := capsys.readouterr().err)
+    assert "(The option is --batch-size.)" in complaint

@@ -76,7 +76,7 @@ def torchrun(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as child:
+    with subprocess.Popen(command, text=True, env=environment, start_new_session=True, **pipes) as child:
         try:
             yield child
         finally:
@@ -197,13 +197,25 @@ def test_a_killed_process_ends_the_training_with_a_sentence_and_a_checkpoint(
     assert list(resume(tmp_path / "run"))[-1].reason == "complete"
 
 
-def test_sigterm_stops_all_processes_saved(flags: list[str], tmp_path: Path) -> None:
+def _terminate(child: subprocess.Popen[str]) -> None:
+    child.send_signal(signal.SIGTERM)
+
+
+def _press_ctrl_c(child: subprocess.Popen[str]) -> None:
+    """A terminal tells every process of the group; torchrun then tells its workers again, and once more."""
+    os.killpg(child.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("stop", [_terminate, _press_ctrl_c])
+def test_a_signal_stops_all_processes_saved(
+    stop: Callable[[subprocess.Popen[str]], None], flags: list[str], tmp_path: Path
+) -> None:
     flags[flags.index("--epochs") + 1] = "100000"
     with torchrun(["-m", "engine", *flags, "--json"]) as child:
         assert child.stdout is not None
         for line in child.stdout:
             if line.startswith('{"event": "StepReport"'):
-                child.send_signal(signal.SIGTERM)
+                stop(child)
                 break
         _, complaint = child.communicate(timeout=PATIENCE_SECONDS)
     assert child.returncode != 0
