@@ -62,6 +62,10 @@ PRESET_SUMMARIES: dict[PresetName, str] = {
 }
 
 
+SMALL_SET = 500
+"""Pictures of a side below which discriminators may learn them by heart."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """Everything that decides a training. A run stores it whole. Paths are made absolute.
@@ -271,8 +275,16 @@ class TrainConfig:
         _require_number(self.init_gain, "init_gain", "The scale of first weights", 0.0, 100.0, above=True)
         _require_choice(self.discriminator, DiscriminatorKind, "discriminator", "discriminator")
         if self.discriminator_channels is not None:
-            _require_int(self.discriminator_channels, "discriminator_channels", "The number of its channels", 1, 512)
-        _require_int(self.discriminator_layers, "discriminator_layers", "The number of its layers", 1, 6)
+            _require_int(
+                self.discriminator_channels,
+                "discriminator_channels",
+                "The number of channels of the discriminator",
+                1,
+                512,
+            )
+        _require_int(
+            self.discriminator_layers, "discriminator_layers", "The number of layers of the discriminator", 1, 6
+        )
         _require(
             not (self.resize_conv and self.generator == "unet"),
             "resize_conv",
@@ -281,13 +293,11 @@ class TrainConfig:
 
     def _check_sizes(self) -> None:
         multiple = self.architecture.multiple
-        what = f"no multiple of {multiple}" + (f", which {self.halvings} halvings need" if multiple > 4 else "")
         for field, side, name in (("size", self.size, "picture size"), ("width", self.width, "picture width")):
             if field == "size" or side is not None:
                 _require_int(side, field, f"The {name}", 32, 4096, "pixels")
                 assert side is not None
-                nearest = max(1, round(side / multiple)) * multiple
-                _require(side % multiple == 0, field, f"A {name} of {side} is {what}; take {nearest}.")
+                _require(side % multiple == 0, field, f"A {name} of {side} is {self._no_multiple(side, multiple)}.")
         _require_int(self.load_size, "load_size", "The size before cropping", 32, 8192, "pixels")
         _require_choice(self.preprocess, Preprocess, "preprocess", "preprocessing")
         if self.preprocess == "resize_and_crop":
@@ -322,6 +332,11 @@ class TrainConfig:
         least = self.size if self.width is None else min(self.size, self.width)
         if self.grow_from is not None:
             _require_int(self.grow_from, "grow_from", "The size to begin at", 16, 4096, "pixels")
+            _require(
+                self.epochs > 0,
+                "grow_from",
+                "A training grows during its epochs at the full rate, and there are none; set the epochs to 1 or more.",
+            )
             factor = self.size // self.grow_from
             _require(
                 factor >= 2 and self.size == factor * self.grow_from and factor & (factor - 1) == 0,
@@ -336,12 +351,23 @@ class TrainConfig:
             )
             least //= factor
         if self.discriminator == "patch":
+            needed = 3 * 2**self.discriminator_layers
+            begins = "" if self.grow_from is None else f", and this training begins with {least} px"
             _require(
-                least >= 3 * 2**self.discriminator_layers,
-                "discriminator_layers",
-                f"{self.discriminator_layers} layers of the discriminator need pictures of at least "
-                f"{3 * 2**self.discriminator_layers} px; take fewer layers or a larger size.",
+                least >= needed,
+                "discriminator_layers" if self.grow_from is None else "grow_from",
+                f"{self.discriminator_layers} layers of the discriminator need pictures of at least {needed} px"
+                f"{begins}; take fewer layers or a larger size.",
             )
+
+    def _no_multiple(self, side: int, multiple: int) -> str:
+        """What is wrong with a side, and what would do instead."""
+        nearest = max(1, round(side / multiple)) * multiple
+        if self.generator != "unet":
+            return f"no multiple of {multiple}; take {nearest}"
+        fitting = [halvings for halvings in range(5, self.halvings) if side % 2**halvings == 0]
+        instead = f", or {fitting[-1]} halvings" if fitting else ""
+        return f"no multiple of {multiple}, which {self.halvings} halvings need; take {nearest}{instead}"
 
     @property
     def architecture(self) -> Architecture:
@@ -385,7 +411,8 @@ class TrainConfig:
 def preset_config(preset: PresetName, **values: Any) -> TrainConfig:
     """The configuration of a preset, with `values` in place of what it sets.
 
-    A `size` given without a `load_size` scales the preset's own, so that crops keep their proportion.
+    A `size` given without a `load_size` scales the preset's own, so that crops keep their proportion. A U-Net leaves
+    out a preset's resize-convolution, which it has no place for.
 
     Args:
         preset: "quick", "standard", "paper" or "reference".
@@ -395,11 +422,27 @@ def preset_config(preset: PresetName, **values: Any) -> TrainConfig:
         ConfigError: A value makes no sense.
     """
     _require(preset in PRESETS, "preset", f"There is no preset {preset}; choose {', '.join(PRESETS)}.")
-    base = PRESETS[preset]
+    base = dict(PRESETS[preset])
+    if values.get("generator") == "unet":
+        base.pop("resize_conv", None)
     if "size" in values and "load_size" not in values and isinstance(values["size"], int):
         ratio = base.get("load_size", 286) / base.get("size", 256)
         values["load_size"] = max(values["size"], round(values["size"] * ratio))
     return TrainConfig(**{**base, **values, "preset": preset})
+
+
+def suggests_diff_augment(preset: str, *, is_on: bool, count_A: int, count_B: int) -> bool:
+    """Whether DiffAugment is worth suggesting: discriminators learn small sets by heart.
+
+    Other presets than "standard" are another's recipe, or too short for that.
+
+    Args:
+        preset: The preset a training begins from.
+        is_on: Whether it has DiffAugment already.
+        count_A: Its pictures of A.
+        count_B: Its pictures of B.
+    """
+    return preset == "standard" and not is_on and min(count_A, count_B) < SMALL_SET
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -476,4 +519,5 @@ def _require_number(value: object, field: str, what: str, low: float, high: floa
 def _require_device(device: str, *, allow_all: bool = False) -> None:
     good = device in ("auto", "cpu", "cuda", "mps") or (device.startswith("cuda:") and device[5:].isdecimal())
     good = good or (allow_all and device == "all")
-    _require(good, "device", f"There is no device {device}; choose auto, cpu, cuda, cuda:0 (1, 2, ...) or mps.")
+    more = ", all" if allow_all else ""
+    _require(good, "device", f"There is no device {device}; choose auto, cpu, cuda, cuda:0 (1, 2, ...){more} or mps.")

@@ -110,6 +110,14 @@ def publish_new(temporary: Path, target: Path) -> Path:
             return candidate
 
 
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False also where the system does not tell, such as behind a locked one."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def require_writable(folder: Path) -> None:
     """Find out whether files can be made in `folder`, or in the nearest folder above it that exists.
 

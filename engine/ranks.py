@@ -120,7 +120,11 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            if self.count == 1 or not any(word in str(error).lower() for word in _LOST):
+            from engine.device import is_out_of_memory
+
+            is_lost = any(word in str(error).lower() for word in _LOST)
+            # NCCL says so of itself, too.
+            if self.count == 1 or is_out_of_memory(error) or not is_lost:
                 raise
             raise LostRankError(
                 f"Another process of this training has ended, so this one (number {self.rank + 1} of {self.count}) "
@@ -157,8 +161,14 @@ def joined_ranks() -> Iterator[Ranks]:
             "torchrun."
         ) from error
     assert isinstance(decisions, dist.ProcessGroup)
+    stop: GeneratorExit | None = None
     try:
         yield Ranks(rank, count, decisions)
-    finally:
-        with contextlib.suppress(RuntimeError):
-            dist.destroy_process_group()
+    except GeneratorExit as error:
+        stop = error
+    # Only when all have come to the end together, a stop included. After an error NCCL may wait here for work that the
+    # others will never do, and the sentence about it would not be told; the end of the process then closes everything.
+    with contextlib.suppress(RuntimeError):
+        dist.destroy_process_group()
+    if stop is not None:
+        raise stop

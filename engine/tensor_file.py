@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelFileError
-from engine.files import write_atomically
+from engine.files import disk_sentence, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,11 +86,19 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise ModelFileError(f"There is no file {path}.") from error
     except (PermissionError, IsADirectoryError) as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error) as error:
-        raise ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.") from error
+    except OSError as error:
+        raise ModelFileError(disk_sentence(error, path)) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error) as error:
+        raise _no_model(path) from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.")
+        raise _no_model(path)
     return metadata
+
+
+def _no_model(path: Path) -> ModelFileError:
+    if path.suffix.lower() in (".pth", ".pt"):
+        return ModelFileError(f"{path} is no model file (.safetensors). Import it first, which makes one of it.")
+    return ModelFileError(f"{path} is no model file (.safetensors), or it is damaged.")
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

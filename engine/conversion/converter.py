@@ -53,7 +53,7 @@ from engine.events import (
     Picture,
     Preparing,
 )
-from engine.files import disk_sentence, publish_new, require_writable, temporary_beside, write_new
+from engine.files import disk_sentence, is_folder, publish_new, require_writable, temporary_beside, write_new
 from engine.model.architecture import GeneratorKind
 from engine.model.generator import AnyGenerator
 from engine.model.picture_tensors import to_picture, to_tensor
@@ -124,7 +124,7 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
     torch.set_num_threads(compute_threads())
     try:
         # Measured with the threads that will work.
-        precision = choose_precision(job.precision, device)
+        precision = choose_precision(job.precision, device, info.architecture.generator)
         sources = tuple(task.source for task in plan.tasks)
         yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), precision)
         grey = info.architecture.channels_of("A" if job.direction == "a2b" else "B") == 1
@@ -159,13 +159,13 @@ class _Plan:
 
 def _make_plan(job: ConvertJob) -> Work[ConvertEvent, None, _Plan]:
     """Find every picture and the folder of its result, and see that the results can be written there."""
-    roots = _distinct([*(source for source in job.sources if _is_folder(source)), *job.roots])
+    roots = _distinct([*(source for source in job.sources if is_folder(source)), *job.roots])
     _check_output_folder(job.to, roots)
     homes = _homes(roots, job.to)
     tasks: list[_Task] = []
     other_files = 0
     for source in _distinct(job.sources):
-        if not _is_folder(source):
+        if not is_folder(source):
             problem = "" if os.path.lexists(source) else f"{source} is not there. Check its name and its disk."
             tasks.append(_Task(source, _home_of(source, homes, job.to), problem))
             continue
@@ -253,13 +253,6 @@ def _home_of(source: Path, homes: dict[str, tuple[Path, Path]], to: Path) -> Pat
         if source.is_relative_to(root):
             return home / source.parent.relative_to(root)
     return to
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # Behind a folder that lets nobody through; reading it will say so.
-        return False
 
 
 def _key(path: Path) -> str:

@@ -34,13 +34,17 @@ from engine.conversion.model_file import (
 from engine.conversion.onnx_file import onnx_bytes, require_onnx
 from engine.conversion.reference_file import REFERENCE_NAMES, ReferenceModel, read_reference_files
 from engine.errors import ModelFileError
-from engine.files import disk_sentence, publish_new, temporary_beside, write_new
+from engine.files import disk_sentence, is_folder, publish_new, temporary_beside, write_new
 from engine.model.generator import make_generator
-from engine.training.run import read_losses, read_run_summary
+from engine.training.run import read_losses, read_pictures, read_run_summary
+from engine.words import listed
 
 __all__ = ["ReferenceModel", "export_card", "export_onnx", "export_pth", "import_model", "read_reference_files"]
 
 CARD_FORMAT_VERSION = 1
+
+# What layers of the reference have, in its order.
+_PARTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def import_model(files: Sequence[Path], *, names: tuple[str, str], to: Path, size: int = 256) -> ModelInfo:
@@ -86,7 +90,7 @@ def import_model(files: Sequence[Path], *, names: tuple[str, str], to: Path, siz
         preset="reference",
         steps=0,
         date=date.today().isoformat(),
-        note=f"Imported from {_listed([path.name for path, _ in reference.files])}.",
+        note=f"Imported from {listed([path.name for path, _ in reference.files])}.",
         directions=reference.directions,
         discriminators=reference.discriminators,
     )
@@ -116,13 +120,14 @@ def export_pth(model: Path, folder: Path) -> tuple[Path, ...]:
     ]
     targets = {name: folder / f"latest_net_{REFERENCE_NAMES[name]}.pth" for name in there}
     _require_free(*targets.values())
+    written: list[Path] = []
     for name, target in targets.items():
         prefix = f"{name}."
-        weights = OrderedDict((key.removeprefix(prefix), t) for key, t in tensors.items() if key.startswith(prefix))
+        keys = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
         buffer = io.BytesIO()
-        torch.save(weights, buffer)
-        _write(target, buffer.getvalue())
-    return tuple(targets.values())
+        torch.save(OrderedDict((key, tensors[prefix + key]) for key in sorted(keys, key=_place)), buffer)
+        written.append(_write(target, buffer.getvalue()))
+    return tuple(written)
 
 
 def export_onnx(model: Path, folder_or_file: Path) -> tuple[Path, ...]:
@@ -143,6 +148,7 @@ def export_onnx(model: Path, folder_or_file: Path) -> tuple[Path, ...]:
     info = read_model_info(model)
     targets = _onnx_targets(model, info.directions, folder_or_file)
     _require_free(*targets.values())
+    written: list[Path] = []
     for direction, target in targets.items():
         generator, _ = load_generator(model, direction, torch.device("cpu"))
         channels = [info.architecture.channels_of("A"), info.architecture.channels_of("B")]
@@ -156,8 +162,9 @@ def export_onnx(model: Path, folder_or_file: Path) -> tuple[Path, ...]:
             "licence": info.licence,
             "note": info.note,
         }
-        _write(target, onnx_bytes(generator, in_channels=in_channels, out_channels=out_channels, metadata=metadata))
-    return tuple(targets.values())
+        content = onnx_bytes(generator, in_channels=in_channels, out_channels=out_channels, metadata=metadata)
+        written.append(_write(target, content))
+    return tuple(written)
 
 
 def export_card(model: Path, file: Path) -> Path:
@@ -224,12 +231,12 @@ def _require_known_to_reference(model: Path, info: ModelInfo) -> None:
     if info.architecture.long_skip:
         raise ModelFileError(
             f"{where} predicts a change of the picture (long skip). The reference has no such thing, so it cannot be "
-            "exported as .pth; export it as ONNX, or train without --long-skip."
+            "exported as .pth; export it as ONNX, or train without the long skip."
         )
     if info.architecture.resize_conv:
         raise ModelFileError(
             f"{where} enlarges by resize-convolution. The reference has no such thing, so it cannot be exported as "
-            ".pth; export it as ONNX, or train without --resize-conv."
+            ".pth; export it as ONNX, or train without resize-convolution."
         )
     if info.discriminators is not None and info.discriminators.spectral_norm:
         raise ModelFileError(
@@ -239,13 +246,20 @@ def _require_known_to_reference(model: Path, info: ModelInfo) -> None:
 
 
 def _onnx_targets(model: Path, directions: Sequence[Direction], folder_or_file: Path) -> dict[Direction, Path]:
-    if folder_or_file.suffix.lower() != ".onnx" or folder_or_file.is_dir():
+    if folder_or_file.suffix.lower() != ".onnx" or is_folder(folder_or_file):
         path = model_path(model).absolute()
         name = path.parent.name if path.name == MODEL_FILE_NAME else path.stem
         return {direction: folder_or_file / f"{name}_{direction}.onnx" for direction in directions}
     if len(directions) == 1:
         return {directions[0]: folder_or_file}
     return {direction: folder_or_file.with_stem(f"{folder_or_file.stem}_{direction}") for direction in directions}
+
+
+def _place(key: str) -> tuple[list[int], int]:
+    """Sorts keys as the network itself has them, "model.4" before "model.10"; a model file has them by the alphabet."""
+    layer, _, part = key.rpartition(".")
+    places = [int(step) if step.isdecimal() else -1 for step in layer.split(".")]
+    return places, _PARTS.index(part) if part in _PARTS else len(_PARTS)
 
 
 def _parameters(info: ModelInfo, direction: Direction) -> int:
@@ -255,13 +269,13 @@ def _parameters(info: ModelInfo, direction: Direction) -> int:
 
 def _training(folder: Path) -> dict[str, Any]:
     summary = read_run_summary(folder)
-    pictures = json.loads((folder / "config.json").read_bytes())["pictures"]
+    pictures = read_pictures(folder)
     rows = read_losses(folder)
     settings = {name: value for name, value in asdict(summary.config).items() if not isinstance(value, Path)}
     return {
         "settings": settings,
-        "pictures": {name: len(pictures[name]) for name in ("train_A", "train_B", "sample_A", "sample_B")},
-        "held_out": pictures["held_out"],
+        "pictures": {name: len(getattr(pictures, name)) for name in ("train_A", "train_B", "sample_A", "sample_B")},
+        "held_out": pictures.held_out,
         "seconds": round(summary.seconds, 1),
         "losses": {"step": rows[-1][0], **asdict(rows[-1][1])} if rows else None,
     }
@@ -284,7 +298,3 @@ def _write(target: Path, content: bytes) -> Path:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise ModelFileError(disk_sentence(error, target)) from error
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from engine.config import Direction, DiscriminatorKind, TrainConfig
 from engine.errors import ModelFileError
+from engine.files import disk_sentence
 from engine.model.architecture import Architecture
 from engine.tensor_file import read_metadata, read_tensors, tensor_bytes, write_tensors
+from engine.words import counted
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +53,26 @@ class Discriminators:
     channels: int = 64
     spectral_norm: bool = False
 
+    @classmethod
+    def of(cls, config: TrainConfig) -> Discriminators:
+        """Those of a training."""
+        return cls(
+            kind=config.discriminator,
+            layers=config.discriminator_layers,
+            channels=config.discriminator_channels or config.channels,
+            spectral_norm=config.spectral_norm,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same as fields of `TrainConfig`."""
+        return {
+            "discriminator": self.kind,
+            "discriminator_layers": self.layers,
+            "discriminator_channels": self.channels,
+            "spectral_norm": self.spectral_norm,
+        }
+
     def __post_init__(self) -> None:
         if not (self.kind in get_args(DiscriminatorKind) and 1 <= self.layers <= 6 and 1 <= self.channels <= 512):
             raise ValueError(
@@ -76,6 +98,7 @@ class ModelInfo:
         format_version: Version of the file's layout.
         directions: The directions it can convert in, "a2b" first: both, or one.
         discriminators: What its discriminators are made of; None where it holds none. They help to train it further.
+            Those of a run are in its checkpoints.
     """
 
     path: Path
@@ -107,12 +130,9 @@ class ModelInfo:
         """What a training that starts from this model shares with it, as fields of `TrainConfig`."""
         settings = {"size": self.size, **dataclasses.asdict(self.architecture)}
         if self.discriminators is not None:
-            made_of = self.discriminators
-            settings["discriminator"] = made_of.kind
-            settings["discriminator_layers"] = made_of.layers
-            settings["spectral_norm"] = made_of.spectral_norm
-            if made_of.channels != self.architecture.channels:
-                settings["discriminator_channels"] = made_of.channels
+            settings |= self.discriminators.settings
+            if self.discriminators.channels == self.architecture.channels:
+                del settings["discriminator_channels"]
         return settings
 
     def require_direction(self, direction: Direction) -> None:
@@ -133,24 +153,32 @@ def model_path(path: Path) -> Path:
     """The model file that `path` means: itself, or the one in the folder of a training.
 
     Raises:
-        ModelFileError: A folder without a model.
+        ModelFileError: A folder without a model, or a name that no disk allows.
     """
-    if not path.is_dir():
-        return path
-    model = path / MODEL_FILE_NAME
-    if not model.exists():
+    try:
+        if not path.is_dir():
+            return path
+        model = path / MODEL_FILE_NAME
+        is_there = model.exists()
+    except OSError as error:  # A name that is too long, or a folder above it that lets nobody through.
+        raise ModelFileError(disk_sentence(error, path)) from error
+    if not is_there:
         raise ModelFileError(f"{path} holds no {MODEL_FILE_NAME}; choose a model file or the folder of a training.")
     return model
 
 
 def read_model_info(path: Path) -> ModelInfo:
-    """The story of a model file, or of the model of a run.
+    """The story of a model file, or of the model of a run, whose discriminators are those of its checkpoints.
 
     Raises:
         ModelFileError: It is not there, is not a model of ours, or comes from a newer version.
     """
-    path = model_path(path)
-    return _parse_info(path, read_metadata(path))
+    file = model_path(path)
+    info = _parse_info(file, read_metadata(file))
+    if not path.is_dir():
+        return info
+    discriminators = _discriminators_of(path) if _checkpoints(path) else None
+    return dataclasses.replace(info, discriminators=discriminators)
 
 
 def write_model(
@@ -255,10 +283,8 @@ def architecture_words(architecture: Architecture) -> str:
     """What generators are made of, such as "ResNet, 9 blocks, 64 channels, dropout"."""
     blocks, halvings = architecture.blocks, architecture.halvings
     words = [
-        f"ResNet, {blocks} block{'' if blocks == 1 else 's'}"
-        if architecture.generator == "resnet"
-        else f"U-Net, {halvings} halvings",
-        f"{architecture.channels} channel{'' if architecture.channels == 1 else 's'}",
+        f"ResNet, {counted(blocks, 'block')}" if architecture.generator == "resnet" else f"U-Net, {halvings} halvings",
+        counted(architecture.channels, "channel"),
     ]
     if architecture.norm != "instance":
         words.append("batch norm" if architecture.norm == "batch" else "no norm")
@@ -281,27 +307,34 @@ def _load(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
 
 def _of_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Discriminators | None]:
     """The discriminators of the newest checkpoint of a training that can be read."""
-    from engine.errors import RunError
-    from engine.training.run import read_run_summary
-
-    try:
-        config = read_run_summary(folder).config
-    except RunError:
+    made_of = _discriminators_of(folder)
+    if made_of is None:
         return {}, None
-    checkpoints = (folder / "checkpoints").glob("step_*.safetensors")
-    for checkpoint in sorted(checkpoints, key=lambda each: (len(each.name), each.name), reverse=True):
+    for checkpoint in _checkpoints(folder):
         try:
             tensors, _ = read_tensors(checkpoint)
         except ModelFileError:
             continue
         found = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in DISCRIMINATORS}
-        return found, Discriminators(
-            kind=config.discriminator,
-            layers=config.discriminator_layers,
-            channels=config.discriminator_channels or config.channels,
-            spectral_norm=config.spectral_norm,
-        )
+        return found, made_of
     return {}, None
+
+
+def _discriminators_of(folder: Path) -> Discriminators | None:
+    """What the discriminators of a training are made of; None where its config.json cannot be read."""
+    from engine.errors import RunError
+    from engine.training.run import read_run_summary
+
+    try:
+        return Discriminators.of(read_run_summary(folder).config)
+    except RunError:
+        return None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a training, the newest first."""
+    checkpoints = (folder / "checkpoints").glob("step_*.safetensors")
+    return sorted(checkpoints, key=lambda each: (len(each.name), each.name), reverse=True)
 
 
 def _metadata(info: ModelInfo) -> dict[str, str]:

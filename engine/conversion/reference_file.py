@@ -6,6 +6,7 @@ Nothing in them is trusted: they are read without running code, and no larger th
 from __future__ import annotations
 
 import dataclasses
+import errno
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,11 @@ from engine.config import Direction
 from engine.conversion.model_file import GENERATORS, Discriminators, NetworkName, architecture_words
 from engine.device import is_out_of_memory
 from engine.errors import ModelFileError
+from engine.files import disk_sentence
 from engine.model.architecture import Architecture, Norm
 from engine.model.discriminator import PatchDiscriminator, PixelDiscriminator
 from engine.model.generator import make_generator
+from engine.words import counted, listed
 
 MOST_BYTES = 2 * 10**9
 """Largest file that is read, packed and unpacked."""
@@ -94,7 +97,7 @@ def read_reference_files(files: Sequence[Path]) -> ReferenceModel:
     directions = tuple(direction for direction, name in GENERATORS.items() if name in networks)
     if not directions:
         raise ModelFileError(
-            f"{_listed(files)} holds no generator. Give the file of at least one, such as latest_net_G_A.pth, too."
+            f"{listed(files)} holds no generator. Give the file of at least one, such as latest_net_G_A.pth, too."
         )
     architecture = _common_architecture(networks)
     return ReferenceModel(
@@ -125,6 +128,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     weights = dict(content)
     while prefix := next((p for p in _WRAPPERS if all(key.startswith(p) for key in weights)), ""):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    size = sum(4 * value.numel() for value in weights.values())
+    if size > MOST_BYTES:
+        # Any number of tensors can share the same few bytes, of which each would get a copy.
+        raise _too_large(path, size)
     # Old files hold statistics of instance norms, which have no weights; the reference drops them as well.
     return {
         key: _plain(path, key, value)
@@ -140,9 +147,10 @@ def _load(path: Path) -> Any:
             with zipfile.ZipFile(path) as archive:
                 size = max(size, sum(entry.file_size for entry in archive.infolist()))
         if size > MOST_BYTES:
+            raise _too_large(path, size)
+        if path.suffix.lower() == ".safetensors":
             raise ModelFileError(
-                f"{path} is too large: {size / 1e9:.1f} GB, when at most {MOST_BYTES / 1e9:.0f} GB are read. "
-                "The weights of one network are far smaller; choose a file such as latest_net_G_A.pth."
+                f"{path} needs no import: models of CycleGAN Desktop (.safetensors) are used as they are."
             )
         with path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -150,11 +158,16 @@ def _load(path: Path) -> Any:
         raise
     except FileNotFoundError as error:
         raise ModelFileError(f"There is no file {path}.") from error
-    except (PermissionError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise ModelFileError(f"{path} is a folder. Choose the .pth files in it.") from error
+    except PermissionError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except Exception as error:  # A foreign file makes the readers raise anything at all.
         if is_out_of_memory(error):
             raise ModelFileError(f"The memory ran out while reading {path}. Close other programs.") from error
+        # In a damaged file torch asks for places that there are not, which is an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise ModelFileError(disk_sentence(error, path)) from error
         if isinstance(error, UnpicklingError) and "weights_only" in str(error).lower() and "GLOBAL" in str(error):
             raise ModelFileError(
                 f"{path} holds Python code beside weights, which is never run here. Save the weights alone, with "
@@ -164,6 +177,13 @@ def _load(path: Path) -> Any:
             f"{path} is damaged, cut short or no PyTorch file. Copy or download it again, or choose a file such as "
             "latest_net_G_A.pth."
         ) from error
+
+
+def _too_large(path: Path, size: int) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is too large: {size / 1e9:.1f} GB, when at most {MOST_BYTES / 1e9:.0f} GB are read. "
+        "The weights of one network are far smaller; choose a file such as latest_net_G_A.pth."
+    )
 
 
 def _plain(path: Path, key: str, value: Tensor) -> Tensor:
@@ -285,9 +305,13 @@ def _fitted(network: _Network) -> _Network:
     with torch.device("meta"):
         expected = {key: tuple(value.shape) for key, value in _build(network).state_dict().items()}
     for key in [*expected, *weights]:
-        there = tuple(weights[key].shape) if key in weights else None
-        if expected.get(key) != there:
-            raise _unlike(path, f"{key} has the shape {there}, not {expected.get(key)}")
+        if key not in weights:
+            raise _unlike(path, f"{key} is missing")
+        there = tuple(weights[key].shape)
+        if key not in expected:
+            raise _unlike(path, f"it has {key}, which no such network has")
+        if expected[key] != there:
+            raise _unlike(path, f"{key} has the shape {there}, not {expected[key]}")
     return dataclasses.replace(network, weights={key: weights[key] for key in expected})
 
 
@@ -380,14 +404,11 @@ def _common_discriminators(
         assert isinstance(network.parts, Discriminators)
         if network.in_channels != of_domain or network.norm != architecture.norm:
             raise ModelFileError(
-                f"{network.path} is a discriminator for pictures of {network.in_channels} channels with the norm "
-                f"{network.norm}; the generators have {of_domain} and {architecture.norm}. Leave it out."
+                f"{network.path} is a discriminator of other pictures than the generators': it has {network.norm} norm "
+                f"and looks at {counted(network.in_channels, 'channel')}, they have {architecture.norm} norm and make "
+                f"{counted(of_domain, 'channel')}. Leave it out."
             )
         there.append((network.path, network.parts))
     if len({parts for _, parts in there}) > 1:
-        raise ModelFileError(f"The discriminators {_listed([path for path, _ in there])} differ. Leave both out.")
+        raise ModelFileError(f"The discriminators {listed([path for path, _ in there])} differ. Leave both out.")
     return there[0][1] if there else None
-
-
-def _listed(files: Sequence[Path]) -> str:
-    return " and ".join(str(path) for path in files)

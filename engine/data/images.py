@@ -321,6 +321,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise PictureError(f"{path.name} has no pixels. Leave it out.")
             if width * height > MAX_PIXELS:
                 raise PictureError(_too_large_sentence(path))
+            _mend_planes(image)
             yield image
     except (MemoryError, PictureError):
         raise
@@ -333,6 +334,21 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise PictureError(_damage_sentence(path, error)) from error
     except Exception as error:  # Decoders raise anything for a damaged file: SyntaxError, struct.error, KeyError...
         raise PictureError(_damage_sentence(path, error)) from error
+
+
+def _mend_planes(image: Image.Image) -> None:
+    """Let Pillow read planes of 16 bits as such: in a TIFF without compression it takes them for planes of 8 bits."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.mode not in ("RGB", "RGBA"):
+        return
+    tags = image.tag_v2
+    if tags.get(ExifTags.Base.PlanarConfiguration, 1) == 2 and 16 in tags.get(ExifTags.Base.BitsPerSample, ()):
+        depth = ";16B" if tags.prefix == b"MM" else ";16L"
+        image.tile = [
+            tile._replace(args=(f"{tile.args[0]}{depth}", *tile.args[1:]))
+            if tile.codec_name == "raw" and isinstance(tile.args, tuple) and tile.args[0] in ("R", "G", "B", "A")
+            else tile
+            for tile in image.tile
+        ]
 
 
 def _open_file(path: Path) -> io.BufferedReader:
@@ -440,7 +456,7 @@ def _deep_levels(image: Image.Image, path: Path) -> npt.NDArray[np.float32] | No
 
 def _deep_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
     """[H, W, 1] in 0..255 with fractions, multiplied by its transparency [H, W, 1] in 0..1."""
-    values = np.asarray(image)[..., None]
+    values = _grey_values(image)[..., None]
     levels = _levels(values, image.format, []).astype(np.float32)
     key = image.info.get("transparency")
     if not isinstance(key, int):
@@ -508,7 +524,7 @@ def _colours_and_alpha(
     mode = image.mode
     key = image.info.get("transparency")
     if mode.startswith(("I", "F")):
-        values = np.asarray(image)
+        values = _grey_values(image)
         return Image.fromarray(_eight_bits(values, image.format, notes)), _keyed_alpha(values, key)
     if mode in ("1", "L"):
         # Pillow spreads 2 and 4 bits over 0..255, but leaves the transparent level as it is stored.
@@ -528,6 +544,14 @@ def _colours_and_alpha(
     if mode in ("RGB", "CMYK"):
         return image, None
     return image.convert("RGB"), None  # P, RGBX, YCbCr, HSV, LAB
+
+
+def _grey_values(image: Image.Image) -> npt.NDArray[Any]:
+    """[H, W] of a grey picture of more than 8 bits, as stored; 12 bits are spread over 16."""
+    values: npt.NDArray[Any] = np.asarray(image)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(ExifTags.Base.BitsPerSample) == (12,):
+        values = values << 4 | values >> 8
+    return values
 
 
 def _keyed_alpha(values: npt.NDArray[Any], key: object) -> npt.NDArray[np.uint8] | None:

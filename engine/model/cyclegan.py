@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -17,7 +18,7 @@ from engine.events import LOSS_NAMES
 from engine.model.averaging import average, averaged_copy
 from engine.model.diff_augment import diff_augment
 from engine.model.discriminator import make_discriminator
-from engine.model.fine_tuning import check_start
+from engine.model.fine_tuning import check_fit
 from engine.model.generator import AnyGenerator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
@@ -235,7 +236,7 @@ class CycleGAN:
             yield
 
     def _seed_at(self, stream: Stream, number: int = 0) -> int:
-        return int(random_at(self.config.seed, stream, number).integers(2**63, dtype=int))
+        return int(random_at(self.config.seed, stream, number).integers(2**63, dtype=np.int64))
 
     def _init_networks(self, dtype: torch.dtype) -> None:
         random = torch.Generator().manual_seed(self._seed_at(Stream.WEIGHTS))
@@ -285,7 +286,7 @@ class CycleGAN:
             ConfigError: They are of another shape than the settings ask for.
         """
         parts = {name: _with_prefix(tensors, name) for name in NETWORK_NAMES}
-        check_start(self.networks, parts)
+        check_fit(self.networks, parts)
         for name, network in self.networks.items():
             if parts[name]:
                 network.load_state_dict(parts[name])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.words import counted
 
 _WORDS = {
     "G_AB": "generator from A to B",
@@ -16,7 +17,7 @@ _WORDS = {
 }
 
 
-def check_start(networks: Mapping[str, nn.Module], parts: Mapping[str, Mapping[str, Tensor]]) -> None:
+def check_fit(networks: Mapping[str, nn.Module], parts: Mapping[str, Mapping[str, Tensor]]) -> None:
     """See that networks can take up stored weights; discriminators that are not stored can begin anew.
 
     Weights do not show whether they are those of a long skip; that is not seen here.
@@ -69,19 +70,15 @@ def _traits(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     norm = "batch" if any(key.endswith("running_mean") for key in shapes) else "instance" if biased else "no"
     out_channels = shapes.get(last.replace("weight", "bias"), (0,))[0]
     return (
-        _count(blocks, "residual block") if blocks else f"{len(keys)} convolutions and no residual blocks",
+        counted(blocks, "residual block") if blocks else f"{len(keys)} convolutions and no residual blocks",
         "spectral norm" if "parametrizations" in last else "no spectral norm",
-        f"{_count(first[0], 'channel')} in its first layer",
-        f"pictures of {_count(first[1], 'channel')} as its input",
-        f"pictures of {_count(out_channels, 'channel')} as its output",
+        f"{counted(first[0], 'channel')} in its first layer",
+        f"pictures of {counted(first[1], 'channel')} as its input",
+        f"pictures of {counted(out_channels, 'channel')} as its output",
         f"{norm} norm",
         "dropout" if any(key.endswith("conv_block.6.weight") for key in keys) else "no dropout",
         "transposed convolutions" if upper[0] > upper[1] else "resize-convolutions",
     )
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def _place(key: str) -> list[tuple[int, str]]:

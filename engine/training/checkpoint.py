@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.conversion.model_file import write_model
+from engine.device import is_out_of_memory
 from engine.errors import DivergedError, ModelFileError, RunError
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors, write_tensors
@@ -79,6 +80,7 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
 
     Raises:
         RunError: There is none.
+        RuntimeError: The memory ran out; see `is_out_of_memory`.
     """
     damaged: list[Path] = []
     for path in _generations(run):
@@ -89,7 +91,9 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
             restored = Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged), plateau)
             _set_aside(damaged)
             return restored
-        except (ModelFileError, RuntimeError, KeyError, ValueError, TypeError):
+        except (ModelFileError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            if is_out_of_memory(error):
+                raise
             damaged.append(path)
     if damaged:
         names = ", ".join(path.name for path in damaged)

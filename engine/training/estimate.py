@@ -53,7 +53,8 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
     try:
         # More steps than a short training has are measured on other pictures, which changes nothing.
         for step in range(_WARM_UP_STEPS + _MOST_STEPS):
-            batch = images.batch(step)
+            with training_errors(config):
+                batch = images.batch(step)
             start = time.perf_counter()
             with training_errors(config):
                 losses = model.step(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from engine.config import TrainConfig
-from engine.conversion.model_file import load_networks, read_model_info
+from engine.config import SMALL_SET, TrainConfig, suggests_diff_augment
+from engine.conversion.model_file import Discriminators, ModelInfo, load_networks, read_model_info
 from engine.data.folders import FolderScan, check_training_folders, scan_folder
 from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name
 from engine.errors import ConfigError, DataError, ModelFileError, RunError
-from engine.model.architecture import Architecture
+from engine.files import is_folder
 from engine.model.cyclegan import CycleGAN
 from engine.randomness import Stream, random_at
 from engine.ranks import rank_and_count
@@ -24,8 +24,7 @@ from engine.training.schedule import steps_per_epoch, total_steps
 _HOLD_OUT_SHARE = 0.02
 _HOLD_OUT_MOST = 8
 
-# Discriminators learn fewer pictures than these by heart when they see each of them this often.
-_SMALL_SET = 500
+# Discriminators learn the pictures of a small set by heart when they see each of them this often.
 _MANY_TIMES = 50
 
 
@@ -67,7 +66,7 @@ def choose(config: TrainConfig) -> Choices:
     return Choices(
         device=str(device),
         hardware=hardware_name(device),
-        precision=choose_precision(config.precision, device),
+        precision=choose_precision(config.precision, device, config.generator),
         threads=threads,
         ranks=rank_and_count()[1],
     )
@@ -96,7 +95,7 @@ def check_start(config: TrainConfig) -> None:
             f"{config.start_from} has only the direction {info.direction_name(info.directions[0])}, and a training "
             "needs both. Choose another model to start from.",
         )
-    flags = _differences(info.architecture, config.architecture)
+    flags = _differences(info, config)
     if flags:
         raise ConfigError(
             "start_from",
@@ -135,12 +134,14 @@ def advice(config: TrainConfig, pictures: Pictures) -> list[str]:
         said.append("There is no identity loss in this training: it would compare grey pictures with coloured ones.")
     counts = len(pictures.train_A), len(pictures.train_B)
     epoch = steps_per_epoch(config, *counts)
-    times = total_steps(config, epoch) / epoch
-    plain = config.preset == "standard" and not config.diff_augment
-    if plain and max(counts) < _SMALL_SET and times >= _MANY_TIMES:
+    # The smaller set comes round more often.
+    times = total_steps(config, epoch) / epoch * max(counts) / min(counts)
+    is_small = suggests_diff_augment(config.preset, is_on=config.diff_augment, count_A=counts[0], count_B=counts[1])
+    if is_small and times >= _MANY_TIMES:
         said.append(
-            f"With {counts[0]:,} and {counts[1]:,} pictures these sets are small, so the discriminators may learn them "
-            "by heart. If results get worse again, train anew with DiffAugment (--diff-augment)."
+            f"With fewer than {SMALL_SET} pictures on a side (here {counts[0]:,} and {counts[1]:,}), the "
+            "discriminators may learn them by heart. If results get worse again, train anew with DiffAugment "
+            "(--diff-augment)."
         )
     return said
 
@@ -172,7 +173,7 @@ def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]
     choices = dataclasses.replace(choose(config), offset=stored.offset)
     if same:
         choices = dataclasses.replace(choices, precision=stored.precision)
-    if same or choices == stored:
+    if same or (choices.hardware, choices.precision) == (stored.hardware, stored.precision):
         return choices, []
     return choices, [
         f"This training was begun on {stored.hardware} in {stored.precision} and goes on on {choices.hardware} in "
@@ -220,7 +221,7 @@ def refuse_vanished_folders(config: TrainConfig) -> None:
         DataError: They are not.
     """
     for name, folder in ((config.name_A, config.folder_A), (config.name_B, config.folder_B)):
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise DataError(
                 f"The pictures of {name} are not in {folder} any more. Bring the folder back, or correct its path in "
                 f"{config.run / 'config.json'}."
@@ -244,15 +245,20 @@ def _spread(pictures: tuple[Path, ...]) -> tuple[Path, ...]:
     return pictures[:: max(1, len(pictures) // (2 * MOST_SAMPLES))][: 2 * MOST_SAMPLES]
 
 
-def _differences(theirs: Architecture, wanted: Architecture) -> list[str]:
-    """The flags with which networks would be made as `theirs`, where `wanted` differs."""
-    # What only the other kind of generator has says nothing.
-    idle = ("halvings",) if theirs.generator == "resnet" else ("blocks", "resize_conv")
+def _differences(info: ModelInfo, config: TrainConfig) -> list[str]:
+    """The flags with which networks would be made as those of a model, where the settings differ."""
+    theirs, wanted = (dataclasses.asdict(architecture) for architecture in (info.architecture, config.architecture))
+    # What only another kind of network has says nothing.
+    idle = {"halvings"} if info.architecture.generator == "resnet" else {"blocks", "resize_conv"}
+    if info.discriminators is not None:
+        theirs |= info.discriminators.settings
+        wanted |= Discriminators.of(config).settings
+        if info.discriminators.kind == "pixel":
+            idle.add("discriminator_layers")
     flags = []
-    for field in dataclasses.fields(Architecture):
-        value = getattr(theirs, field.name)
-        if field.name not in idle and value != getattr(wanted, field.name):
-            flag = field.name.replace("_", "-").lower()
+    for field, value in theirs.items():
+        if field not in idle and value != wanted[field]:
+            flag = field.replace("_", "-").lower()
             flags.append((f"--{flag}" if value else f"--no-{flag}") if isinstance(value, bool) else f"--{flag} {value}")
     return flags
 

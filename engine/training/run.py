@@ -268,6 +268,19 @@ def read_run_summary(folder: Path) -> RunSummary:
     )
 
 
+def read_pictures(folder: Path) -> Pictures:
+    """The pictures of a training on disk.
+
+    Raises:
+        RunError: It is no run, or its config.json is damaged.
+    """
+    document = _read_document(_existing(folder))
+    try:
+        return _pictures_from_json(_config_of(folder, document), document["pictures"])
+    except (KeyError, TypeError) as error:
+        raise RunError(_damaged(folder)) from error
+
+
 def read_losses(folder: Path) -> list[tuple[int, Losses]]:
     """Every row of losses.csv, in order; damaged rows are left out."""
     try:
@@ -313,7 +326,11 @@ def _modified(path: Path) -> float:
 
 
 def _existing(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
+    try:
+        is_run = (folder / "config.json").is_file()
+    except OSError as error:  # A name that is too long, or a folder above it that lets nobody through.
+        raise RunError(disk_sentence(error, folder)) from error
+    if not is_run:
         raise RunError(f"{folder} holds no training (there is no config.json in it); choose the folder of a training.")
     return folder
 

@@ -70,18 +70,26 @@ def _events(arguments: Sequence[str], run: Path, processes: int | None) -> Itera
                 _say(child, "stop")
                 with _patience(child):
                     list(_lines(child.stdout, failures))
-                if failures:
-                    raise RunError(failures[0]) from None
+                # It may have died while it saved.
+                _require_good_end(child, failures, complaints, run if begun else None)
                 raise
             _say(child, "next")
-        with _patience(child):
-            code = child.wait()
-        if failures or code != 0:
-            said = _last_words(complaints)
-            if begun:
-                with contextlib.suppress(OSError), (run / "log.txt").open("a", encoding="utf-8") as log:
-                    log.write(f"{said}\n")
-            raise RunError(failures[0] if failures else _died(code, said, run if begun else None))
+        _require_good_end(child, failures, complaints, run if begun else None)
+
+
+def _require_good_end(
+    child: subprocess.Popen[str], failures: Sequence[str], complaints: IO[bytes], run: Path | None
+) -> None:
+    """Wait for the child to end, and see that it did so as it should; if not, the run's log gets its last words."""
+    with _patience(child):
+        code = child.wait()
+    if not failures and code == 0:
+        return
+    said = _last_words(complaints)
+    if run is not None:
+        with contextlib.suppress(OSError), (run / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{said}\n")
+    raise RunError(failures[0] if failures else _died(code, said, run)) from None
 
 
 @contextlib.contextmanager
@@ -106,6 +114,7 @@ def _child(arguments: Sequence[str], count: int, complaints: IO[bytes]) -> Itera
         stderr=complaints,
         env=environment,
         encoding="utf-8",
+        errors="replace",
         start_new_session=True,
     )
     try:

@@ -90,9 +90,14 @@ class Steps:
         return dataclasses.replace(self._plateau, loss_sum=self._cycle_mean.item())
 
     def fetch(self) -> DataError | None:
-        """Wait for the pictures of the next step; returns why they do not come."""
+        """Wait for the pictures of the next step; returns why they do not come.
+
+        Raises:
+            OutOfMemoryError: They do not fit into memory.
+        """
         try:
-            self._batch = next(self._batches)
+            with training_errors(self._config):
+                self._batch = next(self._batches)
         except DataError as error:
             return error
         return None

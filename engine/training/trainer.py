@@ -145,7 +145,7 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
         with training_errors(config):
             model = make_model(config, choices)
             start_model(config, model)
-        samples = fixed_pictures(config, pictures)
+            samples = fixed_pictures(config, pictures)
         run = Run.create(config, choices, pictures)
         return _Sitting(run=run, model=model, samples=samples, advice=tuple(advice(config, pictures)))
 
@@ -201,7 +201,7 @@ def resume(
             choices, choice_notices = choices_on_resume(run, config)
             with training_errors(config):
                 model = make_model(config, choices)
-            restored = restore_checkpoint(run, model)
+                restored = restore_checkpoint(run, model)
             if restored.damaged:
                 names = ", ".join(path.name for path in restored.damaged)
                 notices.append(
@@ -209,7 +209,8 @@ def resume(
                 )
             choices, rank_notices = choices_at(run, choices, restored.step)
             refuse_complete(run, config, choices, restored.step)
-            samples = fixed_pictures(config, run.pictures)
+            with training_errors(config):
+                samples = fixed_pictures(config, run.pictures)
             with _disk_errors(folder):
                 run.change(config, choices)
                 run.continue_losses(restored.step)

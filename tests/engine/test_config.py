@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import PRESETS, ConvertJob, TrainConfig, preset_config
+from engine.config import PRESETS, ConvertJob, TrainConfig, preset_config, suggests_diff_augment
 from engine.errors import ConfigError
 
 PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
@@ -85,12 +85,13 @@ def test_a_training_of_no_epochs_is_refused() -> None:
         (
             {"generator": "unet", "size": 128, "load_size": 143},
             "size",
-            "multiple of 256, which 8 halvings need; take 256",
+            "multiple of 256, which 8 halvings need; take 256, or 7 halvings.",
         ),
         ({"generator": "unet", "resize_conv": True}, "resize_conv", "choose the ResNet generator"),
         ({"size": 32, "discriminator_layers": 4}, "discriminator_layers", "at least 48 px"),
-        ({"grow_from": 16}, "discriminator_layers", "at least 24 px"),
+        ({"grow_from": 16}, "grow_from", "at least 24 px, and this training begins with 16 px"),
         ({"grow_from": 64, "width": 264}, "grow_from", "no multiples of 4"),
+        ({"grow_from": 64, "epochs": 0}, "grow_from", "set the epochs to 1 or more"),
         ({"preprocess": "none", "batch_size": 2}, "batch_size", "one at a time"),
         ({"preprocess": "none", "accumulate": 2}, "accumulate", "one at a time"),
         ({"preprocess": "scale_width", "grow_from": 64}, "grow_from", "cannot grow"),
@@ -104,6 +105,13 @@ def test_settings_that_do_not_fit_together_name_the_one_to_change(
         TrainConfig(**PLACES, **values)
     assert caught.value.field == field
     assert words in str(caught.value)
+
+
+def test_a_u_net_leaves_out_what_a_preset_has_for_the_resnet() -> None:
+    config = preset_config("quick", **PLACES, generator="unet", halvings=6)
+    assert not config.resize_conv and config.long_skip
+    with pytest.raises(ConfigError, match="choose the ResNet generator"):
+        preset_config("quick", **PLACES, generator="unet", halvings=6, resize_conv=True)
 
 
 def test_each_side_of_a_u_net_is_a_multiple_of_two_to_its_depth() -> None:
@@ -173,3 +181,12 @@ def test_a_nonsensical_job_is_refused_beside_its_field(field: str, value: object
     with pytest.raises(ConfigError) as caught:
         ConvertJob(**{**job, field: value})
     assert caught.value.field == field
+
+
+def test_augmentation_is_suggested_to_standard_trainings_with_few_pictures_on_a_side() -> None:
+    assert suggests_diff_augment("standard", is_on=False, count_A=499, count_B=10_000)
+    assert suggests_diff_augment("standard", is_on=False, count_A=10_000, count_B=499)
+    assert not suggests_diff_augment("standard", is_on=False, count_A=500, count_B=500)
+    assert not suggests_diff_augment("standard", is_on=True, count_A=10, count_B=10)
+    for preset in ("quick", "paper", "reference"):
+        assert not suggests_diff_augment(preset, is_on=False, count_A=10, count_B=10)

@@ -60,3 +60,9 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     for read in (read_metadata, read_tensors):
         with pytest.raises(ModelFileError, match="damaged"):
             read(path)
+
+
+def test_a_file_that_can_be_imported_says_so(tmp_path: Path) -> None:
+    (tmp_path / "latest_net_G.pth").write_bytes(b"PK")
+    with pytest.raises(ModelFileError, match="Import it first"):
+        read_metadata(tmp_path / "latest_net_G.pth")

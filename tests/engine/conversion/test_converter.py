@@ -755,7 +755,7 @@ def test_precision_is_measured_with_the_threads_that_will_work(
 ) -> None:
     threads = []
 
-    def choose(precision: str, device: torch.device) -> str:
+    def choose(precision: str, device: torch.device, generator: str) -> str:
         threads.append(torch.get_num_threads())
         return "fp32"
 

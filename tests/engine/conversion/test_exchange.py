@@ -17,6 +17,7 @@ from torch import Tensor
 from engine import train
 from engine.__main__ import main
 from engine.config import TrainConfig
+from engine.conversion import exchange
 from engine.conversion.exchange import export_card, export_onnx, export_pth, import_model, read_reference_files
 from engine.conversion.model_file import (
     Discriminators,
@@ -25,8 +26,9 @@ from engine.conversion.model_file import (
     read_model_info,
     write_model,
 )
-from engine.errors import ConfigError, ModelFileError
+from engine.errors import ConfigError, ModelFileError, RunError
 from engine.model.architecture import Architecture
+from engine.model.discriminator import PatchDiscriminator
 from engine.model.generator import make_generator
 
 from .reference_weights import patch, pixel, resnet, unet
@@ -192,6 +194,25 @@ def test_there_and_back_again_every_byte_of_the_weights_is_the_same(
         assert as_bytes(loaded(tmp_path / "out" / f"latest_net_{name}.pth")) == as_bytes(weights)
 
 
+@pytest.mark.parametrize(
+    "values", [{"blocks": 2}, {"generator": "unet", "norm": "batch", "halvings": 5, "channels": 2}]
+)
+def test_keys_of_a_pth_file_are_in_the_order_of_the_network(
+    make_model: Callable[..., Path], tmp_path: Path, values: dict[str, object]
+) -> None:
+    model = make_model(**values)
+    written = export_pth(model, tmp_path / "out")
+    for path, direction in zip(written, ("a2b", "b2a"), strict=True):
+        assert list(loaded(path)) == list(load_generator(model, direction, CPU)[0].state_dict())
+
+
+def test_keys_of_discriminators_are_in_order_too(reference: dict[str, Path], tmp_path: Path) -> None:
+    import_model(list(reference.values()), names=("A", "B"), to=tmp_path / "m.safetensors")
+    export_pth(tmp_path / "m.safetensors", tmp_path / "out")
+    expected = list(PatchDiscriminator(5, layers=2).state_dict())
+    assert list(loaded(tmp_path / "out" / "latest_net_D_A.pth")) == expected
+
+
 def test_a_pth_file_holds_its_own_network_and_no_more(make_model: Callable[..., Path], tmp_path: Path) -> None:
     for path in export_pth(make_model(), tmp_path / "out"):
         weights = sum(value.numel() * 4 for value in loaded(path).values())
@@ -207,12 +228,34 @@ def test_no_pth_file_is_overwritten_and_then_none_is_written(make_model: Callabl
     assert (tmp_path / "out" / "latest_net_G_B.pth").read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("kind", ["pth", "onnx"])
+def test_a_name_taken_in_the_meantime_is_told_as_what_was_written(
+    make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "onnx":
+        pytest.importorskip("onnx")
+    export = export_pth if kind == "pth" else export_onnx
+    require_free = exchange._require_free
+
+    def taken_afterwards(*targets: Path) -> None:
+        require_free(*targets)
+        targets[0].parent.mkdir()
+        targets[0].write_bytes(b"precious")
+
+    monkeypatch.setattr(exchange, "_require_free", taken_afterwards)
+    written = export(make_model(), tmp_path / "out")
+    assert written[0].stem.endswith(" (1)")
+    assert sorted(written) == sorted(path for path in (tmp_path / "out").iterdir() if path.read_bytes() != b"precious")
+
+
 @pytest.mark.parametrize(("option", "words"), [("long_skip", "long skip"), ("resize_conv", "resize-convolution")])
 def test_what_the_reference_does_not_have_is_refused(
     make_model: Callable[..., Path], tmp_path: Path, option: str, words: str
 ) -> None:
-    with pytest.raises(ModelFileError, match=f"{words}.*The reference has no such thing"):
+    with pytest.raises(ModelFileError, match=f"{words}.*The reference has no such thing") as caught:
         export_pth(make_model(**{option: True}), tmp_path / "out")
+    # A window has no flags.
+    assert "--" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -222,6 +265,32 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(make_model: Callable[...,
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(ModelFileError, match="no permission"):
         export_pth(model, tmp_path / "locked")
+
+
+def test_a_target_that_no_disk_allows_is_a_sentence(
+    make_model: Callable[..., Path], reference: dict[str, Path], tmp_path: Path
+) -> None:
+    model, long = make_model(), 300 * "a"
+    exports: list[Callable[[], object]] = [
+        lambda: export_pth(model, tmp_path / long),
+        lambda: export_card(model, tmp_path / f"{long}.json"),
+        lambda: export_card(model, tmp_path / long / "card.json"),
+        lambda: import_model([reference["G_A"]], names=("A", "B"), to=tmp_path / f"{long}.safetensors"),
+    ]
+    before = names(tmp_path)
+    for export in exports:
+        with pytest.raises(ModelFileError, match="too long"):
+            export()
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [300 * "a", f"{300 * 'a'}.onnx"])
+def test_an_onnx_file_that_no_disk_allows_is_a_sentence(
+    make_model: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("onnx")
+    with pytest.raises(ModelFileError, match="too long"):
+        export_onnx(make_model(), tmp_path / name)
 
 
 def test_a_file_in_place_of_the_folder_is_a_sentence(make_model: Callable[..., Path], tmp_path: Path) -> None:
@@ -366,6 +435,17 @@ def test_the_card_of_a_training_tells_its_settings_but_no_folder(run: Callable[.
     assert training["losses"]["cycle_A"] > 0
 
 
+@pytest.mark.parametrize("lost", ["sample_A", "held_out"])
+def test_a_training_with_a_damaged_story_gets_no_card(run: Callable[..., Path], tmp_path: Path, lost: str) -> None:
+    folder = run()
+    document = json.loads((folder / "config.json").read_bytes())
+    del document["pictures"][lost]
+    (folder / "config.json").write_text(json.dumps(document))
+    with pytest.raises(RunError, match=r"config\.json is damaged"):
+        export_card(folder, tmp_path / "card.json")
+    assert not (tmp_path / "card.json").exists()
+
+
 def test_a_damaged_model_gets_no_card(make_model: Callable[..., Path], tmp_path: Path) -> None:
     model = make_model()
     content = bytearray(model.read_bytes())
@@ -386,7 +466,7 @@ def test_the_command_imports_tells_and_exports(
     files = [str(path) for path in reference.values()]
     assert main(["import", *files, "--names", "Horses", "Zebras", "--to", model, "--size", "128"]) == 0
     told = capsys.readouterr().out
-    for words in ("a2b Horses to Zebras, b2a Zebras to Horses", "128 px, preset reference, steps not known"):
+    for words in ("a2b Horses to Zebras, b2a Zebras to Horses", "128 px, steps not known; imported on "):
         assert words in told
     assert "ResNet, 2 blocks, 4 channels" in told and "patch, 2 layers, 5 channels" in told
     assert main(["export", model, "--pth", str(tmp_path / "out")]) == 0

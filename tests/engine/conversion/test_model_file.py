@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from engine import train
 from engine.config import Direction, TrainConfig
 from engine.conversion.model_file import (
     Discriminators,
@@ -183,3 +188,59 @@ def test_a_missing_file_and_a_folder_without_a_model_are_named(tmp_path: Path) -
         read_model_info(tmp_path / "nowhere.safetensors")
     with pytest.raises(ModelFileError, match=r"holds no model\.safetensors"):
         read_model_info(tmp_path)
+
+
+def test_a_name_that_no_disk_allows_is_called_too_long(tmp_path: Path) -> None:
+    for path in (tmp_path / (300 * "a"), tmp_path / (300 * "a") / "model.safetensors"):
+        for read in (read_model_info, load_networks):
+            with pytest.raises(ModelFileError, match="too long"):
+                read(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_model_behind_a_locked_folder_is_a_sentence(model: tuple[Path, Generator, Generator]) -> None:
+    path, *_ = model
+    locked = path.parent / "locked"
+    locked.mkdir()
+    path.rename(locked / path.name)
+    locked.chmod(0)
+    try:
+        for place in (locked, locked / path.name):
+            with pytest.raises(ModelFileError, match="permission"):
+                read_model_info(place)
+    finally:
+        locked.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"discriminator_layers": 2, "spectral_norm": True},
+        {"discriminator": "pixel", "discriminator_channels": 6},
+        {"channels": 6},
+    ],
+)
+def test_the_settings_of_a_training_are_also_those_of_its_discriminators(
+    tiny_config: Callable[..., TrainConfig], values: dict[str, object]
+) -> None:
+    config = tiny_config(max_steps=1, **values)
+    list(train(config))
+    info = read_model_info(config.run)
+    assert info.discriminators == load_networks(config.run)[1].discriminators
+    assert {field: getattr(config, field) for field in info.settings} == info.settings
+    # They are not in the file itself.
+    assert not read_model_info(config.run / "model.safetensors").has_discriminators
+    shutil.rmtree(config.run / "checkpoints")
+    assert not read_model_info(config.run).has_discriminators
+
+
+def test_reading_the_story_of_a_training_loads_no_torch(tiny_config: Callable[..., TrainConfig]) -> None:
+    config = tiny_config(max_steps=1)
+    list(train(config))
+    code = (
+        "import sys; from pathlib import Path; from engine.conversion.model_file import read_model_info\n"
+        "assert read_model_info(Path(sys.argv[1])).has_discriminators\n"
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code, str(config.run)], env=environment, check=True)

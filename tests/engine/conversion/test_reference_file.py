@@ -263,6 +263,21 @@ def test_files_that_are_or_unpack_to_too_much_are_not_read(
     assert "is too large" in refused(bomb)
 
 
+def test_many_tensors_on_the_same_bytes_are_refused_before_any_is_copied(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = torch.zeros(10_000)
+    path = save("G.pth", {f"model.{number}.weight": shared for number in range(30)})
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(reference_file, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(Tensor, "clone", lambda *_, **__: pytest.fail("it was copied"))
+    assert "is too large" in refused(path)
+
+
+def test_a_name_that_no_disk_allows_is_called_too_long(tmp_path: Path) -> None:
+    assert "too long" in refused(tmp_path / f"{300 * 'a'}.pth")
+
+
 def test_a_few_bytes_that_pretend_to_be_many_are_refused(save: Save) -> None:
     weights = resnet()
     weights["model.4.weight"] = torch.zeros(1).expand(8, 4, 3, 3)
@@ -369,3 +384,20 @@ def test_one_network_twice_and_wrong_names_are_refused(save: Save) -> None:
     assert "both hold the generator" in refused(*(save(f"{name}.pth", resnet()) for name in "xyz"))
     assert "holds a discriminator" in refused(save("latest_net_G_B.pth", patch()))
     assert "holds a generator" in refused(save("latest_net_D_B.pth", resnet()))
+
+
+def test_a_model_of_ours_and_a_folder_are_told_apart_from_damage(tmp_path: Path) -> None:
+    (tmp_path / "ours.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelFileError, match="needs no import"):
+        read_reference_files([tmp_path / "ours.safetensors"])
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(ModelFileError, match="is a folder"):
+        read_reference_files([tmp_path / "folder.pth"])
+
+
+def test_a_missing_tensor_is_called_missing(tmp_path: Path) -> None:
+    weights = resnet()
+    del weights["model.10.conv_block.1.weight"]
+    torch.save(weights, tmp_path / "latest_net_G_A.pth")
+    with pytest.raises(ModelFileError, match=r"model\.10\.conv_block\.1\.weight is missing"):
+        read_reference_files([tmp_path / "latest_net_G_A.pth"])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from engine.data.images import read_deep_pixels, read_pixels
+from engine.data.images import read_deep_pixels, read_picture, read_pixels
 from engine.data.sixteen_bits import png_samples, tiff_samples
 from engine.errors import PictureError
 
@@ -207,6 +207,46 @@ def deep(path: Path, data: bytes) -> npt.NDArray[np.float32]:
     pixels = read_deep_pixels(path)
     assert pixels.dtype == np.float32 and pixels.shape[-1] == 3
     return pixels
+
+
+def test_a_large_picture_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = samples_of(21, 34, 3)
+    # Once as wide it is small, three times as wide it is not.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2 * 21 * 34)
+    for name, data in (("a.png", png(samples)), ("a.tif", tiff(samples)), ("z.tif", tiff(samples, compression=8))):
+        assert np.abs(deep(tmp_path / name, data) - samples / 257).max() < 1e-4
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize(("channels", "extra"), [(3, None), (4, 2)])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_planes_are_the_same_picture_as_colours_side_by_side(
+    tmp_path: Path, order: str, tile: tuple[int, int] | None, channels: int, extra: int | None, compression: int
+) -> None:
+    samples = samples_of(21, 34, channels)
+    kinds = {"together.tif": False, "planes.tif": True}
+    for name, planar in kinds.items():
+        data = tiff(samples, order=order, tile=tile, extra=extra, compression=compression, planar=planar)
+        (tmp_path / name).write_bytes(data)
+    together, planes = (read_picture(tmp_path / name) for name in kinds)
+    assert np.array_equal(planes.pixels, together.pixels)
+    assert np.array_equal(planes.alpha, together.alpha) if channels == 4 else planes.alpha is None
+    assert planes.notes == together.notes == ("The result has 8 bits a channel; the source has more.",)
+    assert np.array_equal(read_pixels(tmp_path / "planes.tif"), read_pixels(tmp_path / "together.tif"))
+
+
+def test_grey_of_twelve_bits_is_black_to_white(tmp_path: Path) -> None:
+    levels = np.arange(4096).reshape(64, 64)
+    left, right = levels[:, 0::2], levels[:, 1::2]
+    packed = np.stack([left >> 4, (left & 15) << 4 | right >> 8, right & 255], -1).astype(np.uint8).tobytes()
+    tags = {256: 64, 257: 64, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 64, 279: len(packed)}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = struct.pack("<I", 8 + len(packed))
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + start + packed + struct.pack("<H", len(tags)) + directory + bytes(4))
+    expected = levels[..., None] * (255 / 4095)
+    assert np.abs(read_pixels(tmp_path / "a.tif") - expected).max() <= 0.51
+    assert np.abs(read_deep_pixels(tmp_path / "a.tif") - expected).max() < 0.01
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])

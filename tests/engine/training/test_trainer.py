@@ -14,6 +14,7 @@ from PIL import Image
 
 from engine.config import TrainConfig
 from engine.conversion.model_file import read_model_info, write_model
+from engine.data import unpaired
 from engine.errors import ConfigError, DataError, DivergedError, EngineError, RunError
 from engine.events import (
     LOSS_NAMES,
@@ -30,6 +31,7 @@ from engine.tensor_file import read_tensors
 from engine.training import preparing, steps, trainer
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
+from engine.training.run import Run
 from engine.training.trainer import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -226,9 +228,51 @@ def test_a_model_made_otherwise_is_refused_with_the_flags_that_fit(
     assert not config.run.exists()
 
 
+@pytest.mark.parametrize("work", [train, estimate])
+@pytest.mark.parametrize(
+    ("made", "wanted", "flags"),
+    [
+        ({"spectral_norm": True}, {}, "--spectral-norm"),
+        ({}, {"spectral_norm": True}, "--no-spectral-norm"),
+        ({"discriminator_layers": 1}, {}, "--discriminator-layers 1"),
+        ({"discriminator": "pixel", "discriminator_layers": 1}, {}, "--discriminator pixel"),
+        ({"discriminator_channels": 6}, {}, "--discriminator-channels 6"),
+        ({}, {"discriminator_channels": 6}, "--discriminator-channels 4"),
+        ({"channels": 6}, {}, "--channels 6 --discriminator-channels 6"),
+    ],
+)
+def test_discriminators_made_otherwise_are_refused_before_anything_is_measured(
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[TrainConfig], Iterator[object]],
+    made: dict[str, object],
+    wanted: dict[str, object],
+    flags: str,
+) -> None:
+    list(train(tiny_config(run=tmp_path / "first", max_steps=1, **made)))
+    monkeypatch.setattr(preparing, "choose_device", lambda name: pytest.fail("it was measured"))
+    config = tiny_config(start_from=tmp_path / "first", **wanted)
+    with pytest.raises(ConfigError, match=f"train with {flags};") as caught:
+        list(work(config))
+    assert caught.value.field == "start_from"
+
+
+def test_a_training_starts_from_another_with_its_settings_whatever_its_discriminators_are(
+    tiny_config: MakeConfig, tmp_path: Path
+) -> None:
+    list(train(tiny_config(run=tmp_path / "first", max_steps=1, discriminator="pixel", discriminator_channels=6)))
+    # Layers that pixels do not have make no difference.
+    settings = read_model_info(tmp_path / "first").settings | {"discriminator_layers": 2}
+    config = tiny_config(start_from=tmp_path / "first", learning_rate=1e-9, max_steps=1, **settings)
+    list(train(config))
+    state, first = final_state(config.run), final_state(tmp_path / "first")
+    assert torch.allclose(state["D_A.net.0.weight"], first["D_A.net.0.weight"], atol=1e-6)
+
+
 def test_a_start_that_is_no_model_is_refused_beside_its_field(tiny_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no model")
-    for path in (tmp_path / "notes.txt", tmp_path / "nowhere", tmp_path):
+    for path in (tmp_path / "notes.txt", tmp_path / "nowhere", tmp_path / (300 * "a"), tmp_path):
         with pytest.raises(ConfigError) as caught:
             list(train(tiny_config(start_from=path)))
         assert caught.value.field == "start_from"
@@ -251,6 +295,10 @@ def test_what_is_worth_saying_is_said_at_the_start_and_only_then(tiny_config: Ma
     assert "--diff-augment" in advice(tiny_config(epochs=50), pictures)[0]
     for quiet in (tiny_config(epochs=50, diff_augment=True), tiny_config(epochs=50, preset="paper"), tiny_config()):
         assert advice(quiet, pictures) == []
+    # One small side is enough.
+    lopsided = dataclasses.replace(pictures, train_B=100 * pictures.train_B)
+    assert len(lopsided.train_B) >= 500
+    assert "(here 6 and 500)" in advice(tiny_config(epochs=1), lopsided)[0]
 
 
 @pytest.mark.usefixtures("every_step")
@@ -579,6 +627,20 @@ def test_another_precision_on_resume_is_stored_and_said_not_to_be_exact(tiny_con
     assert json.loads((config.run / "config.json").read_text())["choices"]["precision"] == "bf16"
 
 
+def test_the_same_device_by_another_name_with_other_ranks_is_told_of_its_ranks_alone(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    close_after(train(config), 1)
+    run = Run.open(config.run)
+    run.change(run.config, dataclasses.replace(run.choices, ranks=2))
+    run.close()
+    monkeypatch.setattr(preparing, "choose_device", lambda name: torch.device("cpu"))
+    notices = events_of(Notice, list(resume(config.run, device="auto")))
+    assert not [notice for notice in notices if "was begun on" in notice.text]
+    assert "had 2 processes" in notices[0].text
+
+
 def test_on_other_hardware_the_choices_are_made_anew(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config()
     close_after(train(config), 1)
@@ -603,6 +665,41 @@ def test_out_of_memory_becomes_a_sentence_with_remedies(
     monkeypatch.setattr(CycleGAN, "step", step)
     with pytest.raises(EngineError, match="smaller picture size"):
         list(train(tiny_config()))
+
+
+@pytest.mark.parametrize("work", [train, estimate])
+def test_memory_that_runs_out_while_reading_pictures_becomes_the_same_sentence(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, work: Callable[[TrainConfig], Iterator[object]]
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(unpaired, "read_resized", read)
+    with pytest.raises(EngineError, match="smaller picture size"):
+        list(work(tiny_config()))
+
+
+def test_memory_that_runs_out_while_restoring_damages_no_checkpoint(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    close_after(train(config), 3)
+    before = sorted((config.run / "checkpoints").iterdir())
+
+    def load(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CycleGAN, "load_state", load)
+        with pytest.raises(EngineError, match="not enough memory"):
+            list(resume(config.run))
+    assert sorted((config.run / "checkpoints").iterdir()) == before
+    assert list(resume(config.run))[-1].step == ALL_STEPS
+
+
+def test_resuming_what_no_disk_can_hold_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="too long"):
+        list(resume(tmp_path / (300 * "a")))
 
 
 def test_float_settings_survive_a_resume(tiny_config: MakeConfig) -> None:
