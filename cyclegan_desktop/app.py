@@ -48,6 +48,7 @@ from engine.events import (
     TrainFinished,
     TrainStarted,
 )
+from engine.files import is_folder
 from engine.training.run import read_run_summary
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class App(QObject):
             self.window.page == Page.TRAIN
             and not self.training.is_busy
             and len(paths) <= 2
-            and all(path.is_dir() for path in paths)
+            and all(is_folder(path) for path in paths)
         )
 
     def _know(self, path: Path) -> None:
@@ -301,10 +302,8 @@ class _Signals(QObject):
 
 
 def _is_model_or_run(path: Path) -> bool:
-    if path.suffix.lower() == ".safetensors" and not path.is_dir():
-        return True
-    if not (path / "config.json").is_file():
-        return False
+    if not is_folder(path):
+        return path.suffix.lower() == ".safetensors"
     try:
         read_run_summary(path)
     except EngineError:

@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtGui import QDropEvent
 
+from engine.files import is_folder
+
 _REFERENCE_SUFFIXES: Final = (".pth", ".pt")
 
 
@@ -30,7 +32,7 @@ def reference_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     weights: list[Path] = []
     others: list[Path] = []
     for path in paths:
-        is_one = path.suffix.lower() in _REFERENCE_SUFFIXES and not path.is_dir()
+        is_one = path.suffix.lower() in _REFERENCE_SUFFIXES and not is_folder(path)
         (weights if is_one else others).append(path)
     return weights, others
 

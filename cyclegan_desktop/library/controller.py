@@ -9,11 +9,12 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
-from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.library.entries import LibraryEntry, read_library
 from cyclegan_desktop.library.exporting import Exporter
 from cyclegan_desktop.library.importing import Importer
 from cyclegan_desktop.library.page import LibraryPage
+from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
 from engine.conversion.model_file import read_model_info
@@ -58,7 +59,9 @@ class LibraryController(QObject):
         self._page = page
         self._settings = settings
         self._reveal = reveal or show_in_file_manager
-        self._thread: EngineThread | None = None
+        self._reading = OneWork(self)
+        self._reading.reported.connect(self._show)
+        self._reading.ended.connect(self._finish)
         self._again = False
         self._listed: list[Path] = []
         self._to_choose: Path | None = None
@@ -79,7 +82,7 @@ class LibraryController(QObject):
 
     def refresh(self) -> None:
         """Read the list anew, in a worker thread; the page changes as entries come in."""
-        if self._thread is not None:
+        if self._reading.is_running:
             self._again = True
             return
         self._again = False
@@ -90,12 +93,7 @@ class LibraryController(QObject):
         def work() -> Iterator[LibraryEntry]:
             return read_library(known, runs_folder, hidden, starter_model())
 
-        self._thread = EngineThread(work, self)
-        self._thread.event.connect(self._show)
-        self._thread.failed.connect(self._show_failure)
-        self._thread.done.connect(self._arrange)
-        self._thread.finished.connect(self._finish)
-        self._thread.start()
+        self._reading.start(work)
 
     def add(self, path: Path) -> None:
         """Put a model file or a run folder on the list; a file that is none is named on the page."""
@@ -115,11 +113,11 @@ class LibraryController(QObject):
 
     def close(self) -> None:
         """Stop everything; nothing comes to the page after this."""
-        self._again = False
+        # An import that comes in now is still remembered, and asks for the list once more.
         self._importer.close()
         self._exporter.close()
-        if self._thread is not None:
-            self._thread.close()
+        self._again = False
+        self._reading.close()
 
     def _show(self, entry: LibraryEntry) -> None:
         self._listed.append(entry.path)
@@ -143,13 +141,11 @@ class LibraryController(QObject):
         self.models_changed.emit()
         self.refresh()
 
-    def _show_failure(self, failure: Failure) -> None:
-        self._page.messages.add(failure.message, is_error=True, details=failure.details)
-
-    def _finish(self) -> None:
-        assert self._thread is not None
-        self._thread.deleteLater()
-        self._thread = None
+    def _finish(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._page.messages.add(failure.message, is_error=True, details=failure.details)
+        else:
+            self._arrange()
         if self._again:
             self.refresh()
 

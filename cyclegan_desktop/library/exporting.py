@@ -9,8 +9,9 @@ from typing import TypeAlias, assert_never
 
 from PySide6.QtCore import QCoreApplication, QObject
 
-from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.library.page import ExportKind, LibraryPage
+from cyclegan_desktop.one_work import OneWork
 
 Written: TypeAlias = tuple[Path, ...]
 """The files of an export."""
@@ -44,9 +45,10 @@ class Exporter(QObject):
         super().__init__(parent)
         self._page = page
         self._write = write
-        self._thread: EngineThread | None = None
+        self._writing = OneWork(self)
+        self._writing.reported.connect(self._take)
+        self._writing.ended.connect(self._finish)
         self._written: Written = ()
-        self._failure: Failure | None = None
         page.export_requested.connect(self.start)
         app = QCoreApplication.instance()
         if app is not None:
@@ -60,9 +62,9 @@ class Exporter(QObject):
             kind: The format.
             to: The folder for it, or the file of a model card.
         """
-        if self._thread is not None:
+        if self._writing.is_running:
             return
-        self._written, self._failure = (), None
+        self._written = ()
         self._page.messages.clear()
         self._page.set_exporting(
             {
@@ -71,30 +73,19 @@ class Exporter(QObject):
                 "card": self.tr("Writing the model card..."),
             }[kind]
         )
-        self._thread = EngineThread(partial(self._write, model, kind, to), self)
-        self._thread.event.connect(self._take)
-        self._thread.failed.connect(self._fail)
-        self._thread.finished.connect(self._finish)
-        self._thread.start()
+        self._writing.start(partial(self._write, model, kind, to))
 
     def close(self) -> None:
         """Wait for what is being written; nothing comes to the page after this."""
-        if self._thread is not None:
-            self._thread.close()
+        self._writing.close()
 
     def _take(self, written: Written) -> None:
         self._written = written
 
-    def _fail(self, failure: Failure) -> None:
-        self._failure = failure
-
-    def _finish(self) -> None:
-        assert self._thread is not None
-        self._thread.deleteLater()
-        self._thread = None
+    def _finish(self, failure: Failure | None) -> None:
         self._page.set_exporting("")
-        if self._failure is not None:
-            self._page.messages.add(self._failure.message, is_error=True, details=self._failure.details)
+        if failure is not None:
+            self._page.messages.add(failure.message, is_error=True, details=failure.details)
         elif self._written:
             self._page.show_exported(self._words(self._written), self._written[0])
 

@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from cyclegan_desktop.drops import accept_copy, local_paths, reference_files
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.library.file_dialogs import choose_new_file, choose_reference_files
 from cyclegan_desktop.library.model_words import architecture_words, direction_words, directions_words
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import SUCCESS, XL, XS, L, M, S
@@ -132,6 +133,8 @@ class ImportDialog(QDialog):
             files: Those chosen.
             beside: Others of the same training, in the same folder, which are offered.
         """
+        self._pages.setCurrentIndex(0)
+        self._import.setDefault(True)
         self._recognised = None
         self._beside = list(beside)
         self._take_beside.setText(self._beside_words())
@@ -204,6 +207,7 @@ class ImportDialog(QDialog):
             path: Its file.
         """
         self._is_importing = False
+        self._recognised = None
         self._done_title.setText(self.tr("{model} is imported").format(model=shown_text(title)))
         self._done_facts.setText(facts)
         self._done_path.setText(str(path))
@@ -216,20 +220,16 @@ class ImportDialog(QDialog):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take further files, such as the other direction's."""
         weights, _ = reference_files(local_paths(event.mimeData()))
-        if self._can_choose and weights:
+        if weights and not self._is_importing:
             accept_copy(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Hand them over."""
         accept_copy(event)
         weights, _ = reference_files(local_paths(event.mimeData()))
-        # Where nothing was recognised, the new files are meant instead.
+        # Where nothing was recognised, and after an import, the new files are meant instead.
         signal = self.files_chosen if self._recognised is None else self.files_added
         signal.emit(weights)
-
-    @property
-    def _can_choose(self) -> bool:
-        return not self._is_importing and self._pages.currentIndex() == 0
 
     # Parts
 
@@ -337,9 +337,6 @@ class ImportDialog(QDialog):
         self._size.setValue(256)
         self._size.setSuffix(self.tr(" px"))
         self._size.setFixedWidth(120)
-        self._fields["size"] = self._size
-        label = plain_label(self.tr("Training si&ze"))
-        label.setBuddy(self._size)
         hint = plain_label(
             self.tr(
                 "Side of the squares it was trained on. The reference takes 256 unless told otherwise (--crop_size). "
@@ -352,12 +349,7 @@ class ImportDialog(QDialog):
         row.setSpacing(M)
         row.addWidget(self._size, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(hint, 1)
-        column = QVBoxLayout()
-        column.setSpacing(XS)
-        column.addWidget(label)
-        column.addLayout(row)
-        column.addWidget(self._error("size"))
-        return column
+        return self._field("size", self.tr("Training si&ze"), self._size, row)
 
     def _make_place(self) -> QVBoxLayout:
         self._place = QLineEdit()
@@ -365,9 +357,6 @@ class ImportDialog(QDialog):
         self._place.setAcceptDrops(False)
         self._place.textEdited.connect(self.place_edited)
         self._place.textChanged.connect(self._refresh)
-        self._fields["to"] = self._place
-        label = plain_label(self.tr("Sa&ved as"))
-        label.setBuddy(self._place)
         self._choose_place = button(self.tr("C&hoose..."), "folder")
         self._choose_place.setObjectName("import_choose_to")
         self._choose_place.clicked.connect(self._ask_for_place)
@@ -375,11 +364,18 @@ class ImportDialog(QDialog):
         row.setSpacing(S)
         row.addWidget(self._place, 1)
         row.addWidget(self._choose_place)
+        return self._field("to", self.tr("Sa&ved as"), self._place, row)
+
+    def _field(self, name: str, caption: str, field: QWidget, row: QHBoxLayout) -> QVBoxLayout:
+        """The row of a field, with its caption above it and its error below."""
+        self._fields[name] = field
+        label = plain_label(caption)
+        label.setBuddy(field)
         column = QVBoxLayout()
         column.setSpacing(XS)
         column.addWidget(label)
         column.addLayout(row)
-        column.addWidget(self._error("to"))
+        column.addWidget(self._error(name))
         return column
 
     def _make_buttons(self) -> QHBoxLayout:
@@ -533,10 +529,8 @@ class ImportDialog(QDialog):
 
     def _swap_names(self) -> None:
         name_A, name_B = self.names
-        with QSignalBlocker(self._names[0]):
-            self._names[0].setText(name_B)
-        self._names[1].setText(name_A)
-        self._take_names()
+        self.set_names(name_B, name_A)
+        self.names_edited.emit()
 
     def _ask(self) -> None:
         if self._import.isEnabled():
@@ -557,27 +551,9 @@ class ImportDialog(QDialog):
         place = Path(self._place.text().strip())
         dialog = QFileDialog(self, self.tr("Save the model as"), str(place.parent))
         dialog.setObjectName("import_to_dialog")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        # Nothing is ever overwritten, so there is nothing to confirm: the import says so beside the field.
-        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
-        dialog.setNameFilter(self.tr("Models (*.safetensors)"))
-        dialog.setDefaultSuffix("safetensors")
-        dialog.selectFile(place.name)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self._take_place)
-        dialog.open()
+        choose_new_file(dialog, place.name, self.tr("Models (*.safetensors)"), "safetensors")
 
     def _take_place(self, name: str) -> None:
         self._place.setText(name)
         self.place_edited.emit()
-
-
-def choose_reference_files(parent: QWidget) -> QFileDialog:
-    """Open a dialog for one or several .pth files; it blocks nothing, and tells by `filesSelected`."""
-    dialog = QFileDialog(parent, parent.tr("Import a model of the reference"))
-    dialog.setObjectName("import_files_dialog")
-    dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-    dialog.setNameFilter(parent.tr("Weights of the reference (*.pth *.pt)"))
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.open()
-    return dialog

@@ -10,10 +10,12 @@ from typing import Final
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal
 
-from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.engine_thread import Failure
+from cyclegan_desktop.free_names import free_path
 from cyclegan_desktop.library.import_dialog import ImportChoice, ImportDialog, Recognised
 from cyclegan_desktop.library.model_words import architecture_words, directions_words
 from cyclegan_desktop.library.page import LibraryPage
+from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
 from engine.conversion.model_file import ModelInfo
@@ -72,15 +74,17 @@ class Importer(QObject):
         self._reading = LatestWork(self._readers, self)
         self._reading.reported.connect(self._take_recognised)
         self._reading.failed.connect(self._take_unreadable)
-        self._thread: EngineThread | None = None
-        self._model: Path | None = None
+        self._writing = OneWork(self)
+        self._writing.reported.connect(self._take_model)
+        self._writing.ended.connect(self._show_outcome)
+        self._model: ModelInfo | None = None
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.close)
 
     def begin(self, files: Sequence[Path]) -> None:
         """Open the dialog for these files, or put them in place of those that it shows."""
-        if self._thread is not None:
+        if self._writing.is_running:
             self._page.messages.add(self.tr("Another model is being imported. Wait a moment, then try again."))
             return
         if self._dialog is None:
@@ -91,13 +95,12 @@ class Importer(QObject):
         """End everything; nothing comes to the page after this."""
         self._reading.drop()
         self._readers.stop_all()
-        if self._thread is not None:
-            self._thread.close()
+        self._writing.close()
         if self._dialog is not None:
             self._dialog.reject()
 
     def _open_dialog(self) -> None:
-        self._are_names_own = self._is_place_own = False
+        self._own_nothing()
         dialog = ImportDialog(self._page.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.files_chosen.connect(self._look_at)
@@ -117,7 +120,7 @@ class Importer(QObject):
     # Looking at the files
 
     def _look_at(self, files: Sequence[Path]) -> None:
-        if self._dialog is None or self._thread is not None:
+        if self._dialog is None or self._writing.is_running:
             return
         self._files = list(dict.fromkeys(files))
         if not self._are_names_own:
@@ -137,6 +140,9 @@ class Importer(QObject):
         if self._dialog is not None:
             self._dialog.show_unreadable(failure.message)
 
+    def _own_nothing(self) -> None:
+        self._are_names_own = self._is_place_own = False
+
     def _own_names(self) -> None:
         self._are_names_own = True
         self._propose_place()
@@ -151,17 +157,23 @@ class Importer(QObject):
     # Importing
 
     def _start(self, choice: ImportChoice) -> None:
-        if self._dialog is None or self._thread is not None:
+        if self._dialog is None or self._writing.is_running:
             return
         self._dialog.show_importing()
-        self._thread = EngineThread(partial(self._write, tuple(self._files), choice), self)
-        self._thread.event.connect(self._take_model)
-        self._thread.failed.connect(self._take_failure)
-        self._thread.finished.connect(self._finish)
-        self._thread.start()
+        self._model = None
+        self._writing.start(partial(self._write, tuple(self._files), choice))
 
     def _take_model(self, info: ModelInfo) -> None:
-        self._model = info.path
+        self._model = info
+
+    def _show_outcome(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._show_failure(failure)
+        elif self._model is not None:
+            self._show_done(self._model)
+
+    def _show_done(self, info: ModelInfo) -> None:
+        self._own_nothing()
         title = self.tr("{a} and {b}").format(a=info.name_A, b=info.name_B)
         facts = self.tr("{architecture}; {directions}.").format(
             architecture=architecture_words(info.architecture, info.name_A, info.name_B),
@@ -171,20 +183,15 @@ class Importer(QObject):
             self._dialog.show_done(title, facts, info.path)
         self.imported.emit(info.path)
 
-    def _take_failure(self, failure: Failure) -> None:
+    def _show_failure(self, failure: Failure) -> None:
         if self._dialog is not None:
             self._dialog.show_problem(failure.message, failure.field)
         if self._dialog is None or failure.details:
             self._page.messages.add(failure.message, is_error=True, details=failure.details)
 
-    def _finish(self) -> None:
-        assert self._thread is not None
-        self._thread.deleteLater()
-        self._thread = None
-
     def _convert(self) -> None:
         if self._model is not None:
-            self.convert_requested.emit(self._model)
+            self.convert_requested.emit(self._model.path)
 
 
 def models_folder(settings: Settings) -> Path:
@@ -194,11 +201,7 @@ def models_folder(settings: Settings) -> Path:
 
 def free_model_file(folder: Path, name_A: str, name_B: str) -> Path:
     """A file that is not there yet, such as "Horses and Zebras.safetensors"."""
-    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "-", f"{name_A} and {name_B}").strip(" .") if name_A and name_B else "Model"
-    path, number = folder / f"{stem}.safetensors", 2
-    while path.exists():
-        path, number = folder / f"{stem} ({number}).safetensors", number + 1
-    return path
+    return free_path(folder, f"{name_A} and {name_B}" if name_A and name_B else "Model", ".safetensors")
 
 
 def files_beside(files: Sequence[Path]) -> list[Path]:

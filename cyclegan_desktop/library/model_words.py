@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QCoreApplication
 
+from cyclegan_desktop.plain_text import shown_text
 from engine.config import Direction
 from engine.model.architecture import Architecture
 
@@ -51,6 +52,11 @@ def directions_words(directions: Sequence[Direction], name_A: str, name_B: str) 
     if len(directions) > 1:
         return _tr("both directions")
     return _tr("{direction} only").format(direction=direction_words(directions[0], name_A, name_B))
+
+
+def pair_words(name_A: str, name_B: str) -> str:
+    """What a model is called by its domains, such as "Apples and Oranges"."""
+    return _tr("{A} and {B}").format(A=shown_text(name_A), B=shown_text(name_B))
 
 
 def _tr(text: str) -> str:

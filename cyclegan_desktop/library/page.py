@@ -41,7 +41,7 @@ from PySide6.QtWidgets import (
 
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.entries import LibraryEntry
-from cyclegan_desktop.library.import_dialog import choose_reference_files
+from cyclegan_desktop.library.file_dialogs import choose_new_file, choose_reference_files, open_dialog
 from cyclegan_desktop.library.model_words import architecture_words, directions_words
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
@@ -468,9 +468,8 @@ class LibraryPage(QWidget):
         dialog.setObjectName("model_dialog")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilter(self.tr("Models (*.safetensors)"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda name: self.add_requested.emit(Path(name)))
-        dialog.open()
+        open_dialog(dialog)
 
     def _choose_reference_files(self) -> None:
         dialog = choose_reference_files(self)
@@ -484,17 +483,12 @@ class LibraryPage(QWidget):
         dialog = QFileDialog(self, title)
         dialog.setObjectName("export_dialog")
         if kind == "card":
-            dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-            dialog.setNameFilter(self.tr("Model cards (*.json)"))
-            dialog.setDefaultSuffix("json")
-            # Nothing is ever overwritten, so there is nothing to confirm: the page says so.
-            dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
-            dialog.selectFile(f"{path.name.removesuffix('.safetensors')}.json")
+            name = f"{path.name.removesuffix('.safetensors')}.json"
+            choose_new_file(dialog, name, self.tr("Model cards (*.json)"), "json")
         else:
             dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            open_dialog(dialog)
         dialog.fileSelected.connect(lambda name: self.export_requested.emit(path, kind, Path(name)))
-        dialog.open()
 
     def _reveal_outcome(self) -> None:
         if self._outcome.path is not None:

@@ -94,12 +94,16 @@ class AdvancedOptions(QWidget):
         self._model: ModelInfo | None = None
         self._of_model: dict[str, object] = {}
         self._model_problem = ""
+        self._is_model_given = False
         self._shown_error = ""
+        # Rows that are shown whatever is looked for: those with an error, also when it has just been mended.
+        self._held: set[str] = set()
 
         self._toggle = button(self.tr("&Advanced options"))
         self._toggle.setObjectName("advanced")
         self._toggle.setCheckable(True)
         self._toggle.toggled.connect(self._show_options)
+        self._toggle.clicked.connect(self._move_focus)
         self._search = _SearchField()
         self._search.setObjectName("find_option")
         self._search.textChanged.connect(self._find)
@@ -109,7 +113,6 @@ class AdvancedOptions(QWidget):
         self._count.setObjectName("options_changed")
         self._reset = button(self.tr("&Reset all"))
         self._reset.setObjectName("reset_options")
-        self._reset.setToolTip(self.tr("Give every option the preset's value again"))
         self._reset.clicked.connect(self._reset_all)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self).activated.connect(self._search.setFocus)
 
@@ -170,6 +173,16 @@ class AdvancedOptions(QWidget):
         """Whether the options are shown."""
         return self._toggle.isChecked()
 
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model that the training starts from; None without one, and as long as it is none to start from."""
+        return None if self._model_problem else self._model
+
+    @property
+    def is_model_given(self) -> bool:
+        """Whether the model came by `set_start_from`: it is what the training is about, more than an option."""
+        return self._is_model_given and self.model is not None
+
     def values(self) -> dict[str, object]:
         """The options that differ from the preset, as fields of `TrainConfig`."""
         return {field: row.value for field, row in self._rows.items() if row.is_changed}
@@ -210,7 +223,8 @@ class AdvancedOptions(QWidget):
         self._take_change()
 
     def set_start_from(self, model: Path) -> None:
-        """Choose this model file or run for the user, as if he had picked it."""
+        """Choose this model file or run for the user; resetting all options leaves it, resetting this one does not."""
+        self._is_model_given = True
         self._rows["start_from"].set_value(model.absolute())
         self._take_model()
         self._take_change()
@@ -231,6 +245,7 @@ class AdvancedOptions(QWidget):
             The fields whose errors are shown here.
         """
         bad = [field for field in self._rows if field in errors]
+        self._held.update(bad)
         for field, row in self._rows.items():
             row.show_error(errors.get(field, ""))
         self._filter(self._search.text())
@@ -252,16 +267,27 @@ class AdvancedOptions(QWidget):
         self.changed.emit()
 
     def _reset_all(self) -> None:
-        for row in self._rows.values():
-            row.reset()
+        kept = self._kept()
+        for field, row in self._rows.items():
+            if field in kept:
+                row.set_value(kept[field], stays=True)
+            else:
+                row.reset()
         self._take_model()
-        self._toggle.setFocus()
+        # The button goes. While an option has an error, the one that opens the options takes no focus.
+        (self._search if self.is_open else self._toggle).setFocus()
         self._take_change()
+
+    def _kept(self) -> dict[str, object]:
+        """What resetting all options leaves as it is: a model that was given, and what fits it."""
+        return {"start_from": self._rows["start_from"].value, **self._of_model} if self.is_model_given else {}
 
     def _take_model(self) -> None:
         """Take what the networks of the chosen model are made of: its weights fit no others."""
         before, of_before = self._model, self._of_model
         self._read_model()
+        if self._rows["start_from"].value is None:
+            self._is_model_given = False
         if self._model == before:
             return
         for field, value in of_before.items():
@@ -300,24 +326,36 @@ class AdvancedOptions(QWidget):
         self._search.setVisible(is_on)
         self.opened.emit(is_on)
 
+    def _move_focus(self, is_open: bool) -> None:
+        """Begin with the search, and be back at the button after it."""
+        (self._search if is_open else self._toggle).setFocus()
+
     def _show_count(self) -> None:
         count = len(self.values())
         words = self.tr("1 option changed") if count == 1 else self.tr("{count} options changed").format(count=count)
         self._count.setText(words)
         self._count.setVisible(count > 0)
         self._count.setToolTip(plain_tooltip(", ".join(self.changes())))
-        self._reset.setVisible(count > 0)
+        kept = self._kept()
+        is_other = (row.value != kept[field] if field in kept else row.is_changed for field, row in self._rows.items())
+        self._reset.setVisible(any(is_other))
+        self._reset.setToolTip(
+            self.tr("Give every option the preset's value again, but go on with the networks of the model")
+            if kept
+            else self.tr("Give every option the preset's value again")
+        )
 
     def _find(self, text: str) -> None:
+        self._held = {field for field, row in self._rows.items() if row.has_error}
         self._filter(text)
         self._scroll.verticalScrollBar().setValue(0)
 
     def _filter(self, text: str) -> None:
-        """Show the options that hold all these words; one with an error is never hidden."""
+        """Show the options that hold all these words, and those that are held."""
         words = text.casefold().split()
         for group, rows in self._groups:
             for row in rows:
-                row.setVisible(row.has_error or all(word in row.search_text for word in words))
+                row.setVisible(row.field in self._held or all(word in row.search_text for word in words))
             for part in group:
                 part.setVisible(any(not row.isHidden() for row in rows))
         self._nothing.setVisible(all(row.isHidden() for row in self._rows.values()))

@@ -140,7 +140,7 @@ class TrainingController(QObject):
             self._wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self._wizard.start_requested.connect(self._start_chosen)
             self._wizard.finished.connect(self._forget_wizard)
-            if self._unstarted is not None:
+            if self._unstarted is not None and start_from in (None, self._unstarted.start_from):
                 self._wizard.set_config(self._unstarted)
             self._wizard.open()
         if start_from is not None:

@@ -24,13 +24,16 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
 from cyclegan_desktop.training.advanced import AdvancedOptions, mark_changed, reset_button, typed_path
 from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
-from engine.config import PRESET_SUMMARIES, PresetName, TrainConfig, preset_config
+from engine.config import (
+    PRESET_SUMMARIES,
+    SMALL_SET,
+    PresetName,
+    TrainConfig,
+    preset_config,
+    suggests_diff_augment,
+)
 from engine.conversion.model_file import ModelInfo
 from engine.errors import ConfigError
-
-_FEW_PICTURES = 500
-# Presets that are another's recipe, or too short to learn pictures by heart, stay as they are.
-_PRESETS_AS_THEY_ARE = ("quick", "paper", "reference")
 
 
 class SettingsPage(QWidget):
@@ -55,7 +58,7 @@ class SettingsPage(QWidget):
         self._is_preset_own = False
         self._own_numbers: set[str] = set()
         self._size_of_model = 0
-        self._has_few_pictures = False
+        self._counts: tuple[int, int] | None = None
 
         self._size = _spin_box("size", 8, 8192, self.tr(" px"), 4)
         self._epochs = _spin_box("epochs", 0, 1_000_000, "", 1)
@@ -163,6 +166,16 @@ class SettingsPage(QWidget):
             return self._best_device
         return self._device.currentText() if self._device.currentData() != "auto" else ""
 
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model that the training starts from; None without one, and as long as it is none to start from."""
+        return self._advanced.model
+
+    @property
+    def is_model_given(self) -> bool:
+        """Whether the model came by `set_start_from` instead of being picked among the options."""
+        return self._advanced.is_model_given
+
     def values(self) -> dict[str, object]:
         """The settings as fields of `TrainConfig`."""
         return {
@@ -216,7 +229,7 @@ class SettingsPage(QWidget):
 
     def set_counts(self, count_A: int, count_B: int) -> None:
         """Advise for so many pictures of each side."""
-        self._has_few_pictures = min(count_A, count_B) < _FEW_PICTURES
+        self._counts = count_A, count_B
         self._show_offer()
 
     def set_config(self, config: TrainConfig) -> None:
@@ -383,11 +396,11 @@ class SettingsPage(QWidget):
             )
 
     def _show_offer(self) -> None:
+        is_on = bool(self._advanced.value("diff_augment"))
         self._few_pictures.setVisible(
-            self._has_few_pictures
-            and not self._advanced.is_open
-            and self.preset not in _PRESETS_AS_THEY_ARE
-            and self._advanced.value("diff_augment") is False
+            not self._advanced.is_open
+            and self._counts is not None
+            and suggests_diff_augment(self.preset, is_on=is_on, count_A=self._counts[0], count_B=self._counts[1])
         )
 
     def _offer_of_augmentation(self) -> QWidget:
@@ -404,7 +417,7 @@ class SettingsPage(QWidget):
             self.tr(
                 "With fewer than {count} pictures on a side, DiffAugment keeps the discriminators from learning them "
                 "by heart."
-            ).format(count=_FEW_PICTURES),
+            ).format(count=SMALL_SET),
             role="muted",
             wrap=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from cyclegan_desktop.plain_text import shown_paragraph
@@ -73,7 +74,7 @@ class SummaryPage(QWidget):
         """
         self._sentence.setText(
             self.tr(
-                "Train {A} and {B} ({count_A:,} and {count_B:,} pictures) with the {preset} preset at {size} px for "
+                "Train {A} and {B} ({count_A:,} and {count_B:,} pictures) with the {preset} preset at {size} for "
                 "{epochs:,} epochs on {device}, saved in {run}."
             ).format(
                 A=config.name_A,
@@ -81,7 +82,7 @@ class SummaryPage(QWidget):
                 count_A=counts[0],
                 count_B=counts[1],
                 preset=preset,
-                size=config.size,
+                size=_size_words(*config.crop_size),
                 epochs=config.total_epochs,
                 device=device or self.tr("this machine"),
                 run=config.run,
@@ -143,3 +144,14 @@ class SummaryPage(QWidget):
         self._how.clear()
         self._warning.setText(reason)
         self._warning.show()
+
+
+def _size_words(height: int, width: int) -> str:
+    """The size of what is trained on as people write it, the width first: "96 x 64 px"; "64 px" for squares."""
+    if width == height:
+        return _tr("{size} px").format(size=height)
+    return _tr("{width} x {height} px").format(width=width, height=height)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("SummaryPage", text)

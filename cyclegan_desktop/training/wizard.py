@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,9 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QStackedWidget, QVBoxLayout,
 
 from cyclegan_desktop.drops import accept_copy, local_paths
 from cyclegan_desktop.engine_thread import Failure
+from cyclegan_desktop.free_names import free_path
+from cyclegan_desktop.library.model_words import pair_words
+from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.style import XL, L, M, S
 from cyclegan_desktop.training.domain_panel import DomainPanel
@@ -22,8 +24,9 @@ from cyclegan_desktop.training.folder_look import check_folders, suggest_names
 from cyclegan_desktop.training.settings_page import SettingsPage
 from cyclegan_desktop.training.summary_page import SummaryPage
 from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
-from cyclegan_desktop.widgets import button, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, button, plain_label
 from engine.config import TrainConfig, preset_config
+from engine.conversion.model_file import ModelInfo
 from engine.data.folders import Domains
 from engine.errors import ConfigError
 from engine.events import Estimated, EstimateEvent, Notice, Preparing
@@ -72,12 +75,12 @@ class TrainingWizard(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("training_wizard")
-        self.setWindowTitle(self.tr("New training"))
         self.setAcceptDrops(True)
         self._settings = settings
         self._estimate = estimate
         self._list_devices = list_devices
         self._is_run_own = False
+        self._model: ModelInfo | None = None
         # What the last check of both folders and the run said, and of which folders and run.
         self._checked: tuple[Path, Path, Path] | None = None
         self._check_failure: Failure | None = None
@@ -102,9 +105,15 @@ class TrainingWizard(QDialog):
             DomainPanel("B", self.tr("Second folder"), settings.recent_folders, scans),
         )
         pictures = QWidget()
-        wells = QHBoxLayout(pictures)
-        wells.setContentsMargins(0, 0, 0, 0)
+        self._begins_with = plain_label(role="muted", wrap=True)
+        self._begins_with.setObjectName("begins_with")
+        wells = QHBoxLayout()
         wells.setSpacing(L)
+        first_page = QVBoxLayout(pictures)
+        first_page.setContentsMargins(0, 0, 0, 0)
+        first_page.setSpacing(M)
+        first_page.addWidget(self._begins_with)
+        first_page.addLayout(wells, 1)
         for side in self._sides:
             wells.addWidget(side, 1)
             side.folder_changed.connect(self._take_folder)
@@ -121,7 +130,9 @@ class TrainingWizard(QDialog):
         for page in (pictures, self._settings_page, self._summary):
             self._pages.addWidget(page)
 
-        self._title = plain_label(role="title")
+        # The names of a model may be longer than any window.
+        self._title = ElidedLabel(role="title")
+        self._title.setObjectName("wizard_title")
         self._place = plain_label(role="muted")
         self._hint = plain_label(role="muted", wrap=True)
         self._hint.setObjectName("wizard_hint")
@@ -152,6 +163,7 @@ class TrainingWizard(QDialog):
         layout.addLayout(foot)
         self.resize(*_SIZE)
         self._propose_run()
+        self._begins_with.hide()
         self._show_page(_PICTURES)
         self._sides[0].well.setFocus()
 
@@ -165,7 +177,7 @@ class TrainingWizard(QDialog):
             free.choose(folders[0])
 
     def set_start_from(self, model: Path) -> None:
-        """Begin with the networks of this model file or folder of a training."""
+        """Fine-tune this model file or the model in the folder of a training; its domains keep their names."""
         self._settings_page.set_start_from(model)
 
     def set_config(self, config: TrainConfig) -> None:
@@ -214,12 +226,10 @@ class TrainingWizard(QDialog):
     def _show_page(self, page: int) -> None:
         self._measurement.drop()
         self._pages.setCurrentIndex(page)
-        self._title.setText(
-            (self.tr("Choose two folders of pictures"), self.tr("How to train"), self.tr("Ready to start"))[page]
-        )
         self._place.setText(self.tr("Step {page} of {pages}").format(page=page + 1, pages=self._pages.count()))
         self._back.setVisible(page != _PICTURES)
         self._next.setText(self.tr("&Start training") if page == _SUMMARY else self.tr("&Next"))
+        self._show_titles()
         self._make_room()
         if page == _SUMMARY:
             self._show_summary()
@@ -258,6 +268,32 @@ class TrainingWizard(QDialog):
         if isinstance(config, TrainConfig):
             self.accept()
             self.start_requested.emit(config)
+
+    def _show_titles(self) -> None:
+        """Head the window and the page; where a model is fine-tuned, they say which."""
+        model = self._model
+        titles = [self.tr("Choose two folders of pictures"), self.tr("How to train"), self.tr("Ready to start")]
+        window = self.tr("New training")
+        if model is not None:
+            pair = pair_words(model.name_A, model.name_B)
+            window = self.tr("Fine-tune {model}").format(model=pair)
+            titles[:_SUMMARY] = window, self.tr("How to fine-tune {model}").format(model=pair)
+        self.setWindowTitle(window)
+        self._title.setText(titles[self._page])
+
+    def _take_model(self) -> None:
+        """Say what the training begins with, and propose its names."""
+        model = self._model
+        if model is not None:
+            text = self.tr("Begins with the networks of {model} ({file}): the first folder takes the place of {A}.")
+            chosen = self._settings_page.values()["start_from"]
+            assert isinstance(chosen, Path)
+            pair = pair_words(model.name_A, model.name_B)
+            text = text.format(model=pair, file=shown_text(chosen.name), A=shown_text(model.name_A))
+            self._begins_with.setText(shown_paragraph(text))
+        self._begins_with.setVisible(model is not None)
+        self._show_titles()
+        self._suggest_names()
 
     def _refresh(self) -> None:
         """Show each error beside its field, and let nobody go on past one."""
@@ -348,10 +384,22 @@ class TrainingWizard(QDialog):
     def _take_folder(self) -> None:
         self._check.drop()
         self._check_failure = None
-        names = suggest_names(*(side.folder for side in self._sides))
-        for side, name, fallback in zip(self._sides, names, ("A", "B"), strict=True):
-            side.suggest_name("" if side.folder is None else name or fallback)
+        self._suggest_names()
         self._refresh()
+
+    def _suggest_names(self) -> None:
+        """Propose the names of the model that is fine-tuned, or else those of the folders."""
+        model = self._model
+        if model is not None and self._settings_page.is_model_given:
+            names = [shown_text(model.name_A), shown_text(model.name_B)]
+        else:
+            found = suggest_names(*(side.folder for side in self._sides))
+            names = [
+                "" if side.folder is None else name or fallback
+                for side, name, fallback in zip(self._sides, found, ("A", "B"), strict=True)
+            ]
+        for side, name in zip(self._sides, names, strict=True):
+            side.suggest_name(name)
 
     def _take_domains(self, domains: Domains) -> None:
         self._sides[0].choose(domains.train_A, domains.test_A)
@@ -365,6 +413,9 @@ class TrainingWizard(QDialog):
     def _take_setting(self) -> None:
         if self._paths() != self._checked:
             self._check_soon.start()
+        if self._settings_page.model != self._model:
+            self._model = self._settings_page.model
+            self._take_model()
         self._refresh()
 
     def _own_run(self) -> None:
@@ -465,13 +516,4 @@ class TrainingWizard(QDialog):
 def free_run_folder(folder: Path, name_A: str, name_B: str) -> Path:
     """A folder that is not there yet, such as "Apples and Oranges 2026-11-22"."""
     today = datetime.date.today().isoformat()
-    stem = _file_name(f"{name_A} and {name_B} {today}" if name_A and name_B else f"Training {today}")
-    path, number = folder / stem, 2
-    while path.exists():
-        path, number = folder / f"{stem} ({number})", number + 1
-    return path
-
-
-def _file_name(text: str) -> str:
-    """The text without what some system does not allow in a name."""
-    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "-", text).strip(" .") or "Training"
+    return free_path(folder, f"{name_A} and {name_B} {today}" if name_A and name_B else f"Training {today}")

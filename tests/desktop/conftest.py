@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ import pytest
 # These are imported in the fixtures only: pytest reads this file also where Qt cannot be.
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
+    from pytestqt.qtbot import QtBot
 
     from cyclegan_desktop.engine_thread import EngineThread
     from cyclegan_desktop.settings import Settings
 
 _HERE = Path(__file__).parent
+_PATIENCE_MILLISECONDS = 30_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +44,14 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for function in ("user_config_path", "user_log_path", "user_documents_path"):
         monkeypatch.setattr(f"platformdirs.{function}", lambda *_, **__: home)
     return home
+
+
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """pytest-qt's, with patience: on two busy cores an import of torch alone may take its five seconds."""
+    for wait in ("waitActive", "waitExposed", "waitSignal", "waitSignals", "waitUntil"):
+        setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=_PATIENCE_MILLISECONDS))
+    return qtbot
 
 
 @pytest.fixture

@@ -140,6 +140,15 @@ def test_pictures_are_converted_from_every_page(app, asked, tmp_path):
     assert asked == [("add_sources", [picture, tmp_path])]
 
 
+@pytest.mark.parametrize("suffix", ["", ".safetensors", ".pth"])
+def test_a_path_that_is_too_long_is_explained_where_it_belongs(app, asked, suffix):
+    app.window.show_page(Page.TRAIN)
+    path = Path("/", "x" * 300 + suffix)
+    app.open_paths([path])
+    name = {"": "add_sources", ".safetensors": "set_model", ".pth": "import_files"}[suffix]
+    assert [(call[0], *call[1:2]) for call in asked] == [(name, path if suffix == ".safetensors" else [path])]
+
+
 @pytest.mark.parametrize("page", list(Page))
 def test_weights_of_the_reference_are_imported_from_every_page(app, asked, tmp_path, page):
     app.window.show_page(page)

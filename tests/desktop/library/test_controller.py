@@ -1,24 +1,21 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QListWidget, QPushButton
 
 from cyclegan_desktop.library import controller as controller_module
 from cyclegan_desktop.library.controller import LibraryController
-from cyclegan_desktop.library.import_dialog import Recognised
+from cyclegan_desktop.library.import_dialog import ImportChoice, Recognised
 from cyclegan_desktop.library.importing import Importer
 from cyclegan_desktop.library.page import LibraryPage
-from engine.conversion.model_file import read_model_info
+from cyclegan_desktop.settings import Settings
+from engine.conversion.model_file import ModelInfo, read_model_info
 from engine.model.architecture import Architecture
-
-
-@pytest.fixture
-def page():
-    """Lives on when the controller is closed, as in the app."""
-    page = LibraryPage()
-    yield page
-    page.deleteLater()
 
 
 @pytest.fixture
@@ -38,6 +35,31 @@ def controller(page, settings, starter, revealed):
     controller = LibraryController(page, settings, reveal=revealed.append)
     yield controller
     controller.close()
+
+
+class Importing:
+    """A controller that imports every file as the same model, and whether that is written."""
+
+    def __init__(self, page: LibraryPage, settings: Settings, make_model: Callable[[Path], Path], model: Path) -> None:
+        self.written = threading.Event()
+        self._make_model = make_model
+        self._model = model
+        importer = Importer(page, settings, read=self._read, write=self._write)
+        self.controller = LibraryController(page, settings, importer=importer)
+
+    def _read(self, files: Sequence[Path]) -> Iterator[Recognised]:
+        yield Recognised(((files[0], "G_AB"),), Architecture(), ("a2b",), False)
+
+    def _write(self, files: Sequence[Path], choice: ImportChoice) -> Iterator[ModelInfo]:
+        yield read_model_info(self._make_model(self._model))
+        self.written.set()
+
+
+@pytest.fixture
+def importing(page, settings, starter, make_model, tmp_path):
+    importing = Importing(page, settings, make_model, tmp_path / "imported.safetensors")
+    yield importing
+    importing.controller.close()
 
 
 def listed(page: LibraryPage) -> list[tuple[str, str]]:
@@ -62,7 +84,7 @@ def test_known_and_found_trainings_are_listed(controller, page, qtbot, settings,
 
 def test_after_closing_nothing_more_comes_to_the_page(controller, page, qapp, starter):
     controller.refresh()
-    controller._thread.wait()
+    controller._reading._thread.wait()
     controller.close()
     assert listed(page) == [("starter.safetensors", "starter")]
     page.show_entry = None
@@ -97,29 +119,35 @@ def test_a_model_file_is_added(controller, page, qtbot, settings, make_model, tm
     assert settings.library == [model]
 
 
-def test_an_imported_model_is_on_the_list_and_chosen(page, settings, starter, qtbot, make_model, make_run, tmp_path):
+def test_an_imported_model_is_on_the_list_and_chosen(importing, page, settings, qtbot, make_run, tmp_path):
     make_run(settings.runs_folder / "run")
 
-    def write(files, choice):
-        yield read_model_info(make_model(tmp_path / "imported.safetensors"))
-
-    def read(files):
-        yield Recognised(((files[0], "G_AB"),), Architecture(), ("a2b",), False)
-
-    controller = LibraryController(page, settings, importer=Importer(page, settings, read=read, write=write))
-    controller.refresh()
+    importing.controller.refresh()
     qtbot.waitUntil(lambda: len(listed(page)) == 2)
     page.import_requested.emit([tmp_path / "horse2zebra.pth"])
     button = page.window().findChild(QPushButton, "import_start")
     qtbot.waitUntil(button.isEnabled)
-    with qtbot.waitSignals([controller.models_changed, controller.imported]):
+    with qtbot.waitSignals([importing.controller.models_changed, importing.controller.imported]):
         button.click()
     qtbot.waitUntil(lambda: page.current_path() == tmp_path / "imported.safetensors")
     assert settings.library == [tmp_path / "imported.safetensors"]
-    with qtbot.waitSignal(controller.convert_requested) as asked:
+    with qtbot.waitSignal(importing.controller.convert_requested) as asked:
         page.window().findChild(QPushButton, "import_convert").click()
     assert asked.args == [tmp_path / "imported.safetensors"]
+
+
+def test_an_import_that_is_done_while_closing_starts_nothing_more(importing, page, settings, qtbot, tmp_path):
+    controller = importing.controller
+    page.import_requested.emit([tmp_path / "horse2zebra.pth"])
+    button = page.window().findChild(QPushButton, "import_start")
+    qtbot.waitUntil(button.isEnabled)
+    # Nobody hears of the end of either thread before closing.
+    button.click()
+    assert importing.written.wait(20)
+    controller.refresh()
     controller.close()
+    assert settings.library == [tmp_path / "imported.safetensors"]
+    assert not controller._reading.is_running
 
 
 def test_a_file_that_is_no_model_is_named_and_not_added(controller, page, settings, tmp_path):

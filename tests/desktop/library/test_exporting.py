@@ -39,11 +39,8 @@ def fake():
 
 
 @pytest.fixture
-def page(qtbot):
-    page = LibraryPage()
-    qtbot.addWidget(page)
+def page(page):
     page.show_entry(LibraryEntry(path=MODEL, kind="model", name_A="Apples", name_B="Oranges", model=MODEL))
-    page.show()
     return page
 
 

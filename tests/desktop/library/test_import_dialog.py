@@ -86,6 +86,14 @@ def test_swapping_the_names_turns_the_only_direction(dialog):
     assert "Zebras to Horses only" in found.text()
 
 
+def test_swapping_the_names_is_one_edit(dialog):
+    dialog.set_names("Horses", "Zebras")
+    edits = []
+    dialog.names_edited.connect(lambda: edits.append(dialog.names))
+    dialog.findChild(object, "import_swap").click()
+    assert edits == [("Zebras", "Horses")]
+
+
 def test_import_asks_for_what_is_shown(dialog, qtbot, tmp_path):
     dialog.show_recognised(BOTH)
     dialog.set_names(" Horses", "Zebras ")
@@ -172,3 +180,14 @@ def test_afterwards_the_model_can_be_converted_with(dialog, qtbot):
     with qtbot.waitSignal(dialog.convert_requested):
         button(dialog, "convert").click()
     assert not dialog.isVisible()
+
+
+def test_files_dropped_afterwards_are_the_next_import(dialog, qtbot, tmp_path):
+    dialog.show_recognised(ONE)
+    dialog.show_done("Horses and Zebras", "ResNet; both directions.", Path("/models/x.safetensors"))
+    with qtbot.waitSignal(dialog.files_chosen) as chosen:
+        assert drag_and_drop(dialog, tmp_path / "latest_net_G_B.pth")
+    assert chosen.args == [[tmp_path / "latest_net_G_B.pth"]]
+    dialog.show_reading([tmp_path / "latest_net_G_B.pth"], [])
+    assert edit(dialog, "name_A").isVisible()
+    assert button(dialog, "start").isDefault()

@@ -53,14 +53,6 @@ def fake():
 
 
 @pytest.fixture
-def page(qtbot):
-    page = LibraryPage()
-    qtbot.addWidget(page)
-    page.show()
-    return page
-
-
-@pytest.fixture
 def importer(page, settings, fake):
     importer = Importer(page, settings, read=fake.read, write=fake.write)
     yield importer
@@ -161,6 +153,43 @@ def test_a_refused_import_is_explained_and_can_be_tried_again(
         press(page, "start")
 
 
+def test_the_next_import_may_begin_as_soon_as_the_outcome_of_the_last_is_told(
+    importer, page, fake, qtbot, tmp_path, monkeypatch
+):
+    show_problem = ImportDialog.show_problem
+
+    def show_and_press(dialog, *words):
+        show_problem(dialog, *words)
+        fake.failure = None
+        press(page, "start")
+
+    monkeypatch.setattr(ImportDialog, "show_problem", show_and_press)
+    importer.imported.connect(lambda _: importer.begin([tmp_path / "cat2dog.pth"]))
+    importer.begin([tmp_path / "horse2zebra.pth"])
+    recognised(qtbot, page)
+    fake.failure = ModelFileError("It is taken.")
+    with qtbot.waitSignal(importer.imported):
+        press(page, "start")
+    assert page.messages.texts == []
+    assert len(fake.choices) == 2
+
+
+def test_files_that_come_after_an_import_are_the_next_import(importer, page, fake, qtbot, tmp_path):
+    importer.begin([tmp_path / "horse2zebra.pth"])
+    recognised(qtbot, page)
+    field(page, "name_A").setText("Mules")
+    with qtbot.waitSignal(importer.imported):
+        press(page, "start")
+    assert dialog_of(page).findChild(QLabel, "import_done").isVisible()
+    importer.begin([tmp_path / "cat2dog.pth"])
+    recognised(qtbot, page)
+    assert field(page, "name_A").isVisible()
+    assert [field(page, name).text() for name in ("name_A", "name_B")] == ["Cat", "Dog"]
+    assert field(page, "to").text() == str(tmp_path / "Models" / "Cat and Dog.safetensors")
+    with qtbot.waitSignal(importer.imported):
+        press(page, "start")
+
+
 def test_one_import_at_a_time_and_a_closed_dialog_does_not_lose_it(importer, page, fake, qtbot, tmp_path):
     importer.begin([tmp_path / "horse2zebra.pth"])
     recognised(qtbot, page)
@@ -172,7 +201,7 @@ def test_one_import_at_a_time_and_a_closed_dialog_does_not_lose_it(importer, pag
     assert "being imported" in page.messages.texts[0]
     with qtbot.waitSignal(importer.imported):
         fake.go.set()
-    qtbot.waitUntil(lambda: importer._thread is None)
+    qtbot.waitUntil(lambda: not importer._writing.is_running)
     importer.begin([tmp_path / "other.pth"])
     qtbot.waitUntil(lambda: "ResNet" in page.window().findChildren(ImportDialog)[-1]._recognised_label.text())
     assert len(fake.choices) == 1
@@ -207,6 +236,19 @@ def test_names_are_taken_from_the_file_or_its_folder(path, names):
 def test_a_name_becomes_a_file_name_on_every_system(tmp_path):
     assert free_model_file(tmp_path, "A/C: <day>", "Night").name == "A-C- -day- and Night.safetensors"
     assert free_model_file(tmp_path, "", "Night").name == "Model.safetensors"
+
+
+def test_long_names_become_a_file_name_that_every_disk_takes(importer, page, settings, qtbot, tmp_path):
+    importer.begin([tmp_path / "horse2zebra.pth"])
+    recognised(qtbot, page)
+    field(page, "name_A").setText("马" * 50)
+    field(page, "name_B").setText("斑" * 50)
+    place = Path(field(page, "to").text())
+    assert place.name.startswith("马" * 50 + " and 斑")
+    assert place.suffix == ".safetensors"
+    with qtbot.waitSignal(importer.imported):
+        press(page, "start")
+    assert free_model_file(place.parent, "马" * 50, "斑" * 50).name.endswith(" (2).safetensors")
 
 
 def test_the_other_networks_of_the_same_epoch_are_found(tmp_path):

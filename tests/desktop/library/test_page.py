@@ -38,12 +38,9 @@ def run(name: str = "run", **values: object) -> LibraryEntry:
 
 
 @pytest.fixture
-def page(qtbot):
-    page = LibraryPage()
-    qtbot.addWidget(page)
+def page(page, qtbot):
     page.resize(1100, 640)
     with qtbot.waitActive(page):
-        page.show()
         page.activateWindow()
     return page
 

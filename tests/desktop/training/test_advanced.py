@@ -272,6 +272,21 @@ def test_an_option_is_found(options: Options, text: str, found: list[str]) -> No
     assert len(options.shown()) == len(OPTIONS)
 
 
+def test_opening_the_options_begins_with_the_search(options: Options, qtbot: QtBot) -> None:
+    options.widget.activateWindow()
+    qtbot.waitActive(options.widget)
+    toggle, search = options.button("advanced"), options.widget.findChild(QLineEdit, "find_option")
+    toggle.setFocus()
+    qtbot.keyClick(toggle, Qt.Key.Key_Space)
+    assert search.hasFocus()
+    toggle.click()
+    assert toggle.hasFocus()
+    # Opened by an error, they take the keyboard from nobody.
+    options.widget.show_errors({"seed": "The seed is odd."})
+    assert search.isVisible()
+    assert not search.hasFocus()
+
+
 def test_return_goes_to_what_was_found(options: Options, qtbot: QtBot) -> None:
     options.open()
     options.widget.activateWindow()
@@ -291,9 +306,12 @@ def test_an_error_opens_the_options_beside_it_and_is_never_filtered_away(options
     options.find("hinge")
     assert options.shown() == ["gan_loss", "seed"]
     options.widget.show_errors({})
-    assert options.shown() == ["gan_loss"]
     assert not label.isVisible()
     assert options.button("advanced").isEnabled()
+    # It stays under the hands of whoever has mended it, until something else is looked for.
+    assert options.shown() == ["gan_loss", "seed"]
+    options.find("hinge loss")
+    assert options.shown() == ["gan_loss"]
 
 
 def test_a_model_brings_its_networks(options: Options, make_model: MakeModel, tmp_path: Path) -> None:
@@ -334,6 +352,11 @@ def test_what_is_no_model_is_a_problem(options: Options, tmp_path: Path) -> None
     assert str(picture) in options.widget.problems()["start_from"]
     options.path("start_from").clear()
     assert options.widget.problems() == {}
+
+
+def test_a_path_that_is_too_long_is_a_problem(options: Options) -> None:
+    options.path("start_from").setText("/" + "models " * 100)
+    assert "too long" in options.widget.problems()["start_from"]
 
 
 def test_a_model_or_a_training_is_picked(options: Options, make_model: MakeModel, tmp_path: Path) -> None:

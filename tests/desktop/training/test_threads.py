@@ -18,7 +18,7 @@ def test_only_the_latest_work_is_heard(qtbot: QtBot) -> None:
 
     def slow() -> Iterator[str]:
         yield "slow 1"
-        gate.wait(10)
+        gate.wait(60)
         yield "slow 2"
 
     work.start(slow)

@@ -499,7 +499,7 @@ def test_the_window_stays_alive_while_a_huge_folder_is_looked_at(
 
     def walk(folder: Path) -> Iterator[FolderContent]:
         yield FolderContent(folder, tuple(folder / f"{n}.jpg" for n in range(1234)), 0)
-        gate.wait(10)
+        gate.wait(60)
         yield FolderContent(folder, (), 0)
 
     monkeypatch.setattr(folder_look, "walk_folder", walk)
@@ -571,6 +571,18 @@ def test_names_of_folders_are_shown_as_they_are_typed(
     assert wizard.started[0].folder_A == odd[0]
 
 
+def test_long_names_become_a_folder_that_every_disk_takes(
+    wizard: Wizard, folders: tuple[Path, Path], settings: Settings
+) -> None:
+    drop(wizard.well("A"), *folders)
+    wizard.edit("name_A").setText("苹" * 50)
+    wizard.edit("name_B").setText("橙" * 50)
+    run = Path(wizard.edit("run").text())
+    run.mkdir(parents=True)
+    assert run.name.startswith("苹" * 50 + " and 橙")
+    assert free_run_folder(settings.runs_folder, "苹" * 50, "橙" * 50).name.endswith(" (2)")
+
+
 def _open_advanced(wizard: Wizard, folders: tuple[Path, Path]) -> None:
     _to_settings(wizard, folders)
     wizard.preset("standard").click()
@@ -636,6 +648,159 @@ def test_a_training_starts_from_a_model(
     (config,) = wizard.started
     assert config.start_from == model
     assert (config.size, config.blocks, config.channels, config.long_skip) == (128, 3, 32, True)
+
+
+HORSES = {"name_A": "Horses", "name_B": "Zebras"}
+
+
+def _title(wizard: Wizard) -> str:
+    return wizard.text("wizard_title")
+
+
+def test_fine_tuning_says_what_it_begins_with(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    assert wizard.dialog.windowTitle() == "New training"
+    assert wizard.text("begins_with") == ""
+    wizard.dialog.set_start_from(make_model(tmp_path / "horses.safetensors", **HORSES))
+    assert wizard.dialog.windowTitle() == "Fine-tune Horses and Zebras"
+    assert _title(wizard) == "Fine-tune Horses and Zebras"
+    assert wizard.text("begins_with") == (
+        "Begins with the networks of Horses and Zebras (horses.safetensors): the first folder takes the place of "
+        "Horses."
+    )
+    _to_settings(wizard, folders)
+    assert _title(wizard) == "How to fine-tune Horses and Zebras"
+
+
+def test_fine_tuning_keeps_the_names_of_the_model_whatever_the_folders_are_called(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path], qtbot: QtBot
+) -> None:
+    wizard.dialog.set_start_from(make_model(tmp_path / "horses.safetensors", **HORSES))
+    assert [wizard.edit(f"name_{side}").text() for side in "AB"] == ["Horses", "Zebras"]
+    drop(wizard.well("A"), *folders)
+    qtbot.keyClicks(wizard.edit("name_B"), " at night")
+    _to_settings(wizard, folders)
+    wizard.go_on()
+    wizard.go_on()
+    (config,) = wizard.started
+    assert (config.name_A, config.name_B) == ("Horses", "Zebras at night")
+    assert config.run.name.startswith("Horses and Zebras at night")
+
+
+def test_fine_tuning_after_folders_were_chosen_takes_the_names_of_the_model(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    drop(wizard.well("A"), *folders)
+    wizard.dialog.set_start_from(make_model(tmp_path / "horses.safetensors", **HORSES))
+    assert [wizard.edit(f"name_{side}").text() for side in "AB"] == ["Horses", "Zebras"]
+
+
+def test_resetting_the_model_ends_fine_tuning(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    wizard.dialog.set_start_from(make_model(tmp_path / "horses.safetensors", **HORSES))
+    _open_advanced(wizard, folders)
+    wizard.dialog.findChild(QToolButton, "reset_start_from").click()
+    assert wizard.dialog.windowTitle() == "New training"
+    assert _title(wizard) == "How to train"
+    wizard.button("wizard_back").click()
+    assert _title(wizard) == "Choose two folders of pictures"
+    assert wizard.text("begins_with") == ""
+    assert [wizard.edit(f"name_{side}").text() for side in "AB"] == ["Apples", "Oranges"]
+
+
+def test_resetting_all_options_goes_on_fine_tuning(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    model = make_model(tmp_path / "horses.safetensors", **HORSES)
+    wizard.dialog.set_start_from(model)
+    _open_advanced(wizard, folders)
+    # There is nothing that the button could put back.
+    assert not wizard.button("reset_options").isVisible()
+    wizard.number("pool_size").setValue(7)
+    wizard.number("blocks").setValue(4)
+    wizard.button("reset_options").click()
+    assert not wizard.button("reset_options").isVisible()
+    assert wizard.dialog.windowTitle() == "Fine-tune Horses and Zebras"
+    wizard.go_on()
+    wizard.go_on()
+    (config,) = wizard.started
+    assert config.start_from == model
+    assert (config.blocks, config.channels, config.pool_size, config.size) == (3, 32, 50, 64)
+
+
+def test_a_model_chosen_among_the_options_is_named_and_leaves_the_names_of_the_folders(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    _open_advanced(wizard, folders)
+    model = make_model(tmp_path / "horses.safetensors", **HORSES)
+    wizard.dialog.findChild(QWidget, "start_from").findChild(QLineEdit).setText(str(model))
+    assert _title(wizard) == "How to fine-tune Horses and Zebras"
+    assert wizard.edit("name_A").text() == "Apples"
+    wizard.button("reset_options").click()
+    assert _title(wizard) == "How to train"
+
+
+def test_a_fine_tuning_to_be_corrected_says_so(
+    wizard: Wizard, folders: tuple[Path, Path], tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    model = make_model(tmp_path / "horses.safetensors", architecture="{}", size="256", **HORSES)
+    wizard.dialog.set_config(
+        preset_config(
+            "standard",
+            folder_A=folders[0],
+            folder_B=folders[1],
+            run=tmp_path / "own",
+            name_A="Donkeys",
+            name_B="Okapis",
+            start_from=model,
+        )
+    )
+    assert wizard.dialog.windowTitle() == "Fine-tune Horses and Zebras"
+    assert [wizard.edit(f"name_{side}").text() for side in "AB"] == ["Donkeys", "Okapis"]
+
+
+def test_the_story_of_a_model_widens_no_window(wizard: Wizard, tmp_path: Path, make_model: Callable[..., Path]) -> None:
+    before = wizard.dialog.minimumSizeHint().width()
+    model = make_model(tmp_path / f"{'m' * 200}.safetensors", name_A="<b>Horses</b>" * 40, name_B="Z" * 300)
+    wizard.dialog.set_start_from(model)
+    assert "<b>Horses</b>" in _title(wizard)
+    assert wizard.dialog.minimumSizeHint().width() <= max(before, 880)
+
+
+@pytest.mark.parametrize(("width", "words"), [(None, "at 64 px for"), (64, "at 64 px for"), (96, "at 96 x 64 px for")])
+def test_crops_that_are_not_square_are_summed_up_by_width_and_height(
+    wizard: Wizard, folders: tuple[Path, Path], width: int | None, words: str
+) -> None:
+    _open_advanced(wizard, folders)
+    wizard.spin("size").setValue(64)
+    wizard.number("width").setValue(width or 0)
+    wizard.go_on()
+    assert words in wizard.text("summary_sentence")
+
+
+def test_mending_an_error_leaves_the_keyboard_where_it_is(
+    wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot
+) -> None:
+    wizard.dialog.activateWindow()
+    qtbot.waitActive(wizard.dialog)
+    _open_advanced(wizard, folders)
+    wizard.number("discriminator_layers").setValue(6)
+    wizard.edit("find_option").setText("hinge")
+    wizard.spin("size").setValue(128)
+    wizard.wait_for_error("discriminator_layers", "at least 192 px")
+    layers = wizard.number("discriminator_layers")
+    layers.setFocus()
+    layers.selectAll()
+    qtbot.keyClicks(layers, "5")
+    assert wizard.text("error_discriminator_layers") == ""
+    assert layers.hasFocus()
+    layers.setValue(6)
+    wizard.wait_for_error("discriminator_layers", "at least 192 px")
+    wizard.button("reset_options").setFocus()
+    wizard.button("reset_options").click()
+    assert wizard.edit("find_option").hasFocus()
 
 
 def test_a_training_to_be_corrected_shows_its_advanced_options(
