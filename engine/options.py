@@ -346,7 +346,7 @@ OPTIONS: tuple[Option, ...] = (
         "gradient_penalty",
         _STEADY,
         "Gradient penalty (R1)",
-        "Keeps discriminators smooth; 0 leaves it out, steps take much longer with it.",
+        "Keeps discriminators smooth; 0 leaves it out, steps take longer with it.",
         "float",
         0,
         1000,
