@@ -122,8 +122,7 @@ def test_pictures_double_in_equal_shares_of_the_full_rate_epochs() -> None:
     assert divisors == [4] * 100 + [2] * 100 + [1] * 200
 
 
-def test_without_full_rate_epochs_or_growth_pictures_have_their_size_at_once() -> None:
-    assert growth(_config(size=64, load_size=64, grow_from=32, epochs=0), 0, 10) == 1
+def test_without_growth_pictures_have_their_size_at_once() -> None:
     assert {growth(_config(), step, 10) for step in range(0, 2000, 100)} == {1}
 
 
