@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, QStandardPaths, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -477,11 +477,13 @@ class LibraryPage(QWidget):
 
     def _choose_target(self, kind: ExportKind, title: str) -> None:
         """Ask for the folder of an export, or for the file of a model card."""
-        path = self.current_path()
-        if path is None:
+        item = self._list.currentItem()
+        if item is None:
             return
+        path = self._entry(item).path
         dialog = QFileDialog(self, title)
         dialog.setObjectName("export_dialog")
+        dialog.setDirectory(_near(self._entry(item)))
         if kind == "card":
             name = f"{path.name.removesuffix('.safetensors')}.json"
             choose_new_file(dialog, name, self.tr("Model cards (*.json)"), "json")
@@ -643,3 +645,10 @@ class _EntryDelegate(QStyledItemDelegate):
         painter.setPen(QColor(colour))
         short = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, box.width())
         painter.drawText(box, side | Qt.AlignmentFlag.AlignLeft, short)
+
+
+def _near(entry: LibraryEntry) -> str:
+    """The folder in which an export is first looked for: beside the model, but never within the app itself."""
+    if entry.kind == "starter":
+        return QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+    return str(entry.path if entry.kind == "run" else entry.path.parent)

@@ -182,6 +182,16 @@ def test_an_export_asks_where_to_and_overwrites_nothing(page, qtbot, tmp_path, k
     dialog.reject()
 
 
+def test_an_export_begins_beside_the_model_and_not_where_the_app_was_started(page, tmp_path):
+    model = tmp_path / "models" / "pears.safetensors"
+    model.parent.mkdir()
+    page.show_entry(LibraryEntry(path=model, kind="model", model=model))
+    page.findChild(QAction, "export_onnx").trigger()
+    dialog = page.findChild(QFileDialog, "export_dialog")
+    assert Path(dialog.directory().absolutePath()) == model.parent
+    dialog.reject()
+
+
 @pytest.mark.parametrize("name", ["import_model", "empty_import"])
 def test_files_of_the_reference_are_chosen_by_a_dialog_that_blocks_nothing(page, qtbot, tmp_path, name):
     page.arrange([])
