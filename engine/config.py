@@ -10,6 +10,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal, get_args
 
 from engine.errors import ConfigError
@@ -18,7 +19,11 @@ from engine.model.architecture import Architecture, GeneratorKind, Norm
 PresetName = Literal["quick", "standard", "paper", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Direction = Literal["a2b", "b2a"]
-OutputFormat = Literal["keep", "png", "jpg", "webp", "tiff"]
+OutputFormat = Literal["keep", "jpg", "png", "webp", "tiff", "bmp", "gif", "avif", "jp2", "heic"]
+Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
+Frames = Literal["all", "first"]
+IfExists = Literal["rename", "skip", "overwrite"]
+Resize = int | Literal["training", "change"] | None
 DiscriminatorKind = Literal["patch", "pixel"]
 AdversarialLoss = Literal["lsgan", "vanilla", "hinge"]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
@@ -446,19 +451,52 @@ def suggests_diff_augment(preset: str, *, is_on: bool, count_A: int, count_B: in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutputSettings:
+    """How results are written as files.
+
+    Attributes:
+        format: "keep" writes each picture in its source's format (PNG where that cannot be written).
+        quality: JPEG, WebP, AVIF, JPEG 2000 and HEIC quality, 1 to 100.
+        lossless: Whether formats that have both keep every pixel: WebP, AVIF, JPEG 2000 and HEIC.
+        chroma: Share of the colour that JPEG, AVIF and HEIC keep: "4:4:4" all of it.
+        grey: Whether results have one channel, as those of a grey domain have.
+    """
+
+    format: OutputFormat = "keep"
+    quality: int = 90
+    lossless: bool = False
+    chroma: Chroma = "4:4:4"
+    grey: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ConvertJob:
     """One batch of pictures to convert.
 
     Attributes:
         model: A model file (`.safetensors`) or the folder of a training.
         sources: Pictures and folders of pictures, in the order given. Folders are walked with their subfolders.
-        to: Folder for the results, made if it is not there. Nothing in it is ever overwritten. One source folder maps
-            straight into it, several map into subfolders of their names.
+        to: Folder for the results, made if it is not there. One source folder maps straight into it, several map into
+            subfolders of their names.
         direction: "a2b" or "b2a".
-        format: "keep" writes each picture in its source's format (PNG where that cannot be written).
-        quality: JPEG and WebP quality, 1 to 100.
-        resize: None keeps the picture's own size, "training" scales its longest side down to the training size,
-            a number of pixels scales it down to that.
+        format: As in `OutputSettings`.
+        quality: As in `OutputSettings`.
+        lossless: As in `OutputSettings`.
+        chroma: As in `OutputSettings`.
+        frames: "all" converts every page and every frame of an animation, "first" the first one.
+        resize: None keeps the picture's own size, "training" scales its longest side down to the training size, a
+            number of pixels scales it down to that. "change" keeps its own size, too, but computes the change at the
+            training size and adds it to the full picture; for models with the long skip.
+        name: Template of the results' names, without ending: {name}, {direction}, {model}, {date} and {index} stand for
+            the source's name, the direction in words, the model's name, today and the place in the batch.
+        if_exists: What to do where there is a file of a result's name: "rename" to "name (1)", "skip", or "overwrite",
+            which never touches a source.
+        again: Whether to convert also what was converted before with the same model and settings.
+        watch: Whether to go on with new pictures in the source folders as they come, until stopped.
+        max_megapixels: Pictures with more million pixels are refused unread.
+        time_limit: Seconds in which a picture must be decoded, and its result encoded; its work is ended then.
+        memory_gb: Memory that one picture's translation may take, in GB (1e9 bytes), None for what is free. Pictures
+            that need more are streamed through the layers in strips.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: Arithmetic of the generator.
         roots: Folders that sources which are files are mirrored from: a file below roots[i] keeps its subfolder in the
@@ -471,7 +509,17 @@ class ConvertJob:
     direction: Direction
     format: OutputFormat = "keep"
     quality: int = 90
-    resize: int | Literal["training"] | None = None
+    lossless: bool = False
+    chroma: Chroma = "4:4:4"
+    frames: Frames = "all"
+    resize: Resize = None
+    name: str = "{name}"
+    if_exists: IfExists = "rename"
+    again: bool = False
+    watch: bool = False
+    max_megapixels: int = 200
+    time_limit: float = 120.0
+    memory_gb: float | None = None
     device: str = "auto"
     precision: Precision = "auto"
     roots: tuple[Path, ...] = ()
@@ -479,16 +527,24 @@ class ConvertJob:
     def __post_init__(self) -> None:
         _require(bool(self.sources), "sources", "Add at least one picture or folder to convert.")
         _require(self.direction in get_args(Direction), "direction", "The direction is a2b or b2a.")
-        _require(
-            self.format in get_args(OutputFormat),
-            "format",
-            f"There is no output format {self.format}; choose {', '.join(get_args(OutputFormat))}.",
-        )
+        _require_choice(self.format, OutputFormat, "format", "output format")
         _require_int(self.quality, "quality", "The quality", 1, 100)
-        if self.resize is not None and self.resize != "training":
+        _require_choice(self.chroma, Chroma, "chroma", "chroma")
+        _require_choice(self.frames, Frames, "frames", "choice of frames")
+        if self.resize not in (None, "training", "change"):
             _require_int(self.resize, "resize", "The size to scale to", 8, 100_000, "pixels")
+        _check_name_template(self.name)
+        _require_choice(self.if_exists, IfExists, "if_exists", "way to treat files that exist")
+        _require_int(self.max_megapixels, "max_megapixels", "The largest picture", 1, 100_000, "million pixels")
+        _require_number(self.time_limit, "time_limit", "The time limit in seconds", 0.0, 1e6, above=True)
+        if self.memory_gb is not None:
+            _require_number(self.memory_gb, "memory_gb", "The memory in GB", 0.0, 1e6, above=True)
         _require_choice(self.precision, Precision, "precision", "precision")
         _require_device(self.device)
+
+
+NAME_PLACEHOLDERS = ("name", "direction", "model", "date", "index")
+"""What a template of names may hold between braces."""
 
 
 _PATHS = ("folder_A", "folder_B", "run", "test_A", "test_B", "start_from")
@@ -497,6 +553,30 @@ _PATHS = ("folder_A", "folder_B", "run", "test_A", "test_B", "start_from")
 def _require(condition: bool, field: str, message: str) -> None:
     if not condition:
         raise ConfigError(field, message)
+
+
+def _check_name_template(template: str) -> None:
+    known = ", ".join(f"{{{name}}}" for name in NAME_PLACEHOLDERS)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        raise ConfigError("name", f"The template {template} has a brace too many. It may hold {known}.") from None
+    for _, field, spec, conversion in parts:
+        _require(
+            field is None or (field in NAME_PLACEHOLDERS and not spec and not conversion),
+            "name",
+            f"The template of names cannot hold {{{field}}}; it may hold {known}.",
+        )
+    _require(
+        any(field in ("name", "index") for _, field, _, _ in parts),
+        "name",
+        "Results need names of their own: let the template hold {name} or {index}.",
+    )
+    _require(
+        "/" not in template and "\\" not in template,
+        "name",
+        "The template of names cannot hold / or \\; subfolders are those of the sources.",
+    )
 
 
 def _require_choice(value: object, choices: Any, field: str, what: str) -> None:

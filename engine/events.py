@@ -295,6 +295,49 @@ class Converted:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSkipped:
+    """A picture was not converted, since that is done already or its name is taken.
+
+    Attributes:
+        index: Its place in `ConvertPlanned.sources`.
+        source: The picture.
+        target: The file that is there, a result made before where `is_result`.
+        is_result: Whether it is the result of this picture with this model and these settings.
+        reason: A sentence.
+    """
+
+    index: int
+    source: Path
+    target: Path
+    is_result: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFound:
+    """While watching: more pictures have come. Their places follow those of all sources before.
+
+    Attributes:
+        sources: The new ones.
+    """
+
+    sources: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForSpace:
+    """The output folder's disk is full: the work goes on by itself once there is room, and can be stopped meanwhile.
+
+    Attributes:
+        to: The output folder.
+        text: Sentences that say what to do.
+    """
+
+    to: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileFailed:
     """A picture could not be converted; the batch goes on. `reason` is a sentence that names the remedy."""
 
@@ -308,6 +351,7 @@ class ConvertFinished:
     """Every picture was tried."""
 
     converted: int
+    skipped: int
     failed: int
     other_files: int
     to: Path
@@ -315,5 +359,14 @@ class ConvertFinished:
 
 
 ConvertEvent: TypeAlias = (
-    Preparing | Notice | ConvertPlanned | ConvertingFile | Converted | FileFailed | ConvertFinished
+    Preparing
+    | Notice
+    | ConvertPlanned
+    | FilesFound
+    | ConvertingFile
+    | Converted
+    | FileSkipped
+    | FileFailed
+    | WaitingForSpace
+    | ConvertFinished
 )

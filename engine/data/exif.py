@@ -1,9 +1,13 @@
-"""Changing EXIF data byte by byte, so that all of it that stays true is kept."""
+"""Reading EXIF data, and changing it byte by byte, so that all of it that stays true is kept."""
 
 from __future__ import annotations
 
 import contextlib
 import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, TiffImagePlugin
 
 HEADING = b"Exif\x00\x00"
 """What EXIF data begins with in this project, as it does in JPEG."""
@@ -13,6 +17,131 @@ _SHORT, _LONG = 3, 4
 _IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _EXIF_DIRECTORY, _EXIF_WIDTH, _EXIF_HEIGHT = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_START, _THUMBNAIL_LENGTH = 0x0201, 0x0202
+
+# Tags of a TIFF that describe the picture and not the layout of its file; its resolution is read elsewhere.
+_DESCRIPTIVE_TAGS = frozenset(
+    (
+        *(269, 270, 271, 272, 285, 305, 306, 315, 316, 33432),  # Names, makers, software, dates.
+        *range(0x9C9B, 0x9CA0),  # Title, comment, author, keywords and subject of Windows.
+        *(0x4746, 0x4749),  # Rating.
+        33723,  # IPTC.
+    )
+)
+_GPS_DIRECTORY, _INTEROPERABILITY = 0x8825, 0xA005
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_MOST_ENTRIES, _MOST_BYTES = 4096, 32 << 20
+
+_Entries = dict[int, tuple[int, int, bytes]]  # tag -> (type, number of values, their bytes)
+
+
+def read_exif(image: Image.Image, path: Path) -> tuple[bytes, bool]:
+    """The EXIF data of a file with its heading, b"" for none, and whether there was some that is damaged.
+
+    Raises:
+        MemoryError: It does not fit into memory.
+    """
+    try:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            with path.open("rb") as file:
+                return tiff_exif(file, image.tag_v2._offset or 0), False
+        raw = image.info.get("exif")
+        if not isinstance(raw, bytes):
+            exif = image.getexif()  # PNG has other places for it, too.
+            raw = exif.tobytes() if len(exif) else b""
+        if not raw:
+            return b"", False
+        raw = HEADING + raw.removeprefix(HEADING)
+        return (raw, False) if exif_of_result(raw, 1, 1) else (b"", True)
+    except MemoryError:
+        raise
+    except Exception:
+        return b"", True
+
+
+def tiff_exif(file: BinaryIO, place: int) -> bytes:
+    """What a page of a TIFF says about its picture as EXIF data, without what it says about its own layout.
+
+    Every value is kept byte for byte: letters outside ASCII, and what only a program knows the meaning of.
+
+    Args:
+        file: The TIFF, also a BigTIFF.
+        place: Where the page's list of tags is in it.
+
+    Returns:
+        The data with its heading; b"" if there is nothing to say.
+
+    Raises:
+        ValueError: It is damaged.
+        struct.error: Likewise.
+    """
+    file.seek(0)
+    start = file.read(4)
+    order = {b"II": "<", b"MM": ">"}[start[:2]]
+    big = 43 in start[2:]
+    found = _tiff_entries(file, order, place, big=big)
+    directories: dict[int, _Entries] = {}
+    for tag in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
+        if tag in found:
+            value = found[tag][2]
+            (inner,) = struct.unpack_from(order + ("Q" if len(value) == 8 else "I"), value)
+            directories[tag] = _tiff_entries(file, order, inner, big=big)
+            # It points to a further list of no use beyond its camera.
+            directories[tag].pop(_INTEROPERABILITY, None)
+    main = {tag: entry for tag, entry in found.items() if tag in _DESCRIPTIVE_TAGS}
+    directories = {tag: entries for tag, entries in directories.items() if entries}
+    if not main and not directories:
+        return b""
+    main |= {tag: (_LONG, 1, bytes(4)) for tag in directories}
+    length = 8 + _directory_length(main)
+    for tag, entries in directories.items():
+        main[tag] = (_LONG, 1, struct.pack(order + "I", length))
+        length += _directory_length(entries)
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    for entries in (main, *directories.values()):
+        data += _packed_directory(order, entries, len(data))
+    return HEADING + data
+
+
+def _tiff_entries(file: BinaryIO, order: str, place: int, *, big: bool) -> _Entries:
+    """What one list of tags holds; passing over what is damaged or of a type that EXIF does not know."""
+    file.seek(place)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    form = order + ("HHQ8s" if big else "HHI4s")
+    table = file.read(min(count, _MOST_ENTRIES) * struct.calcsize(form))
+    entries: _Entries = {}
+    room = _MOST_BYTES
+    for start in range(0, len(table) - struct.calcsize(form) + 1, struct.calcsize(form)):
+        tag, kind, number, value = struct.unpack_from(form, table, start)
+        if tag in (_EXIF_DIRECTORY, _GPS_DIRECTORY) and number == 1:
+            entries[tag] = (kind, number, value if kind not in (_LONG, 13) else value[:4])
+            continue
+        length = _TYPE_BYTES.get(kind, 0) * number
+        if not 0 < length <= room:
+            continue
+        if length > len(value):
+            file.seek(struct.unpack(order + ("Q" if big else "I"), value)[0])
+            value = file.read(length)
+        if len(value) >= length:
+            entries[tag] = (kind, number, value[:length])
+            room -= length
+    return entries
+
+
+def _directory_length(entries: _Entries) -> int:
+    return 6 + 12 * len(entries) + sum(len(value) + len(value) % 2 for *_, value in entries.values() if len(value) > 4)
+
+
+def _packed_directory(order: str, entries: _Entries, place: int) -> bytes:
+    table, values = struct.pack(order + "H", len(entries)), b""
+    behind = place + 6 + 12 * len(entries)
+    for tag, (kind, number, value) in sorted(entries.items()):
+        table += struct.pack(order + "HHI", tag, kind, number)
+        if len(value) <= 4:
+            table += value.ljust(4, b"\0")
+        else:
+            table += struct.pack(order + "I", behind + len(values))
+            values += value + bytes(len(value) % 2)
+    return table + bytes(4) + values
 
 
 def exif_of_result(exif: bytes, width: int, height: int) -> bytes:

@@ -18,10 +18,16 @@ from engine.files import disk_sentence, require_writable
 PICTURE_SUFFIXES: frozenset[str] = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib",
     ".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".dds", ".pcx",
-    ".sgi", ".psd", ".qoi",
+    ".sgi", ".psd", ".qoi", ".heic", ".heif", ".hif",
+})
+"""Endings that make a file in a folder a picture; lower case, with the dot."""
+
+VIDEO_SUFFIXES: frozenset[str] = frozenset({
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".flv", ".ogv",
+    ".vob", ".mxf",
 })
 # fmt: on
-"""Endings that make a file in a folder a picture; lower case, with the dot."""
+"""Endings of videos, which are not converted; lower case, with the dot."""
 
 _JUNK = frozenset({"thumbs.db", "desktop.ini", ".ds_store", "__macosx"})
 _DIGITS = re.compile(r"(\d+)")
@@ -134,6 +140,14 @@ def gather(folder: Path, contents: Iterator[FolderContent]) -> FolderScan:
         if not content.readable:
             unreadable.append(content.folder)
     return FolderScan(folder, tuple(sorted(pictures, key=natural_key)), other_files, tuple(unreadable))
+
+
+def video_sentence(path: Path) -> str:
+    """What to say of a video that was given in place of a picture."""
+    return (
+        f"{path.name} is a video, and pictures are what can be converted here. Save its frames as PNG with a video "
+        "program, convert their folder, and put the results together again there."
+    )
 
 
 def natural_key(path: Path) -> tuple[object, ...]:

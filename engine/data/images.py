@@ -1,8 +1,7 @@
-"""The only file that knows image files: formats, EXIF, colour profiles, bit depths, transparency. Needs no torch.
+"""Opens image files: formats, frames, bit depths, transparency, orientation, colours. Needs no torch.
 
-Whatever a file holds becomes [H, W, 3] uint8 in sRGB, upright; whatever can be kept of the rest is put back when the
-result is encoded. Every failure is a `PictureError` with a sentence that names the file. Nothing is printed and no
-warning escapes.
+Whatever a file holds becomes [H, W, 3] in sRGB, upright, and what can be kept of the rest stands beside it. Every
+failure is a `PictureError` with a sentence that names the file. Nothing is printed and no warning escapes.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import logging
 import os
 import stat
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,12 +24,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from engine.config import OutputFormat
-from engine.data.exif import HEADING, exif_of_result
-from engine.data.folders import PICTURE_SUFFIXES
-from engine.data.sixteen_bits import png_samples, tiff_samples
+from engine.config import Frames
+from engine.data.colour import colour_space, fine_into_srgb, image_into_srgb, is_fine, means_srgb, srgb_profile
+from engine.data.exif import read_exif
+from engine.data.metadata import described, note_of_text, read_dpi, read_xmp, stored_bits
+from engine.data.sixteen_bits import Samples, heif_samples, png_samples, tiff_samples, tifffile_samples
+from engine.data.source_file import Frame, Pixels, SourceFile
 from engine.errors import PictureError
 from engine.events import Picture
 from engine.files import disk_sentence
@@ -37,7 +39,8 @@ from engine.files import disk_sentence
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # Pillow logs some damage as errors, and Python prints what no handler takes. An app that has handlers still gets it.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+for _library in ("PIL", "tifffile"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 MAX_PIXELS = 178_956_970
 """Pixels above which a picture is refused unread: Pillow's own limit, so that none of its global state is touched."""
@@ -50,121 +53,79 @@ _FORMATS = (
 # These have no telling first bytes: they would be guessed from any rubbish, so the name must say so, too.
 _FORMATS_BY_NAME = {".tga": "TGA", ".pcx": "PCX"}
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 
 # Programs write these with 32 bits and leave the fourth byte 0 without meaning that nothing is to be seen.
 _SPARE_ALPHA = ("BMP", "DIB", "TGA")
 
+# What a fourth channel of a TIFF is.
+_NO_ALPHA, _PREMULTIPLIED_ALPHA, _STRAIGHT_ALPHA = 0, 1, 2
+
+# Kinds of a page of a TIFF that are none: smaller copies and masks of another one (NewSubfileType), and the same in
+# files of old (SubfileType).
+_SUBFILE, _OLD_SUBFILE = 254, 255
+_REDUCED_OR_MASK, _OLD_REDUCED = 1 | 4, 2
+_ICC_TAG = 34675
+
+_ANIMATED = ("GIF", "WEBP", "AVIF", "PNG")
+
+# Share of pixels outside sRGB from which on it is said.
+_NOTED_SHARE = 0.001
+
+_BAD_PROFILE = "Its colour profile is damaged or does not fit its pixels, and was left out."
+
 
 @dataclass(frozen=True, slots=True)
-class SourcePicture:
-    """One decoded file.
+class _Stored:
+    """What is known of a picture before it is decoded, and partly no more after.
 
     Attributes:
+        rawmode: How the file stores its pixels in the words of Pillow, "" if unknown.
+        bits: Bits a channel of the file, at least 8.
+        has_deep_colours: Whether it has more than 8 bits a colour that may be had beside Pillow.
+        turned: The EXIF orientation that Pillow undoes by itself while loading, as it does with TIFF; else 1.
+    """
+
+    rawmode: str
+    bits: int
+    has_deep_colours: bool
+    turned: int
+
+
+@contextlib.contextmanager
+def opened_source(
+    path: Path, *, frames: Frames = "all", max_megapixels: int = 179
+) -> Iterator[tuple[SourceFile, Iterator[Frame]]]:
+    """A file with everything about it that a result should keep, and its frames.
+
+    Nothing is decoded before the first frame is taken. They are decoded one after the other, while this is open.
+
+    Args:
         path: The file.
-        pixels: [H, W, 3] uint8, sRGB, upright. Not blended with anything, except that wholly transparent pixels,
-            whose hidden colour can be any rubbish, are white.
-        alpha: [H, W] uint8, 255 for opaque; None if all of it is opaque.
-        exif: The EXIF data as found, with its "Exif" heading, b"" for none. Its orientation is already applied.
-        icc_profile: The RGB colour profile to give back to the result, None for sRGB without a profile.
-        format: Pillow's name of the format, such as "JPEG".
-        notes: What could not be kept, a short sentence each.
-    """
-
-    path: Path
-    pixels: Picture
-    alpha: npt.NDArray[np.uint8] | None
-    exif: bytes
-    icc_profile: bytes | None
-    format: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedPicture:
-    """A result, ready to be written.
-
-    Attributes:
-        data: The whole file.
-        name: The source's name with the ending that fits the format.
-        notes: What could not be kept, of reading and writing, a short sentence each.
-    """
-
-    data: bytes
-    name: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """How a format is written.
-
-    Attributes:
-        suffix: The usual ending.
-        suffixes: Every ending that is left as it is.
-        alpha: Whether it can be transparent.
-        metadata: Whether it has room for EXIF and a colour profile.
-        longest: Its longest side in pixels.
-    """
-
-    suffix: str
-    suffixes: frozenset[str]
-    alpha: bool
-    metadata: bool
-    longest: int
-
-
-_WRITERS = {
-    "JPEG": _Writer(".jpg", frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}), alpha=False, metadata=True, longest=65_500),
-    "PNG": _Writer(".png", frozenset({".png", ".apng"}), alpha=True, metadata=True, longest=1_000_000),
-    "WEBP": _Writer(".webp", frozenset({".webp"}), alpha=True, metadata=True, longest=16_383),
-    "TIFF": _Writer(".tif", frozenset({".tif", ".tiff"}), alpha=True, metadata=True, longest=1_000_000),
-    "AVIF": _Writer(".avif", frozenset({".avif"}), alpha=True, metadata=True, longest=65_535),
-    "BMP": _Writer(".bmp", frozenset({".bmp"}), alpha=False, metadata=False, longest=65_535),
-}
-_KEPT_AS = {"MPO": "JPEG", "DIB": "BMP"}
-_CHOSEN: dict[OutputFormat, str] = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
-
-# JPEG keeps a segment of metadata within 64 KB.
-_LONGEST_JPEG_EXIF = 65_533
-
-# What a fourth channel of a TIFF is; 1 is transparency that the colours are multiplied by.
-_NO_ALPHA, _STRAIGHT_ALPHA = 0, 2
-
-# Tags of a TIFF that describe the picture and not the layout of its file.
-_DESCRIPTIVE_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
-
-
-def read_picture(path: Path) -> SourcePicture:
-    """Decode a file, with everything about it that a result should keep.
+        frames: "first" leaves out all but the first frame, and says so.
+        max_megapixels: Pictures with more million pixels are refused unread; what Pillow's own limit refuses (179
+            million, unless the process has lifted it) always is.
 
     Raises:
-        PictureError: It cannot be read; the sentence names it and says what to do.
-        MemoryError: It does not fit into memory.
+        PictureError: It cannot be read; the sentence names it, and the frame of several, and says what to do. Also
+            raised while frames are taken.
+        MemoryError: It does not fit into memory; likewise.
     """
-    with _opened(path) as image:
-        deep = image.mode.startswith(("I", "F")) or ";16" in _rawmode(image)
-        pixels, alpha, profile, notes = _decode(image)
-        if deep:
-            notes.append("The result has 8 bits a channel; the source has more.")
-        exif, damaged = _read_exif(image)
-        if damaged:
-            notes.append("Its EXIF data is damaged and was left out.")
-        frames = _frame_count(image)
-        if frames > 1:
-            notes.append(f"Only the first of {frames} frames was converted.")
-        return SourcePicture(path, pixels, alpha, exif, profile, image.format or "", tuple(notes))
+    with contextlib.ExitStack() as stack:
+        with _failures_named(path), _quiet():
+            image = _identified(stack.enter_context(_open_file(path)), path)
+            _require_bearable(image, path, max_megapixels)
+            notes: list[str] = []
+            places = _frame_places(image, notes)
+            if frames == "first" and len(places) > 1:
+                notes.append(f"Only the first of {len(places)} frames was converted.")
+                places = places[:1]
+            with _failures_named(path, _which(0, len(places))):
+                image.seek(places[0])
+                _require_bearable(image, path, max_megapixels)
+            source, orientation = _described_source(image, path, len(places), notes)
+        yield source, _frames(image, source, places, orientation, max_megapixels)
 
 
 def read_pixels(path: Path) -> Picture:
@@ -175,15 +136,14 @@ def read_pixels(path: Path) -> Picture:
         MemoryError: It does not fit into memory.
     """
     with _opened(path) as image:
-        pixels, alpha, _, _ = _decode(image)
-    return _on_white(pixels, alpha)
+        return _on_white(_decoded(image, path, _stored(image, path)))
 
 
 def read_deep_pixels(path: Path) -> Picture | npt.NDArray[np.float32]:
     """[H, W, 3]: the same as `read_pixels`, with all the levels of a file that has more than 256 of them.
 
-    These are grey ones of 16 and 32 bits, and PNG and TIFF with 16 bits a colour (a TIFF of up to 59 million pixels).
-    With a colour profile other than sRGB they have 8 bits: what converts has no more.
+    These are grey ones of 16 and 32 bits, and PNG, TIFF and HEIC with more than 8 bits a colour. With a colour profile
+    of tables they have 8 bits: what converts has no more.
 
     Returns:
         uint8; or float32 in 0..255 with fractions.
@@ -193,11 +153,17 @@ def read_deep_pixels(path: Path) -> Picture | npt.NDArray[np.float32]:
         MemoryError: It does not fit into memory.
     """
     with _opened(path) as image:
-        if not image.mode.startswith(("I", "F")) and not _has_deep_colours(image):
-            pixels, alpha, _, _ = _decode(image)
-            return _on_white(pixels, alpha)
-        deep = _deep_levels(image, path)
-    return read_pixels(path) if deep is None else deep
+        stored = _stored(image, path)
+        deep = image.mode.startswith(("I", "F")) or stored.has_deep_colours
+        frame = _decoded(image, path, stored, fine=deep)
+    if frame.pixels.dtype == np.uint8:
+        return _on_white(frame)
+    pixels: npt.NDArray[np.float32] = np.divide(frame.pixels, 257, dtype=np.float32)
+    if frame.alpha is not None:
+        pixels -= 255
+        pixels *= (frame.alpha / np.float32(65535))[..., None]
+        pixels += 255
+    return pixels
 
 
 def read_thumbnail(path: Path, side: int) -> Picture:
@@ -211,34 +177,47 @@ def read_thumbnail(path: Path, side: int) -> Picture:
     """
     with _opened(path) as image:
         image.draft(None, (2 * side, 2 * side))
-        pixels, alpha, _, _ = _decode(image)
-    thumbnail = Image.fromarray(_on_white(pixels, alpha))
+        pixels = _on_white(_decoded(image, path, _stored(image, path)))
+    thumbnail = Image.fromarray(pixels)
     thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.array(thumbnail)
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path, *, max_megapixels: int = 179) -> tuple[int, int]:
     """Width and height of a file in pixels, as stored (before any turning), without decoding it.
+
+    Args:
+        path: The file.
+        max_megapixels: As for `opened_source`.
 
     Raises:
         PictureError: It cannot be read.
     """
-    with _opened(path) as image:
+    with _opened(path, max_megapixels) as image:
         return image.size
 
 
-def scaled_down(picture: SourcePicture, longest: int) -> SourcePicture:
-    """The picture with its longest side scaled down to `longest` pixels; a smaller picture stays as it is."""
-    height, width = picture.pixels.shape[:2]
+def scaled_frame(frame: Frame, longest: int) -> Frame:
+    """The frame with its longest side scaled down to `longest` pixels; a smaller one stays as it is."""
+    height, width = frame.pixels.shape[:2]
     size = scaled_size((width, height), longest)
     if size == (width, height):
-        return picture
-
-    def scaled(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return np.array(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
-
-    alpha = None if picture.alpha is None else scaled(picture.alpha)
-    return dataclasses.replace(picture, pixels=scaled(picture.pixels), alpha=alpha)
+        return frame
+    top = np.iinfo(frame.pixels.dtype).max
+    alpha = frame.alpha
+    pixels: Any
+    if alpha is None:
+        pixels = np.dstack([_scaled(frame.pixels[..., i], size) for i in range(3)])
+    else:
+        # Each pixel counts by what is to be seen of it, or the colour of hidden ones would show at the edges.
+        weights = alpha.astype(np.float32) / top
+        alpha = _scaled(alpha, size)
+        seen = _resized(weights, size)
+        seen[alpha == 0] = 1
+        channels = [_resized(frame.pixels[..., i] * weights, size) / np.maximum(seen, 1e-6) for i in range(3)]
+        pixels = _rounded(np.dstack(channels), frame.pixels.dtype)
+        pixels[alpha == 0] = top
+    return dataclasses.replace(frame, pixels=pixels, alpha=alpha)
 
 
 def scaled_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -249,80 +228,28 @@ def scaled_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return width, height
 
 
-def encode_picture(pixels: Picture, source: SourcePicture, format: OutputFormat, quality: int) -> EncodedPicture:
-    """A result as a file: with the source's transparency, EXIF data and RGB colour profile as far as the format can.
-
-    Args:
-        pixels: [H, W, 3] uint8, sRGB: the translated picture, of the source's height and width.
-        source: What it was made of.
-        format: "keep" takes the source's format, or PNG where that cannot be written.
-        quality: JPEG, WebP and AVIF quality, 1 to 100.
-
-    Raises:
-        PictureError: It cannot be encoded.
-        MemoryError: It does not fit into memory.
-    """
-    notes = list(source.notes)
-    kind, reason = _output_kind(source, format, pixels.shape[:2])
-    if reason:
-        notes.append(reason)
-    writer = _WRITERS[kind]
-    suffix = source.path.suffix.lower()
-    if format == "keep" and kind == source.format and suffix in PICTURE_SUFFIXES - writer.suffixes:
-        notes.append(f"The file is a {_shown(kind)} in spite of its name, so the result ends in {writer.suffix}.")
-    alpha = source.alpha
-    if alpha is not None and not writer.alpha:
-        pixels, alpha = _on_white(pixels, alpha), None
-        notes.append(f"{_shown(kind)} cannot be transparent; transparent parts became white.")
-    options: dict[str, Any] = {}
-    if writer.metadata:
-        pixels, options = _with_profile(pixels, source.icc_profile, notes)
-        exif = exif_of_result(source.exif, pixels.shape[1], pixels.shape[0])
-        if kind == "JPEG" and len(exif) > _LONGEST_JPEG_EXIF:
-            notes.append("Its EXIF data is too long for a JPEG and was left out.")
-        elif exif:
-            options["exif"] = exif
-    image = Image.fromarray(pixels if alpha is None else np.dstack((pixels, alpha)))
-    options |= _encoder_options(kind, quality)
-    try:
-        with _quiet():
-            try:
-                data = _encoded(image, kind, options)
-            except Exception:  # EXIF data comes from strangers, and TIFF writes it tag by tag.
-                if options.pop("exif", None) is None:
-                    raise
-                notes.append("Its EXIF data could not be kept.")
-                data = _encoded(image, kind, options)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise PictureError(
-            f"The result of {source.path.name} cannot be written as {_shown(kind)} ({_reason(error)}). "
-            "Choose another format, such as PNG."
-        ) from error
-    return EncodedPicture(data, _result_name(source.path.name, writer), tuple(notes))
-
-
 # Opening
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, max_megapixels: int | None = None) -> Iterator[Image.Image]:
     """The file, identified and of a bearable size, while anything that goes wrong becomes a `PictureError`."""
+    with _failures_named(path), _quiet(), _open_file(path) as file:
+        image = _identified(file, path)
+        _require_bearable(image, path, max_megapixels)
+        yield image
+
+
+@contextlib.contextmanager
+def _failures_named(path: Path, where: str = "") -> Iterator[None]:
+    """Turn anything that goes wrong into a `PictureError`.
+
+    Args:
+        path: The file.
+        where: What of it is being read, such as "frame 7 of 12"; "" for all of it.
+    """
     try:
-        with _quiet(), _open_file(path) as file:
-            named = _FORMATS_BY_NAME.get(path.suffix.lower())
-            try:
-                image = Image.open(file, formats=[*_FORMATS, named] if named else _FORMATS)
-            except UnidentifiedImageError as error:
-                raise PictureError(_unknown_sentence(path)) from error
-            width, height = image.size
-            if width < 1 or height < 1:
-                raise PictureError(f"{path.name} has no pixels. Leave it out.")
-            if width * height > MAX_PIXELS:
-                raise PictureError(_too_large_sentence(path))
-            _mend_planes(image)
-            yield image
+        yield
     except (MemoryError, PictureError):
         raise
     except Image.DecompressionBombError as error:
@@ -331,9 +258,56 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         # Pillow raises OSError for damage, too, but only the system gives a number.
         if error.errno is not None:
             raise PictureError(disk_sentence(error, path)) from error
-        raise PictureError(_damage_sentence(path, error)) from error
+        raise PictureError(_damage_sentence(path, error, where)) from error
     except Exception as error:  # Decoders raise anything for a damaged file: SyntaxError, struct.error, KeyError...
-        raise PictureError(_damage_sentence(path, error)) from error
+        raise PictureError(_damage_sentence(path, error, where)) from error
+
+
+def _identified(file: io.BufferedReader, path: Path) -> Image.Image:
+    head = file.peek(12)[:12]
+    heic = head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
+    formats = [*_FORMATS]
+    if name := _FORMATS_BY_NAME.get(path.suffix.lower()):
+        formats.append(name)
+    if heic and _heic_is_known():
+        formats.append("HEIF")
+    try:
+        image = Image.open(file, formats=formats)
+    except UnidentifiedImageError as error:
+        missing = (heic or path.suffix.lower() in _HEIC_SUFFIXES) and not _heic_is_known()
+        raise PictureError(_unknown_sentence(path, is_missing_heic=missing)) from error
+    _mend_planes(image)
+    return image
+
+
+@lru_cache(maxsize=1)
+def _heic_is_known() -> bool:
+    """Let Pillow read HEIC where the optional library is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _require_bearable(image: Image.Image, path: Path, max_megapixels: int | None) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise PictureError(f"{path.name} has no pixels. Leave it out.")
+    if max_megapixels is None:
+        if width * height > MAX_PIXELS:
+            raise PictureError(_too_large_sentence(path))
+        return
+    millions = width * height / 1e6
+    if millions > max_megapixels:
+        shown = f"{millions:.0f}" if millions >= 10 else f"{millions:.1f}"
+        enough = -(-int(millions + 1) // 100) * 100
+        raise PictureError(
+            f"{path.name} has {shown} million pixels and is too large: up to {max_megapixels} million are allowed. "
+            f"Allow more (--max-megapixels {enough}, or Largest picture in the options), or scale it down in another "
+            "program first."
+        )
 
 
 def _mend_planes(image: Image.Image) -> None:
@@ -360,11 +334,14 @@ def _open_file(path: Path) -> io.BufferedReader:
     return path.open("rb")
 
 
-def _unknown_sentence(path: Path) -> str:
+def _unknown_sentence(path: Path, *, is_missing_heic: bool) -> str:
     if path.stat().st_size == 0:
         return f"{path.name} is empty (0 bytes). Copy it again from its source."
-    if path.suffix.lower() in (".heic", ".heif"):
-        return f"{path.name} is a HEIC picture, which cannot be read here. Save it as JPEG or PNG first."
+    if is_missing_heic:
+        return (
+            f"{path.name} is a HEIC picture, which cannot be read here yet. "
+            'Install what reads them (pip install "cyclegan-desktop[heic]"), or save it as JPEG first.'
+        )
     return (
         f"{path.name} is no picture that can be read here, or it is damaged. "
         "Open it in another program and save it as JPEG, PNG or TIFF."
@@ -378,12 +355,14 @@ def _too_large_sentence(path: Path) -> str:
     )
 
 
-def _damage_sentence(path: Path, error: Exception) -> str:
+def _damage_sentence(path: Path, error: Exception, where: str) -> str:
     reason = _reason(error)
     if "truncated" in reason.lower():
-        return f"{path.name} is damaged: the file ends too early. Copy it again from its source."
+        place = f" in {where}" if where else ""
+        return f"{path.name} is damaged: the file ends too early{place}. Copy it again from its source."
+    what = f"{where[0].upper()}{where[1:]} of {path.name}" if where else path.name
     return (
-        f"{path.name} cannot be decoded ({reason}). It is damaged or of a rare kind: copy it again from its source, or "
+        f"{what} cannot be decoded ({reason}). It is damaged or of a rare kind: copy it again from its source, or "
         "open it in another program and save it as PNG."
     )
 
@@ -393,110 +372,284 @@ def _reason(error: Exception) -> str:
     return words if len(words) <= 120 else words[:119] + "…"
 
 
-# Decoding
+# Frames
 
 
-def _decode(
-    image: Image.Image,
-) -> tuple[Picture, npt.NDArray[np.uint8] | None, bytes | None, list[str]]:
-    """Pixels, alpha, the profile to give back, and notes. Upright and in sRGB."""
-    rawmode = _rawmode(image)
-    with _silent_stderr() if image.format == "TIFF" else contextlib.nullcontext():
-        image.load()
-    profile = image.info.get("icc_profile")
-    notes: list[str] = []
-    colours, alpha = _colours_and_alpha(image, rawmode, notes)
-    colours, kept_profile = _to_srgb(colours, profile if isinstance(profile, bytes) else b"", notes)
-    pixels: Picture = np.array(colours)
-    if alpha is not None:
-        if not alpha.any() and image.format in _SPARE_ALPHA:
-            notes.append("All of it was transparent, so its transparency was left out.")
-            alpha = None
-        elif alpha.min() == 255:
-            alpha = None
-        else:
-            pixels[alpha == 0] = 255
-    orientation = _orientation(image)
+def _frame_places(image: Image.Image, notes: list[str]) -> Sequence[int]:
+    """The numbers by which Pillow seeks what is to be converted of a file, at least one; what is not is noted."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _pages(image)
+    try:
+        count = int(getattr(image, "n_frames", 1))
+    except Exception:  # A broken chain of frames; the first one may well be whole.
+        count = 1
+    if image.format in _ANIMATED:
+        if count > 1 and image.info.get("default_image"):
+            notes.append("The still picture for programs that show no animation was left out.")
+            return range(1, count)
+        return range(max(1, count))
+    if image.format == "PSD":
+        if count > 1:  # What is read is all of them, merged.
+            notes.append(f"Its {count} layers were merged.")
+        return (image.tell(),)
+    if count > 1:
+        # Cameras put a second view, a preview or a map of brightness there.
+        notes.append(f"Only the main one of the {count} pictures in it was converted.")
+    if image.info.get("depth_images") or image.info.get("aux"):
+        notes.append("Its maps of depth or brightness were left out.")
+    return (image.tell(),)
+
+
+def _pages(image: TiffImagePlugin.TiffImageFile) -> Sequence[int]:
+    """The pages of a TIFF without smaller copies and masks, unless it holds nothing else."""
+    pages = []
+    number = 0
+    for number in itertools.count():
+        try:
+            image.seek(number)
+        except EOFError:
+            break
+        except Exception:
+            if number == 0 or image.tell() != number:  # The chain is broken: taking this page will say so.
+                pages.append(number)
+                break
+        kind, old_kind = image.tag_v2.get(_SUBFILE, 0), image.tag_v2.get(_OLD_SUBFILE, 1)
+        small = isinstance(kind, int) and kind & _REDUCED_OR_MASK
+        if not small and old_kind != _OLD_REDUCED:
+            pages.append(number)
+    return pages or (0,)
+
+
+def _described_source(image: Image.Image, path: Path, count: int, notes: list[str]) -> tuple[SourceFile, int]:
+    """What is known of a file before it is decoded, and the EXIF orientation of the frame it stands at."""
+    try:
+        about = described(image, path)
+    except MemoryError:
+        raise
+    except Exception:
+        about = image
+        notes.append("What the file says about the picture is damaged and was left out.")
+    exif, damaged = read_exif(about, path)
+    if damaged:
+        notes.append("Its EXIF data is damaged and was left out.")
+    xmp = read_xmp(about, path, notes)
+    if note := note_of_text(about):
+        notes.append(note)
+    animated = count > 1 and image.format in _ANIMATED
+    orientation = _orientation(about)
+    # Of a TIFF Pillow gives the size already turned.
+    turned = orientation >= 5 and image.format != "TIFF"
     return (
-        _upright(pixels, orientation),
-        None if alpha is None else _upright(alpha, orientation),
-        kept_profile,
-        notes,
+        SourceFile(
+            path=path,
+            format=image.format or "",
+            size=(image.height, image.width) if turned else image.size,
+            frame_count=count,
+            is_animated=animated,
+            loops=_loops(image) if animated else 0,
+            exif=exif,
+            xmp=xmp,
+            notes=tuple(notes),
+        ),
+        orientation,
     )
 
 
-def _has_deep_colours(image: Image.Image) -> bool:
-    """Whether a file has 16 bits a colour that can be had. Ask before loading."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(ExifTags.Base.BitsPerSample, ())
-    return image.format == "PNG" and ";16" in _rawmode(image)
+def _loops(image: Image.Image) -> int:
+    """How often an animation is shown, 0 for ever."""
+    stored = image.info.get("loop")
+    if image.format == "GIF":  # What is stored is how often it is repeated.
+        return 1 if stored is None else stored + 1 if stored else 0
+    return int(stored or 0)
 
 
-def _deep_levels(image: Image.Image, path: Path) -> npt.NDArray[np.float32] | None:
-    """[H, W, 3] in 0..255 with fractions, upright, in sRGB, on white; None if no more than 8 bits of it can be had."""
-    # Pillow turns TIFF while loading, but not the samples read beside it.
-    turned = _orientation(image) if image.format == "TIFF" else 1
+def _frames(
+    image: Image.Image, source: SourceFile, places: Sequence[int], orientation: int, max_megapixels: int
+) -> Iterator[Frame]:
+    path = source.path
+    for number, place in enumerate(places):
+        with _failures_named(path, _which(number, len(places))), _quiet():
+            if number:
+                image.seek(place)
+                _mend_planes(image)
+                _require_bearable(image, path, max_megapixels)
+            stored = _stored(image, path)
+            paged = isinstance(image, TiffImagePlugin.TiffImageFile)
+            notes = _page_notes(image, source) if paged and number else ()
+            frame = _decoded(image, path, stored, fine=True, orientation=None if paged else orientation)
+            frame = dataclasses.replace(frame, notes=(*frame.notes, *notes))
+            if source.is_animated:
+                time = float(image.info.get("duration") or 0)
+                frame = _within_canvas(dataclasses.replace(frame, milliseconds=time), source.size)
+        yield frame
+
+
+def _within_canvas(frame: Frame, size: tuple[int, int]) -> Frame:
+    """The frame without what sticks out of its animation, for which Pillow, unlike viewers, enlarges the canvas."""
+    width, height = size
+    alpha = None if frame.alpha is None else frame.alpha[:height, :width]
+    return dataclasses.replace(frame, pixels=frame.pixels[:height, :width], alpha=alpha)
+
+
+def _which(number: int, count: int) -> str:
+    return f"frame {number + 1} of {count}" if count > 1 else ""
+
+
+def _page_notes(image: Image.Image, source: SourceFile) -> tuple[str, ...]:
+    exif, _ = read_exif(image, source.path)
+    if exif and exif != source.exif:
+        return ("Each of its pages has a description; the result has that of the first.",)
+    return ()
+
+
+# Decoding
+
+
+def _stored(image: Image.Image, path: Path) -> _Stored:
+    bits = stored_bits(image, path)
+    tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    if tiff:
+        deep = image.mode in ("RGB", "RGBA", "RGBX", "LA") and bits == 16
+    else:
+        still = getattr(image, "n_frames", 1) == 1
+        deep = (image.format == "PNG" and bits == 16 and still) or (image.format == "HEIF" and bits > 8)
+    deep = deep and not image.mode.startswith(("I", "F"))
+    return _Stored(_rawmode(image), bits, deep, _orientation(image) if tiff else 1)
+
+
+def _decoded(
+    image: Image.Image, path: Path, stored: _Stored, *, fine: bool = False, orientation: int | None = None
+) -> Frame:
+    """The frame that an opened file stands at, upright and in sRGB.
+
+    Args:
+        image: The file.
+        path: Where it is.
+        stored: What was known of it before.
+        fine: Whether to have all of its levels, and as many in sRGB as it takes to come back from there. Else uint8.
+        orientation: EXIF orientation that is still to be applied; None to ask the loaded picture.
+    """
     with _silent_stderr() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
-    profile = image.info.get("icc_profile")
-    grey = image.mode.startswith(("I", "F"))
-    if isinstance(profile, bytes) and profile and not _means_srgb(profile, grey):
-        return None
-    orientation = _orientation(image)
-    if grey:
-        return _deep_on_white(*_deep_grey(image), orientation)
+    if orientation is None:
+        orientation = _orientation(image)
+    notes: list[str] = []
+    profile = _profile(image)
+    pixels: Any
+    alpha: Any
+    deep = _deep(image, path, stored, notes) if fine else None
+    if deep is not None:
+        levels, alpha, is_stored_turn = deep
+        turn = stored.turned if is_stored_turn else orientation
+        pixels, kept_profile = _deep_to_srgb(levels, profile, notes)
+        if pixels.dtype == np.uint8 and alpha is not None:
+            alpha = _to_eight_bits(alpha)
+        depth = 8 * pixels.dtype.itemsize
+    else:
+        turn, depth = orientation, 8
+        colours, alpha = _colours_and_alpha(image, stored.rawmode, notes)
+        pixels, kept_profile = _to_srgb(colours, profile, notes, fine=fine)
+        if alpha is not None and pixels.dtype == np.uint16:
+            alpha = alpha * np.uint16(257)
+    if stored.bits > depth:
+        notes.append(f"The source has {stored.bits} bits a channel, of which {depth} could be read.")
+    if alpha is not None:
+        top = np.iinfo(alpha.dtype).max
+        if not alpha.any() and image.format in _SPARE_ALPHA:
+            notes.append("All of it was transparent, so its transparency was left out.")
+            alpha = None
+        elif alpha.min() == top:
+            alpha = None
+        else:
+            pixels[alpha == 0] = top
+    dpi = _dpi(image, max(turn, stored.turned)) if fine else None
+    return Frame(
+        _upright(pixels, turn),
+        None if alpha is None else _upright(alpha, turn),
+        kept_profile,
+        dpi,
+        depth=depth,
+        notes=tuple(notes),
+    )
+
+
+def _profile(image: Image.Image) -> bytes:
+    # Of a TIFF Pillow leaves the profile of an earlier page in place.
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        found = image.tag_v2.get(_ICC_TAG)
+    else:
+        found = image.info.get("icc_profile")
+    return found if isinstance(found, bytes) else b""
+
+
+def _dpi(image: Image.Image, turn: int) -> tuple[float, float] | None:
     try:
-        deep, alpha = _deep_colours(image, path.read_bytes())
+        dpi = read_dpi(image, image.getexif())
+    except MemoryError:
+        raise
+    except Exception:  # Damaged EXIF data does not make a picture unreadable.
+        return None
+    return (dpi[1], dpi[0]) if dpi and turn >= 5 else dpi
+
+
+def _deep(
+    image: Image.Image, path: Path, stored: _Stored, notes: list[str]
+) -> tuple[Samples, Samples | None, bool] | None:
+    """[H, W] grey or [H, W, 3], uint16, of a loaded picture, and its transparency [H, W]; None if it has 8 bits.
+
+    The third is whether the EXIF orientation that Pillow undid while loading is still to be applied.
+    """
+    if image.mode.startswith(("I", "F")):
+        values = _grey_values(image)
+        deep: Samples = np.rint(_levels(values, image.format, notes) * 257).astype(np.uint16)
+        alpha = _keyed_alpha(values, image.info.get("transparency"))
+        return deep, None if alpha is None else alpha * np.uint16(257), False
+    if not stored.has_deep_colours:
+        return None
+    try:
+        return (*_deep_colours(image, _samples(image, path)), image.format == "TIFF")
     except MemoryError:
         raise
     except Exception:  # Pillow has read it, so it is whole, only of a rare kind.
         return None
-    return _deep_on_white(deep, alpha, max(turned, orientation))
 
 
-def _deep_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-    """[H, W, 1] in 0..255 with fractions, multiplied by its transparency [H, W, 1] in 0..1."""
-    values = _grey_values(image)[..., None]
-    levels = _levels(values, image.format, []).astype(np.float32)
-    key = image.info.get("transparency")
-    if not isinstance(key, int):
-        return levels, None
-    seen = (values != key).astype(np.float32)
-    return levels * seen, seen
+def _samples(image: Image.Image, path: Path) -> Samples:
+    """[H, W, C] as stored."""
+    if image.format == "PNG":
+        return png_samples(path.read_bytes())
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return heif_samples(path)
+    try:
+        with path.open("rb") as file, _silent_stderr():
+            return tiff_samples(file, image.tag_v2)
+    except MemoryError:
+        raise
+    except Exception:
+        samples = tifffile_samples(path, image.tell())
+        if samples.shape != (image.tag_v2[257], image.tag_v2[256], image.tag_v2.get(277, 1)):
+            raise
+        return samples
 
 
-def _deep_colours(image: Image.Image, data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-    """[H, W, 1 or 3] in 0..255 with fractions and [H, W, 1] transparency in 0..1 of a PNG or TIFF, as stored.
-
-    The colours are multiplied by the transparency.
-    """
+def _deep_colours(image: Image.Image, samples: Samples) -> tuple[Samples, Samples | None]:
+    """[H, W] grey or [H, W, 3] and transparency [H, W] of samples [H, W, C] as stored."""
     fourth = _STRAIGHT_ALPHA
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         fourth = image.tag_v2.get(ExifTags.Base.ExtraSamples, (fourth,))[0]
-        with _silent_stderr():
-            samples = tiff_samples(data, image.tag_v2)
-    else:
-        samples = png_samples(data)
     channels = 3 if samples.shape[-1] >= 3 else 1
-    stored, rest = samples[..., :channels], samples[..., channels:]
-    colours = np.divide(stored, 257, dtype=np.float32)
+    colours = samples[..., :3] if channels == 3 else samples[..., 0]
     key = image.info.get("transparency")
     if isinstance(key, tuple):
-        seen = (stored != np.array(key)).any(axis=-1, keepdims=True).astype(np.float32)
-        return colours * seen, seen
-    if rest.shape[-1] == 0 or fourth == _NO_ALPHA:
-        return colours, None
-    alpha = np.divide(rest, 65535, dtype=np.float32)
-    return (colours * alpha if fourth == _STRAIGHT_ALPHA else colours), alpha
-
-
-def _deep_on_white(
-    colours: npt.NDArray[np.float32], alpha: npt.NDArray[np.float32] | None, orientation: int
-) -> npt.NDArray[np.float32]:
-    """[H, W, 1 or 3] multiplied by [H, W, 1] transparency, as stored -> [H, W, 3] on white paper, upright."""
-    if alpha is not None:
-        colours = colours + 255 * (1 - alpha)
-    return np.repeat(_upright(colours, orientation), 3 // colours.shape[-1], axis=-1)
+        clear = (colours == np.array(key)).all(axis=-1)
+        return colours, np.where(clear, np.uint16(0), np.uint16(65535))
+    if samples.shape[-1] == channels or fourth == _NO_ALPHA:
+        return np.ascontiguousarray(colours), None
+    alpha = samples[..., channels].copy()
+    if fourth == _PREMULTIPLIED_ALPHA:
+        whole = np.maximum(alpha, 1).reshape(*alpha.shape, *(1,) * (colours.ndim - 2))
+        colours = np.minimum(np.rint(colours * (65535 / whole)), 65535).astype(np.uint16)
+    return np.ascontiguousarray(colours), alpha
 
 
 def _rawmode(image: Image.Image) -> str:
@@ -506,15 +659,6 @@ def _rawmode(image: Image.Image) -> str:
     if isinstance(arguments, tuple) and arguments:
         arguments = arguments[0]
     return arguments if isinstance(arguments, str) else ""
-
-
-def _frame_count(image: Image.Image) -> int:
-    if image.format == "PSD":  # These are layers; what is read is all of them, merged.
-        return 1
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # A broken chain of frames; the first one may well be whole.
-        return 1
 
 
 def _colours_and_alpha(
@@ -589,12 +733,18 @@ def _levels(values: npt.NDArray[Any], format: str | None, notes: list[str]) -> n
     return levels
 
 
-def _on_white(pixels: Picture, alpha: npt.NDArray[np.uint8] | None) -> Picture:
-    """The picture as it looks on white paper."""
-    if alpha is None:
-        return pixels
+def _to_eight_bits(values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    result: npt.NDArray[np.uint8] = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return result
+
+
+def _on_white(frame: Frame) -> Picture:
+    """A frame of 8 bits as it looks on white paper."""
+    pixels: Any = frame.pixels
+    if frame.alpha is None:
+        return np.asarray(pixels, np.uint8)
     paper = Image.new("RGB", (pixels.shape[1], pixels.shape[0]), "white")
-    paper.paste(Image.fromarray(pixels), mask=Image.fromarray(alpha))
+    paper.paste(Image.fromarray(pixels), mask=Image.fromarray(frame.alpha))
     return np.array(paper)
 
 
@@ -618,204 +768,85 @@ def _upright(array: npt.NDArray[_Scalar], orientation: int) -> npt.NDArray[_Scal
     return np.ascontiguousarray(array)
 
 
-# Colour profiles
+def _scaled(channel: Pixels, size: tuple[int, int]) -> Pixels:
+    """[H, W] scaled by Lanczos."""
+    if channel.dtype == np.uint8:
+        return np.array(Image.fromarray(channel).resize(size, Image.Resampling.LANCZOS))
+    return _rounded(_resized(channel.astype(np.float32), size), channel.dtype)
 
 
-def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> tuple[Image.Image, bytes | None]:
-    """RGB in sRGB, and the profile to give back to the result (RGB profiles only)."""
-    if image.mode == "CMYK":
+def _resized(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.array(image.resize(size, Image.Resampling.LANCZOS))
+
+
+def _rounded(values: npt.NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
+    rounded: Pixels = np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
+    return rounded
+
+
+# Colours
+
+
+def _to_srgb(colours: Image.Image, profile: bytes, notes: list[str], *, fine: bool) -> tuple[Pixels, bytes | None]:
+    """[H, W, 3] in sRGB of L, RGB or CMYK, and the profile to give back to the result (RGB profiles only).
+
+    Args:
+        colours: With 8 bits a channel.
+        profile: What they are colours of, b"" for sRGB.
+        notes: What could not be kept.
+        fine: Whether uint16 may be returned, where 256 levels of sRGB are too few to come back from.
+    """
+    if colours.mode == "CMYK":
         notes.append("The source is CMYK; the result is RGB.")
     if not profile:
-        return image.convert("RGB"), None
+        return np.array(colours.convert("RGB")), None
     try:
-        space = _colour_space(profile)
-        if space == "RGB" and image.mode == "L":
-            image = image.convert("RGB")
-        if (space, image.mode) not in {("RGB", "RGB"), ("GRAY", "L"), ("CMYK", "CMYK")}:
-            notes.append("Its colour profile does not fit its pixels and was left out.")
-            return image.convert("RGB"), None
-        converted = _applied(_into_srgb(profile, image.mode), image)
-    except MemoryError:
-        raise
-    except Exception:  # The profile comes from strangers, and a picture is readable without it.
-        notes.append("Its colour profile is damaged and was left out.")
-        return image.convert("RGB"), None
-    return converted, profile if space == "RGB" else _srgb_profile()
+        space = colour_space(profile)
+        to_come_back = fine and space == "RGB" and colours.mode in ("L", "RGB") and not means_srgb(profile)
+        if to_come_back and is_fine(profile):
+            return _within_srgb(np.asarray(colours.convert("RGB")), profile, notes), profile
+        result = image_into_srgb(colours, profile)
+    except ValueError:  # The profile comes from strangers, and a picture is readable without it.
+        notes.append(_BAD_PROFILE)
+        return np.array(colours.convert("RGB")), None
+    return np.array(result), profile if space == "RGB" else srgb_profile()
 
 
-def _means_srgb(profile: bytes, grey: bool) -> bool:
-    """Whether the colours of a picture with this profile are those of sRGB, but for one level of 256."""
+def _deep_to_srgb(colours: Samples, profile: bytes, notes: list[str]) -> tuple[Pixels, bytes | None]:
+    """[H, W, 3] in sRGB of [H, W] or [H, W, 3], and the profile to give back; uint8 where only that can be had."""
+    if not profile:
+        return _as_colours(colours), None
     try:
-        space = _colour_space(profile)
-        if space == "GRAY" and grey:
-            levels = np.arange(256, dtype=np.uint8)[None]
-            result = np.asarray(_applied(_into_srgb(profile, "L"), Image.fromarray(levels)))
-            return int(np.abs(result.astype(np.int16) - levels[..., None]).max()) <= 1
-        return space == "RGB" and _into_srgb(profile, "RGB") is None
-    except MemoryError:
-        raise
-    except Exception:  # The profile comes from strangers.
-        return False
+        space = colour_space(profile)
+        if space == "RGB":
+            colours = _as_colours(colours)
+        grey = colours.ndim == 2
+        if (space, grey) not in {("RGB", False), ("GRAY", True)}:
+            raise ValueError("the colour profile does not fit the pixels")
+        kept = profile if space == "RGB" else srgb_profile()
+        if means_srgb(profile, grey=grey):
+            return _as_colours(colours), kept
+        if is_fine(profile, grey=grey):
+            return _within_srgb(colours, profile, notes), kept
+        result = np.array(image_into_srgb(Image.fromarray(_to_eight_bits(colours)), profile))
+    except ValueError:
+        notes.append(_BAD_PROFILE)
+        return _as_colours(colours), None
+    notes.append("Its colour profile is one of tables, which can be applied with 8 bits a channel only.")
+    return result, kept
 
 
-def _with_profile(pixels: Picture, profile: bytes | None, notes: list[str]) -> tuple[Picture, dict[str, Any]]:
-    """SRGB -> the colours of `profile`, and the option that embeds it: pixels and label must agree."""
-    if profile is None:
-        return pixels, {}
-    try:
-        pixels = np.asarray(_applied(_out_of_srgb(profile), Image.fromarray(pixels)))
-    except MemoryError:
-        raise
-    except Exception:  # A scanner's profile may lead into sRGB, but not back.
-        notes.append("Its colour profile cannot be written to; the result has the profile sRGB.")
-        profile = _srgb_profile()
-    return pixels, {"icc_profile": profile}
-
-
-def _opened_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
-
-
-def _colour_space(profile: bytes) -> str:
-    return str(_opened_profile(profile).profile.xcolor_space).strip()
-
-
-@lru_cache(maxsize=1)
-def _srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-# Making a transform takes longer than decoding a small picture, and those of a folder mostly share one profile.
-
-
-@lru_cache(maxsize=16)
-def _into_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from pixels of `mode` into sRGB, None if it changes nothing."""
-    transform = _transform(_opened_profile(profile), _opened_profile(_srgb_profile()), mode)
-    return None if mode == "RGB" and _changes_nothing(transform) else transform
-
-
-@lru_cache(maxsize=16)
-def _out_of_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """The way from sRGB into the RGB of a profile, None if it changes nothing."""
-    transform = _transform(_opened_profile(_srgb_profile()), _opened_profile(profile), "RGB")
-    return None if _changes_nothing(transform) else transform
-
-
-def _transform(
-    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
-) -> ImageCms.ImageCmsTransform:
-    """From `source`, with pixels of `mode`, to the RGB of `target`."""
-    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-    return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
-
-
-def _applied(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> Image.Image:
-    if transform is None:
-        return image
-    result = ImageCms.applyTransform(image, transform)
-    assert result is not None  # It is None for work in place only.
+def _within_srgb(colours: Pixels, profile: bytes, notes: list[str]) -> Pixels:
+    result, outside = fine_into_srgb(colours, profile)
+    if outside >= _NOTED_SHARE:
+        share = f"{outside:.0%}" if outside >= 0.01 else "Less than 1%"
+        notes.append(f"{share} of its colours lie outside sRGB, in which the model works, and were brought into it.")
     return result
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform of RGB moves no colour by more than one level: the profile is sRGB by any name.
-
-    Such pixels are left bit-exact.
-    """
-    steps = np.linspace(0, 255, 17).round().astype(np.uint8)
-    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(17, -1, 3)
-    result = np.asarray(_applied(transform, Image.fromarray(grid)))
-    return int(np.abs(result.astype(np.int16) - grid).max()) <= 1
-
-
-# EXIF
-
-
-def _read_exif(image: Image.Image) -> tuple[bytes, bool]:
-    """The EXIF data of a file with its heading, b"" for none, and whether there was some that is damaged."""
-    try:
-        if image.format == "TIFF":
-            return _descriptive_exif(image.getexif()), False
-        raw = image.info.get("exif")
-        if not isinstance(raw, bytes):
-            exif = image.getexif()  # PNG has other places for it, too.
-            raw = exif.tobytes() if len(exif) else b""
-        if not raw:
-            return b"", False
-        raw = HEADING + raw.removeprefix(HEADING)
-        return (raw, False) if exif_of_result(raw, 1, 1) else (b"", True)
-    except MemoryError:
-        raise
-    except Exception:
-        return b"", True
-
-
-def _descriptive_exif(exif: Image.Exif) -> bytes:
-    """What a TIFF says about its picture, without what it says about its own layout."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if values := exif.get_ifd(ifd):
-            kept[ifd] = dict(values)
-    return kept.tobytes() if len(kept) else b""
-
-
-# Encoding
-
-
-def _output_kind(source: SourcePicture, format: OutputFormat, shape: tuple[int, ...]) -> tuple[str, str]:
-    """The format to write, and a note if it is not the one asked for."""
-    wanted = _KEPT_AS.get(source.format, source.format) if format == "keep" else _CHOSEN[format]
-    writer = _WRITERS.get(wanted)
-    Image.init()  # Pillow loads the less common formats when they are first needed.
-    if writer is None or wanted not in Image.SAVE:
-        return "PNG", f"Saved as PNG, since {_shown(wanted)} cannot be written."
-    if max(shape) > writer.longest:
-        return "PNG", f"Saved as PNG, since {_shown(wanted)} cannot be larger than {writer.longest} pixels a side."
-    if wanted == "BMP" and source.alpha is not None:
-        return "PNG", "Saved as PNG, since BMP cannot be transparent."
-    return wanted, ""
-
-
-def _shown(kind: str) -> str:
-    return {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(kind, kind)
-
-
-def _encoder_options(kind: str, quality: int) -> dict[str, Any]:
-    if kind == "JPEG":
-        return {"quality": quality, "subsampling": "4:4:4"}
-    if kind == "WEBP":
-        return {"quality": quality}
-    if kind == "AVIF":
-        return {"quality": quality, "subsampling": "4:4:4"}
-    return {}
-
-
-def _encoded(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    if kind != "TIFF":
-        image.save(buffer, kind, **options)
-    elif "exif" in options:
-        # Pillow writes the lists within EXIF data only without libtiff, and without libtiff it cannot compress.
-        exif = Image.Exif()
-        exif.load(options["exif"])
-        image.save(buffer, kind, **(options | {"exif": _descriptive_exif(exif)}))
-    else:
-        with _silent_stderr():
-            image.save(buffer, kind, compression="tiff_lzw", **options)
-    return buffer.getvalue()
-
-
-def _result_name(name: str, writer: _Writer) -> str:
-    """The source's name; only an ending that belongs to another format of pictures is exchanged."""
-    stem, dot, ending = name.rpartition(".")
-    suffix = dot + ending.lower()
-    if suffix in writer.suffixes:
-        return name
-    return (stem if stem and suffix in PICTURE_SUFFIXES else name) + writer.suffix
+def _as_colours(colours: Samples) -> Samples:
+    return colours if colours.ndim == 3 else np.repeat(colours[..., None], 3, axis=-1)
 
 
 # Silence

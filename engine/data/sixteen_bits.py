@@ -1,7 +1,7 @@
 """Colours with 16 bits a channel, of which Pillow gives the upper eight only. Needs no torch.
 
-Both formats are rewritten in memory into what Pillow reads whole: a PNG as two of 8 bits, a TIFF as a grey one of
-16 bits, as many times as wide as it has channels side by side.
+PNG and TIFF are rewritten in memory into what Pillow reads whole: a PNG as two of 8 bits, a TIFF as a grey one of
+16 bits, as many times as wide as it has channels side by side. What that cannot do tifffile may, where it is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 # First column, first row, columns and rows from one pixel to the next in each pass of an interlaced PNG.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+_BAND_BYTES = 1 << 23
 
 # Compressions of bytes, which do not mind what these stand for, and those of them that know predictors.
 _PLAIN = (1, 32773)
@@ -39,38 +43,44 @@ def png_samples(data: bytes) -> Samples:
     if bits != 16:
         raise ValueError(f"it has {bits} bits a channel")
     channels = _PNG_CHANNELS[kind]
-    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
-    # A row is the number of its filter, then its bytes.
-    shapes = [(-(-(height - y) // dy), 1 + 2 * channels * -(-(width - x) // dx)) for x, y, dx, dy in passes]
-    shapes = [(rows, row) for rows, row in shapes if rows > 0 and row > 1]
     packed = b"".join(content for name, content in chunks if name == b"IDAT")
-    stream = zlib.decompressobj().decompress(packed, sum(rows * row for rows, row in shapes))
-    # Each byte of a pixel is filtered by the same byte of its neighbours, so the upper and the lower ones are two PNGs.
-    upper, lower = [], []
-    start = 0
-    for rows, row in shapes:
-        part = np.frombuffer(stream, np.uint8, rows * row, start).reshape(rows, row)
-        start += rows * row
-        upper.append(np.hstack((part[:, :1], part[:, 1::2])).tobytes())
-        lower.append(np.hstack((part[:, :1], part[:, 2::2])).tobytes())
-    header = header[:8] + b"\x08" + header[9:]
-    high, low = (_png_of_bytes(header, b"".join(half)).reshape(height, width, channels) for half in (upper, lower))
-    samples: Samples = high * np.uint16(256) + low
+    samples = np.empty((height, width, channels), np.uint16)
+    if interlaced:
+        shapes = [(-(-(height - y) // dy), 1 + 2 * channels * -(-(width - x) // dx)) for x, y, dx, dy in _ADAM7]
+        shapes = [(rows, row) for rows, row in shapes if rows > 0 and row > 1]
+        stream = zlib.decompressobj().decompress(packed, sum(rows * row for rows, row in shapes))
+        samples[:] = _png_rows(stream, header, shapes, height)
+        return samples
+    # In bands, since all of its rows in pieces would take several times the memory of its pixels.
+    row = 1 + 2 * channels * width
+    band = max(1, _BAND_BYTES // row)
+    unpacking = zlib.decompressobj()
+    for top in range(0, height, band):
+        rows = min(band, height - top)
+        stream = unpacking.decompress(packed, rows * row)
+        packed = unpacking.unconsumed_tail
+        if top == 0:
+            samples[:rows] = _png_rows(stream, header, [(rows, row)], rows)
+        else:
+            # Rows are told by the row above them, so that one is given again, unfiltered.
+            above = b"\0" + samples[top - 1].astype(">u2").tobytes()
+            samples[top : top + rows] = _png_rows(above + stream, header, [(rows + 1, row)], rows + 1)[1:]
     return samples
 
 
-def tiff_samples(data: bytes, tags: TiffImagePlugin.ImageFileDirectory_v2) -> Samples:
-    """[H, W, C] of the first picture of a whole TIFF file with 16 bits a channel, as stored.
+def tiff_samples(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) -> Samples:
+    """[H, W, C] of one page of a TIFF file with 16 bits a channel, as stored.
 
     Args:
-        data: The file.
-        tags: What Pillow read of its directory.
+        file: The file; only this page's part of it is read.
+        tags: What Pillow read of the page's directory.
 
     Raises:
-        ValueError: It is stored in a way not known here: with a compression made for pictures, or as BigTIFF.
+        ValueError: It is stored in a way not known here, such as with a compression made for pictures.
         Exception: Any, for a file that Pillow would not read either.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4], "")
+    file.seek(0)
+    order = {b"II": "<", b"MM": ">"}.get(file.read(2), "")
     width, height, channels = tags[256], tags[257], tags.get(277, 1)
     compression, predictor = tags.get(259, 1), tags.get(317, 1)
     known = compression in _PLAIN or (compression in _PREDICTING and predictor in (1, 2))
@@ -89,11 +99,9 @@ def tiff_samples(data: bytes, tags: TiffImagePlugin.ImageFileDirectory_v2) -> Sa
         mine = slice(plane * pieces, (plane + 1) * pieces)
         grey: dict[int, Sequence[int]] = {256: [width * times], 257: [height], 258: [16], 277: [1]}
         grey |= {259: [compression], 262: [1]}
-        if tiled:
-            grey |= {322: [block * times], 323: [tags[323]], 324: offsets[mine], 325: lengths[mine]}
-        else:
-            grey |= {273: offsets[mine], 278: [tags.get(278, height)], 279: lengths[mine]}
-        with Image.open(io.BytesIO(_with_directory(data, order, grey)), formats=["TIFF"]) as image:
+        grey |= {322: [block * times], 323: [tags[323]]} if tiled else {278: [tags.get(278, height)]}
+        parts = [_piece(file, start, length) for start, length in zip(offsets[mine], lengths[mine], strict=True)]
+        with Image.open(io.BytesIO(_grey_tiff(order, grey, parts, tiled=tiled)), formats=["TIFF"]) as image:
             stored = np.asarray(image).astype(np.uint16).reshape(height, width, times)
         if compression in _PREDICTING and predictor == 2:
             for left in range(0, width, block):
@@ -101,6 +109,64 @@ def tiff_samples(data: bytes, tags: TiffImagePlugin.ImageFileDirectory_v2) -> Sa
                 np.cumsum(part, axis=1, dtype=np.uint16, out=part)
         samples[..., plane * times : (plane + 1) * times] = stored
     return samples
+
+
+def tifffile_samples(path: Path, page: int) -> Samples:
+    """[H, W, C] of one page of a TIFF file with 16 bits a channel, as stored, by the library tifffile.
+
+    Raises:
+        ImportError: It is not installed.
+        Exception: Any, for a file that it cannot read.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        found = file.pages[page]
+        samples = found.asarray()
+        if samples.dtype != np.uint16 or samples.ndim not in (2, 3):
+            raise ValueError("it does not have 16 bits a channel")
+        if samples.ndim == 2:
+            return np.asarray(samples[..., None])
+        return np.ascontiguousarray(np.moveaxis(samples, 0, -1) if found.axes[0] == "S" else samples)
+
+
+def heif_samples(path: Path) -> Samples:
+    """[H, W, C] of the main picture of a HEIC file with more than 8 bits a channel, upright, by pillow-heif.
+
+    Raises:
+        ImportError: It is not installed.
+        Exception: Any, for a file that it cannot read.
+    """
+    import pillow_heif
+
+    found = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=True)
+    samples = np.array(found[found.primary_index])
+    if samples.dtype != np.uint16:
+        raise ValueError("it does not have more than 8 bits a channel")
+    return samples if samples.ndim == 3 else samples[..., None]
+
+
+def _png_rows(stream: bytes, header: bytes, shapes: Sequence[tuple[int, int]], height: int) -> Samples:
+    """[height, W, C] of the filtered rows of a PNG.
+
+    Args:
+        stream: The rows, each the number of its filter and then its bytes.
+        header: What the PNG begins with.
+        shapes: For each pass the number of its rows and their length.
+        height: Of the picture that they are.
+    """
+    upper, lower = [], []
+    start = 0
+    for rows, row in shapes:
+        part = np.frombuffer(stream, np.uint8, rows * row, start).reshape(rows, row)
+        start += rows * row
+        # Each byte of a pixel is filtered by the same byte of its neighbours, so they are two PNGs.
+        upper.append(np.hstack((part[:, :1], part[:, 1::2])).tobytes())
+        lower.append(np.hstack((part[:, :1], part[:, 2::2])).tobytes())
+    header = header[:4] + struct.pack(">I", height) + b"\x08" + header[9:]
+    high, low = (_png_of_bytes(header, b"".join(half)) for half in (upper, lower))
+    samples: Samples = high * np.uint16(256) + low
+    return samples.reshape(*samples.shape[:2], -1)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -121,9 +187,19 @@ def _png_of_bytes(header: bytes, stream: bytes) -> npt.NDArray[np.uint8]:
         return np.asarray(image)
 
 
-def _with_directory(data: bytes, order: str, entries: dict[int, Sequence[int]]) -> bytes:
-    """The file with another directory of tags, each of 32-bit numbers."""
-    start = len(data) + len(data) % 2
+def _piece(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
+
+
+def _grey_tiff(order: str, entries: dict[int, Sequence[int]], pieces: Sequence[bytes], *, tiled: bool) -> bytes:
+    """A TIFF file of these strips or tiles, and of these tags, each of 32-bit numbers."""
+    places = [8]
+    for piece in pieces:
+        places.append(places[-1] + len(piece))
+    end = places.pop()
+    start = end + end % 2
+    entries = entries | {324 if tiled else 273: places, 325 if tiled else 279: [len(piece) for piece in pieces]}
     room = start + 2 + 12 * len(entries) + 4
     directory, lists = struct.pack(f"{order}H", len(entries)), b""
     for tag, values in sorted(entries.items()):
@@ -134,5 +210,6 @@ def _with_directory(data: bytes, order: str, entries: dict[int, Sequence[int]]) 
             lists += packed
         else:
             directory += packed
-    header = data[:4] + struct.pack(f"{order}I", start)
-    return b"".join((header, data[8:], bytes(start - len(data)), directory, bytes(4), lists))
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
+    body = b"".join(pieces)
+    return b"".join((header, body, bytes(start - 8 - len(body)), directory, bytes(4), lists))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from PIL import ExifTags, Image
+import io
+import struct
+from pathlib import Path
 
-from engine.data.exif import HEADING, exif_of_result
+import pytest
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from engine.data.exif import HEADING, exif_of_result, read_exif, tiff_exif
 
 MAKER_NOTE = b"only the camera knows \x00\xff"
 
@@ -77,3 +81,61 @@ def test_data_cut_off_anywhere_never_raises() -> None:
     data = camera_exif()
     for length in range(len(data)):
         exif_of_result(data[:length], 65_536, 70_000)
+
+
+IPTC = b"\x1c\x02\x78\x00\x03sea"
+SEA = "Meer bei Kühlungsborn, été"
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_what_a_tiff_says_is_kept_byte_for_byte(tmp_path: Path, big: bool) -> None:
+    path = tmp_path / "a.tif"
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[ExifTags.Base.ImageDescription] = "x" * len(SEA.encode())
+    tags.tagtype[ExifTags.Base.XPTitle] = 1
+    tags[ExifTags.Base.XPTitle] = SEA.encode("utf-16-le")
+    tags.tagtype[33723] = 7
+    tags[33723] = IPTC
+    tags[ExifTags.Base.Rating] = 4
+    tags[ExifTags.Base.Artist] = "A"
+    tags[ExifTags.IFD.Exif] = {ExifTags.Base.MakerNote: MAKER_NOTE, ExifTags.Base.ExposureTime: 0.5}
+    tags[ExifTags.IFD.GPSInfo] = {1: "N"}
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "TIFF", tiffinfo=tags, big_tiff=big, dpi=(300, 300))
+    # Pillow writes ASCII only.
+    path.write_bytes(buffer.getvalue().replace(b"x" * len(SEA.encode()), SEA.encode()))
+    with Image.open(path) as image:
+        data, damaged = read_exif(image, path)
+    assert not damaged
+    assert SEA.encode() in data
+    exif = parsed(data)
+    assert set(exif) == {270, 315, ExifTags.Base.XPTitle, ExifTags.Base.Rating, 33723, 0x8769, 0x8825}
+    assert exif[ExifTags.Base.XPTitle] == SEA.encode("utf-16-le")
+    assert exif[33723] == IPTC
+    assert (exif[ExifTags.Base.Rating], exif[ExifTags.Base.Artist]) == (4, "A")
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    assert (details[ExifTags.Base.MakerNote], details[ExifTags.Base.ExposureTime]) == (MAKER_NOTE, 0.5)
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+    assert exif_of_result(data, 4, 4) == data
+
+
+def test_a_tiff_that_says_nothing_has_no_exif(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (4, 4)).save(path, dpi=(300, 300))
+    with Image.open(path) as image:
+        assert read_exif(image, path) == (b"", False)
+
+
+def test_a_damaged_list_of_tags_costs_only_what_is_damaged() -> None:
+    entries = [
+        (270, 2, 8, 9999),
+        (315, 2, 4, struct.unpack("<I", b"abc\0")[0]),
+        (33723, 7, 1 << 31, 8),
+        (305, 99, 1, 0),
+    ]
+    table = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    exif = parsed(tiff_exif(io.BytesIO(b"II*\0" + struct.pack("<I", 8) + table), 8))
+    assert dict(exif) == {315: "abc"}
+    for rubbish in (b"II*\0", b"II*\0" + bytes(4)):
+        with pytest.raises(struct.error):
+            tiff_exif(io.BytesIO(rubbish), 8)

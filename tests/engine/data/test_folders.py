@@ -10,11 +10,13 @@ import pytest
 
 from engine.data.folders import (
     PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
     check_training_folders,
     find_domains,
     is_within,
     natural_key,
     scan_folder,
+    video_sentence,
     walk_folder,
 )
 from engine.errors import DataError
@@ -236,3 +238,19 @@ def test_is_within_sees_through_dots_and_missing_ends(tmp_path: Path) -> None:
     assert not is_within(tmp_path / "ab", tmp_path / "a")
     assert not is_within(tmp_path, tmp_path / "a")
     assert not is_within(tmp_path / "gone", tmp_path / "gone")
+
+
+def test_heic_pictures_are_found_so_that_they_can_be_named(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.HEIF", "c.hif", "film.mov"):
+        (tmp_path / name).write_bytes(b"x")
+    scan = scan_folder(tmp_path)
+    assert [path.name for path in scan.pictures] == ["a.heic", "b.HEIF", "c.hif"]
+    assert scan.other_files == 1
+
+
+def test_a_video_gets_a_sentence_with_a_remedy() -> None:
+    assert not VIDEO_SUFFIXES & PICTURE_SUFFIXES
+    assert Path("film.MP4").suffix.lower() in VIDEO_SUFFIXES
+    sentence = video_sentence(Path("holiday/film.mp4"))
+    assert sentence.startswith("film.mp4 is a video")
+    assert "PNG" in sentence
