@@ -40,7 +40,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         write_new(temporary, data, sync=True)
-        _patiently(lambda: temporary.replace(path))
+        move_over(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -101,13 +101,65 @@ def publish_new(temporary: Path, target: Path) -> Path:
     """
     number = 0
     while True:
-        candidate = _numbered(target, number)
+        candidate = numbered(target, number)
         try:
-            _move_to_free_name(temporary, candidate)
+            move_to_free_name(temporary, candidate)
         except FileExistsError:
             number += 1
         else:
             return candidate
+
+
+def numbered(target: Path, number: int) -> Path:
+    """`target` for 0, else "name (number).ext", the name cut short where it would become too long."""
+    if number == 0:
+        return target
+    stem, ending = target.stem, f" ({number}){target.suffix}"
+    while stem and len(os.fsencode(stem + ending)) > _LONGEST_NAME_BYTES:
+        stem = stem[:-1]
+    return target.with_name(stem + ending)
+
+
+def move_to_free_name(temporary: Path, target: Path) -> None:
+    """Move a file to a name that must be free.
+
+    Where the disk knows no hard links, a kill in the middle may leave an empty file of that name beside `temporary`.
+
+    Args:
+        temporary: The file.
+        target: Its new name, in the same folder.
+
+    Raises:
+        FileExistsError: The name is taken.
+        OSError: The folder is not there, not writable, refuses such a name and so on.
+    """
+    if os.name == "nt":
+        _patiently(lambda: temporary.rename(target))  # Windows refuses a taken name by itself.
+        return
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Take the name with an empty file, which only one can make, and replace that.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                target.unlink()
+            raise
+    else:
+        temporary.unlink()
+
+
+def move_over(temporary: Path, target: Path) -> None:
+    """Move a file to a name, in place of what is there: at every moment there is either the old file or the new one.
+
+    Raises:
+        OSError: A folder has that name, another program has the file open, and so on.
+    """
+    _patiently(lambda: temporary.replace(target))
 
 
 def is_folder(path: Path) -> bool:
@@ -162,37 +214,6 @@ def disk_sentence(error: OSError, path: Path) -> str:
         return f"The name of {path} is too long for this disk. Choose a shorter name or another folder."
     reason = error.strerror or str(error) or type(error).__name__
     return f"{path} cannot be used: {reason}. Check the disk, or choose another folder."
-
-
-def _numbered(target: Path, number: int) -> Path:
-    if number == 0:
-        return target
-    stem, ending = target.stem, f" ({number}){target.suffix}"
-    while stem and len(os.fsencode(stem + ending)) > _LONGEST_NAME_BYTES:
-        stem = stem[:-1]
-    return target.with_name(stem + ending)
-
-
-def _move_to_free_name(temporary: Path, target: Path) -> None:
-    """Move a file to a name that must be free; FileExistsError where it is not."""
-    if os.name == "nt":
-        _patiently(lambda: temporary.rename(target))  # Windows refuses a taken name by itself.
-        return
-    try:
-        os.link(temporary, target)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # Take the name with an empty file, which only one can make, and replace that.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        try:
-            temporary.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                target.unlink()
-            raise
-    else:
-        temporary.unlink()
 
 
 def _patiently(act: Callable[[], _Result]) -> _Result:

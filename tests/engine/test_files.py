@@ -13,6 +13,8 @@ import pytest
 from engine import files
 from engine.files import (
     disk_sentence,
+    move_over,
+    move_to_free_name,
     publish_new,
     require_writable,
     temporary_beside,
@@ -126,6 +128,24 @@ def test_many_threads_publish_under_different_names(
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(publish, range(40)), key=int) == [str(number) for number in range(40)]
     assert sorted(int(path.read_text()) for path in tmp_path.iterdir()) == list(range(40))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_move_to_a_taken_name_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    if not links:
+        monkeypatch.setattr(files.os, "link", no_links)
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(FileExistsError):
+        move_to_free_name(tmp_path / "new", tmp_path / "old")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"new": "new", "old": "old"}
+
+
+def test_a_move_over_a_file_replaces_it(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    move_over(tmp_path / "new", tmp_path / "old")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "new"}
 
 
 def test_a_failed_move_gives_the_name_free_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
