@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MODEL_FILE_NAME = "model.safetensors"
 KIND = "cyclegan-desktop model"
 
+# Times the training size.
+_MUCH_LARGER = 3
+
 FORMAT_VERSION = 2
 """1: two ResNet generators. 2: any generators, one direction or both, perhaps discriminators."""
 
@@ -119,6 +122,14 @@ class ModelInfo:
     def has_discriminators(self) -> bool:
         """Whether it holds at least one of its discriminators."""
         return self.discriminators is not None
+
+    def is_small_for(self, size: tuple[int, int]) -> bool:
+        """Whether a picture of this width and height in pixels is so much larger that "change" deserves a thought.
+
+        Its longest side is at least 3 times the training size then: the generator sees details that it has never seen,
+        and takes each for something smaller.
+        """
+        return max(size) >= _MUCH_LARGER * self.size
 
     def direction_name(self, direction: Direction) -> str:
         """The direction in words, such as "Apples to Oranges"."""

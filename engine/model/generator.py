@@ -92,7 +92,12 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate a batch; the output has at least fp32, whatever the precision of the layers."""
-        return _to_picture(self.model(x), _skipped(x, self._out_channels) if self.long_skip else None)
+        change = self.change(x)
+        return torch.tanh(change + skipped(x, self._out_channels) if self.long_skip else change)
+
+    def change(self, x: Tensor) -> Tensor:
+        """What is before the tanh, f(x) of the long skip: [B, D, H, W] in at least fp32, without a limit."""
+        return _at_least_fp32(self.model(x))
 
     def start_as_identity(self) -> None:
         """Set the last convolution to 0, so that a generator with the long skip begins as 0.9 x."""
@@ -152,7 +157,12 @@ class UnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate a batch; the output has at least fp32, whatever the precision of the layers."""
-        return _to_picture(self.model(x), _skipped(x, self._out_channels) if self.long_skip else None)
+        change = self.change(x)
+        return torch.tanh(change + skipped(x, self._out_channels) if self.long_skip else change)
+
+    def change(self, x: Tensor) -> Tensor:
+        """What is before the tanh, f(x) of the long skip: [B, D, H, W] in at least fp32, without a limit."""
+        return _at_least_fp32(self.model(x))
 
     def start_as_identity(self) -> None:
         """Set the last convolution to 0, so that a generator with the long skip begins as 0.9 x."""
@@ -232,17 +242,16 @@ def _unet_level(architecture: Architecture, outer_width: int, width: int, inner:
     return UnetLevel(*down, *up)
 
 
-def _skipped(x: Tensor, channels: int) -> Tensor:
+def skipped(x: Tensor, channels: int) -> Tensor:
     """What the long skip carries, atanh(0.9 x), with the channels of the output: grey is the mean of the colours."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    wide = _at_least_fp32(x)
     if channels < wide.shape[1]:
         wide = wide.mean(1, keepdim=True)
     return torch.atanh(0.9 * wide).expand(-1, channels, -1, -1)
 
 
-def _to_picture(y: Tensor, skipped: Tensor | None) -> Tensor:
-    wide = y.to(torch.promote_types(y.dtype, torch.float32))
-    return torch.tanh(wide if skipped is None else wide + skipped)
+def _at_least_fp32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _set_to_zero(last: nn.Module) -> None:

@@ -6,11 +6,13 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -21,8 +23,12 @@ from PIL import ExifTags, Image
 
 from engine import convert
 from engine.config import ConvertJob, Direction, TrainConfig
-from engine.conversion import converter
+from engine.conversion import converter, file_work, plan
+from engine.conversion import translator as translator_module
+from engine.conversion.ledger import LEDGER_NAME, LOCK_NAME, Ledger
 from engine.conversion.model_file import write_model
+from engine.conversion.space import RESERVE_BYTES
+from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
 from engine.errors import ConfigError, DataError, EngineError, ModelFileError
 from engine.events import (
     Converted,
@@ -31,7 +37,11 @@ from engine.events import (
     ConvertingFile,
     ConvertPlanned,
     FileFailed,
+    FilesFound,
+    FileSkipped,
+    Notice,
     Preparing,
+    WaitingForSpace,
 )
 from engine.model.architecture import Architecture
 from engine.model.generator import Generator, make_generator
@@ -46,6 +56,39 @@ needs_permissions = pytest.mark.skipif(
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second thread makes tiny networks many times slower."""
     monkeypatch.setattr(converter, "compute_threads", lambda: 1)
+
+
+class InThreads:
+    """Stands in for the processes, which would take half a second a test and see nothing of what a test replaces."""
+
+    def __init__(self, count: int, time_limit: float) -> None:
+        self._pool = ThreadPoolExecutor(count)
+
+    def start(self) -> None:
+        pass
+
+    def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
+        return self._pool.submit(function, *args)
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> InThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture(autouse=True)
+def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converter, "Workers", InThreads)
+
+
+@pytest.fixture
+def in_processes(monkeypatch: pytest.MonkeyPatch, _in_threads: None) -> None:
+    """For tests that mean the real thing."""
+    monkeypatch.setattr(converter, "Workers", Workers)
 
 
 def tiny_generator() -> Generator:
@@ -112,8 +155,15 @@ def draw(path: Path, size: tuple[int, int] = (20, 14), **options: object) -> Pat
     return path
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 def tree(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Every file but the ledger and its lock: what is left of an unfinished one shows."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [name for name in files if name not in (LEDGER_NAME, LOCK_NAME)]
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -221,12 +271,12 @@ def test_a_picture_given_twice_is_converted_once(tmp_path: Path, run: Callable[.
     assert tree(tmp_path / "out") == ["a.png"]
 
 
-def test_nothing_is_ever_overwritten(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:
+def test_nothing_is_overwritten_unless_asked_for(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:
     draw(tmp_path / "in" / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"precious")
     run(tmp_path / "in")
-    events = run(tmp_path / "in")
+    events = run(tmp_path / "in", again=True)
     assert (tmp_path / "out" / "a.png").read_bytes() == b"precious"
     assert tree(tmp_path / "out") == ["a (1).png", "a (2).png", "a.png"]
     done = of_kind(events, Converted)[0]
@@ -247,7 +297,7 @@ def test_results_that_differ_in_their_ending_only_do_not_collide(
 def test_formats_that_cannot_be_written_become_png_and_say_so(
     tmp_path: Path, run: Callable[..., list[ConvertEvent]]
 ) -> None:
-    draw(tmp_path / "in" / "a.gif")
+    draw(tmp_path / "in" / "a.ppm")
     done = of_kind(run(tmp_path / "in"), Converted)[0]
     assert isinstance(done, Converted)
     assert done.target.name == "a.png"
@@ -312,19 +362,30 @@ def test_a_u_net_gets_the_sides_that_it_needs_and_the_result_its_own(tmp_path: P
 
 @pytest.mark.parametrize(("grey_A", "grey_B"), [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("direction", ["a2b", "b2a"])
-def test_grey_domains_take_luma_and_give_three_equal_channels(
+def test_grey_domains_take_luma_and_results_of_grey_ones_have_one_channel(
     tmp_path: Path, grey_A: bool, grey_B: bool, direction: Direction
 ) -> None:
     model = write_unusual(tmp_path / "grey.safetensors", tmp_path, grey_A=grey_A, grey_B=grey_B)
     picture = draw(tmp_path / "a.png")
     list(convert(make_job(model, tmp_path, picture, direction=direction)))
     now = np.asarray(Image.open(tmp_path / "out" / "a.png"))
-    assert now.shape == (14, 20, 3)
+    to_grey = grey_B if direction == "a2b" else grey_A
+    assert now.shape == ((14, 20) if to_grey else (14, 20, 3))
+    now = now.reshape(14, 20, -1)
     assert (now == now[..., :1]).all()  # Either side is grey, and these generators change nothing.
     with Image.open(picture) as source:
         luma, mean = np.asarray(source.convert("L")), np.asarray(source).mean(-1)
     of_source = grey_A if direction == "a2b" else grey_B
     assert np.abs(expected(luma if of_source else mean) - now[..., 0]).max() <= 1
+
+
+def test_a_video_is_refused_politely_and_the_rest_goes_on(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"frames")
+    events = run(tmp_path / "film.mp4", draw(tmp_path / "a.png"))
+    assert "film.mp4 is a video" in of_kind(events, FileFailed)[0].reason
+    assert tree(tmp_path / "out") == ["a.png"]
 
 
 def test_a_direction_that_the_model_does_not_have_is_a_sentence(tmp_path: Path) -> None:
@@ -336,15 +397,428 @@ def test_a_direction_that_the_model_does_not_have_is_a_sentence(tmp_path: Path) 
     assert len(of_kind(list(convert(make_job(model, tmp_path, picture, direction="b2a"))), Converted)) == 1
 
 
-def test_a_u_net_needs_less_memory_than_a_resnet_of_its_width(
+# What a file may hold
+
+
+def test_every_frame_of_an_animation_is_converted_and_keeps_its_time(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], in_processes: None
+) -> None:
+    colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250)]
+    images = [Image.new("RGB", (24, 18), colour) for colour in colours]
+    images[0].save(
+        tmp_path / "a.png", save_all=True, append_images=images[1:], duration=[100, 250, 400], default_image=False
+    )
+    done = of_kind(run(tmp_path / "a.png"), Converted)[0]
+    with Image.open(done.target) as result:
+        assert result.n_frames == 3
+        for number, colour in enumerate(colours):
+            result.seek(number)
+            assert result.info["duration"] == [100, 250, 400][number]
+            assert np.abs(expected(np.array(colour)) - result.convert("RGB").getpixel((5, 5))).max() <= 1
+    assert tree(tmp_path / "out") == ["a.png"]
+    done = of_kind(run(tmp_path / "a.png", frames="first"), Converted)[0]
+    assert done.notes == ("Only the first of 3 frames was converted.",)
+    with Image.open(done.target) as result:
+        assert getattr(result, "n_frames", 1) == 1
+
+
+@pytest.mark.parametrize("resize", [None, "training"])
+def test_pages_keep_their_own_sizes_and_transparency(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], resize: object
+) -> None:
+    pages = [Image.new("RGBA", size, (200, 100, 50, 255)) for size in ((64, 20), (20, 64), (8, 8))]
+    pages[1].putpixel((3, 3), (0, 0, 0, 0))
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    done = of_kind(run(tmp_path / "a.tiff", resize=resize), Converted)[0]
+    sizes = [(64, 20), (20, 64), (8, 8)] if resize is None else [(32, 10), (10, 32), (8, 8)]
+    with Image.open(done.target) as result:
+        found = []
+        for number in range(result.n_frames):
+            result.seek(number)
+            found.append(result.size)
+            pixel = result.convert("RGBA").getpixel((7, 7))
+            assert np.abs(expected(np.array([200, 100, 50])) - pixel[:3]).max() <= 1
+            if number == 1 and resize is None:
+                assert result.convert("RGBA").getpixel((3, 3))[3] == 0
+    assert found == sizes
+    assert tree(tmp_path / "out") == ["a.tiff"]
+
+
+def test_16_bits_in_are_16_bits_out(tmp_path: Path, run: Callable[..., list[ConvertEvent]], in_processes: None) -> None:
+    ramp = np.linspace(0, 65535, 100 * 80).astype(np.uint16).reshape(80, 100)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    run(tmp_path / "a.png", precision="auto")
+    data = (tmp_path / "out" / "a.png").read_bytes()
+    assert data[24] == 16  # The bits of a channel in a PNG's heading.
+    with Image.open(tmp_path / "out" / "a.png") as result:
+        assert result.size == (100, 80)
+
+
+def test_the_change_alone_keeps_the_size_and_says_what_models_have_none(
+    model: Path, tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    picture = draw(tmp_path / "a.png", (200, 150))
+    run(picture, resize="change")
+    was, now = (np.asarray(Image.open(path)) for path in (picture, tmp_path / "out" / "a.png"))
+    assert np.abs(expected(was) - now).max() <= 1
+    plain = write_unusual(tmp_path / "plain.safetensors", tmp_path, long_skip=False)
+    with pytest.raises(ConfigError, match="long skip") as failure:
+        list(convert(make_job(plain, tmp_path, picture, resize="change", to=tmp_path / "other")))
+    assert failure.value.field == "resize"
+    assert not (tmp_path / "other").exists()
+
+
+# Names
+
+
+def test_the_model_of_a_training_is_known_by_the_trainings_name(model: Path, tmp_path: Path) -> None:
+    training = tmp_path / "reds.v1"
+    training.mkdir()
+    shutil.copy(model, training / "model.safetensors")
+    draw(tmp_path / "in" / "photo.png")
+    for number, given in enumerate((training, training / "model.safetensors")):
+        to = tmp_path / f"out{number}"
+        events = list(convert(make_job(given, tmp_path, tmp_path / "in", to=to, name="{name} {model}")))
+        assert isinstance(events[-1], ConvertFinished)
+        assert (to / "photo reds.v1.png").exists()
+
+
+def test_names_follow_the_template(model: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "sub/b.jpg"):
+        draw(tmp_path / "in" / name)
+    model = model.rename(tmp_path / "colours.safetensors")
+    list(convert(make_job(model, tmp_path, tmp_path / "in", name="{index} {name} {direction} {model}")))
+    assert tree(tmp_path / "out") == ["0001 a Reds to Blues colours.png", "sub/0002 b Reds to Blues colours.jpg"]
+
+
+def test_a_name_that_is_taken_is_skipped_before_any_work_where_that_is_asked_for(
     tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixels = 1024 * 1024
-    monkeypatch.setattr(converter, "available_memory", lambda device: pixels * 90)
-    picture = draw(tmp_path / "a.png", (1024, 1024))
-    assert len(of_kind(run(picture), FileFailed)) == 1
-    model = write_unusual(tmp_path / "unet.safetensors", tmp_path, generator="unet", halvings=5)
-    assert len(of_kind(list(convert(make_job(model, tmp_path, picture))), Converted)) == 1
+    for name in ("a.png", "b.png"):
+        draw(tmp_path / "in" / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"precious")
+    read = []
+    whole = converter.decode
+    monkeypatch.setattr(converter, "decode", lambda *args: read.append(args[0].name) or whole(*args))
+    events = run(tmp_path / "in", if_exists="skip")
+    skipped = of_kind(events, FileSkipped)
+    assert [(e.index, e.target, e.is_result) for e in skipped] == [(0, tmp_path / "out" / "a.png", False)]
+    assert read == ["b.png"]
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"precious"
+    assert tree(tmp_path / "out") == ["a.png", "b.png"]
+    assert (events[-1].converted, events[-1].skipped, events[-1].failed) == (1, 1, 0)
+
+
+def test_a_name_that_turns_out_to_be_taken_is_skipped_then(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    draw(tmp_path / "in" / "a.ppm")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"precious")
+    events = run(tmp_path / "in", if_exists="skip")
+    assert [(e.index, e.target, e.is_result) for e in of_kind(events, FileSkipped)] == [
+        (0, tmp_path / "out" / "a.png", False)
+    ]
+    assert tree(tmp_path / "out") == ["a.png"]
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("if_exists", ["rename", "skip", "overwrite"])
+def test_two_sources_with_one_name_for_their_results_both_have_one(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], if_exists: str
+) -> None:
+    for name in ("a.bmp", "a.jpg", "a.png"):
+        draw(tmp_path / "in" / name)
+    for again in (False, True):
+        events = run(tmp_path / "in", format="png", if_exists=if_exists, again=again)
+        if again and if_exists == "skip":
+            assert len(of_kind(events, FileSkipped)) == 3
+    names = ["a (1).png", "a (2).png", "a.png"]
+    more = [f"a ({number}).png" for number in (3, 4, 5)] if if_exists == "rename" else []
+    assert tree(tmp_path / "out") == sorted(names + more)
+    by_name = {"a.png": "a.bmp", "a (1).png": "a.jpg", "a (2).png": "a.png"}
+    for result, source in by_name.items():
+        was, now = (np.asarray(Image.open(p)) for p in (tmp_path / "in" / source, tmp_path / "out" / result))
+        assert np.abs(expected(was) - now).max() <= 1
+
+
+def test_overwriting_replaces_what_is_there_but_never_a_source(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    sources = [draw(tmp_path / "in" / name) for name in ("a.png", "b.png", "c.png")]
+    (out / "a.png").write_bytes(b"old")
+    draw(out / "d.png")
+    os.link(sources[0], out / "b.png")
+    if sys.platform != "win32":
+        (out / "c.png").symlink_to(sources[2])
+    before = contents(tmp_path / "in")
+    inside = (out / "d.png").read_bytes()
+    events = run(*sources, out / "d.png", if_exists="overwrite")
+    assert contents(tmp_path / "in") == before
+    assert (out / "d.png").read_bytes() == inside
+    done = {event.source.name: event for event in of_kind(events, Converted)}
+    assert done["a.png"].target == out / "a.png" and done["a.png"].notes == ()
+    assert size_of(out / "a.png") == (20, 14)
+    for name in ("b", "c", "d") if sys.platform != "win32" else ("b", "d"):
+        assert done[f"{name}.png"].target == out / f"{name} (1).png"
+        assert f"Saved as {name} (1).png" in done[f"{name}.png"].notes[0]
+    assert (out / "b.png").samefile(sources[0])
+
+
+# Doing only what is missing
+
+
+def test_the_same_job_again_does_only_what_is_missing(
+    model: Path, tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    for number in range(5):
+        draw(tmp_path / "in" / f"{number}.png")
+    run(tmp_path / "in")
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "1.png").unlink()
+    draw(tmp_path / "in" / "3.png", (30, 30))
+    draw(tmp_path / "in" / "5.png")
+    events = run(tmp_path / "in")
+    assert [event.source.name for event in of_kind(events, Converted)] == ["1.png", "3.png", "5.png"]
+    skipped = of_kind(events, FileSkipped)
+    assert [(event.index, event.target.name, event.is_result) for event in skipped] == [
+        (0, "0.png", True), (2, "2.png", True), (4, "4.png", True)
+    ]  # fmt: skip
+    assert "Converted before" in skipped[0].reason
+    begun = [event.index for event in of_kind(events, ConvertingFile)]
+    assert begun == [1, 3, 5]
+    outcomes = [event.index for event in events if isinstance(event, Converted | FileSkipped)]
+    assert outcomes == list(range(6))
+    assert (events[-1].converted, events[-1].skipped) == (3, 3)
+    assert tree(tmp_path / "out") == ["0.png", "1.png", "2.png", "3 (1).png", "3.png", "4.png", "5.png"]
+    after = contents(tmp_path / "out")
+    assert {name: after[name] for name in before if name != "1.png" and name[0] != "."} == {
+        name: value for name, value in before.items() if name != "1.png" and name[0] != "."
+    }
+
+
+def test_other_settings_or_another_model_convert_again(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:
+    picture = draw(tmp_path / "a.png")
+    run(picture)
+    for change in ({"direction": "b2a"}, {"resize": 16}, {"again": True}, {"name": "{name} x"}):
+        assert len(of_kind(run(picture, **change), Converted)) == 1
+    assert len(of_kind(run(picture), FileSkipped)) == 1
+    other = write_unusual(tmp_path / "other.safetensors", tmp_path)
+    assert len(of_kind(list(convert(make_job(other, tmp_path, picture))), Converted)) == 1
+
+
+def test_two_conversions_into_one_folder_at_once_are_refused(model: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "a.png")
+    first = convert(make_job(model, tmp_path, tmp_path / "in"))
+    while not isinstance(next(first), ConvertPlanned):
+        pass
+    with pytest.raises(DataError, match="Another window or command") as failure:
+        list(convert(make_job(model, tmp_path, tmp_path / "in")))
+    assert failure.value.field == "to"
+    assert len(of_kind(list(first), Converted)) == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from engine.config import ConvertJob
+from engine.conversion import converter
+converter.compute_threads = lambda: 1
+model, source, to = map(Path, sys.argv[1:])
+from engine import convert
+job = ConvertJob(model=model, sources=(source,), to=to, direction="a2b", device="cpu", precision="fp32")
+for event in convert(job):
+    print(type(event).__name__, flush=True)
+"""
+
+
+def test_a_kill_leaves_whole_results_and_the_next_run_makes_what_is_missing_once(
+    model: Path, tmp_path: Path, run: Callable[..., list[ConvertEvent]], in_processes: None
+) -> None:
+    for number in range(30):
+        draw(tmp_path / "in" / f"{number}.png", (200, 100))
+    arguments = [str(model), str(tmp_path / "in"), str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(converter.__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    ) as program:
+        assert program.stdout is not None
+        seen = 0
+        while seen < 9:
+            line = program.stdout.readline()
+            assert line, "it ended too early"
+            seen += line.strip() == "Converted"
+        program.kill()
+    results = [name for name in tree(tmp_path / "out") if name.endswith(".png")]
+    assert 9 <= len(results) < 30
+    for name in results:
+        Image.open(tmp_path / "out" / name).load()
+    before = contents(tmp_path / "out")
+    events = run(tmp_path / "in")
+    assert len(of_kind(events, FileSkipped)) == len(results)
+    assert len(of_kind(events, Converted)) == 30 - len(results)
+    assert tree(tmp_path / "out") == sorted(f"{number}.png" for number in range(30))
+    after = contents(tmp_path / "out")
+    assert all(after[name] == before[name] for name in results)
+
+
+# Watching
+
+
+@pytest.fixture
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_LOOKING_SECONDS", 0.02)
+    monkeypatch.setattr(plan, "_SETTLED_SECONDS", 0.05)
+    monkeypatch.setattr(converter, "_HEARTBEAT_SECONDS", 0.01)
+
+
+def watch(job: ConvertJob, steps: list[Callable[[], object]], outcomes: int, seconds: float = 60) -> list[ConvertEvent]:
+    """Goes through the steps, one each time all is quiet, and stops after so many outcomes and a look around."""
+    events: list[ConvertEvent] = []
+    deadline = time.monotonic() + seconds
+    work = convert(job)
+    quiet = 0
+    for event in work:
+        assert time.monotonic() < deadline, "what was waited for never came"
+        if isinstance(event, Preparing):
+            quiet += event.text == "Watching for new pictures"
+            if quiet >= 10 and steps:
+                quiet = 0
+                steps.pop(0)()
+            elif quiet >= 20 and len([e for e in events if isinstance(e, Converted | FileFailed)]) >= outcomes:
+                break
+            continue
+        quiet = 0
+        events.append(event)
+    work.close()
+    return events
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_pictures_that_come_while_watching_are_converted(model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    draw(source / "a.png")
+    steps = [
+        lambda: draw(source / "b.png"),
+        lambda: [draw(source / "sub" / "c.png"), (source / "no picture.txt").write_text("x")],
+    ]
+    events = watch(make_job(model, tmp_path, source, watch=True), steps, 3)
+    assert [[path.name for path in event.sources] for event in of_kind(events, FilesFound)] == [["b.png"], ["c.png"]]
+    assert [(event.index, event.source.name) for event in of_kind(events, Converted)] == [
+        (0, "a.png"), (1, "b.png"), (2, "c.png")
+    ]  # fmt: skip
+    assert of_kind(events, ConvertFinished) == []
+    assert tree(tmp_path / "out") == ["a.png", "b.png", "sub/c.png"]
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_an_empty_folder_can_be_watched_and_a_file_alone_cannot(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    steps = [lambda: draw(tmp_path / "in" / "a.png")]
+    events = watch(make_job(model, tmp_path, tmp_path / "in", watch=True), steps, 1)
+    assert of_kind(events, ConvertPlanned)[0].sources == ()
+    assert tree(tmp_path / "out") == ["a.png"]
+    with pytest.raises(DataError, match="Watching needs a folder") as failure:
+        list(convert(make_job(model, tmp_path, tmp_path / "in" / "a.png", watch=True)))
+    assert failure.value.field == "sources"
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_while_watching_a_bad_file_is_tried_again_only_when_it_has_changed(model: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "in" / "a.png"
+    bad.parent.mkdir()
+    bad.write_bytes(b"bad")
+    steps = [lambda: None, lambda: draw(bad)]
+    events = watch(make_job(model, tmp_path, tmp_path / "in", watch=True), steps, 2)
+    assert [(type(e), e.index) for e in events if isinstance(e, FileFailed | Converted)] == [
+        (FileFailed, 0), (Converted, 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("if_exists", "names"), [("rename", ["a (1).png", "a.png"]), ("overwrite", ["a.png"])])
+@pytest.mark.usefixtures("_hasty")
+def test_while_watching_a_changed_picture_is_converted_anew(
+    model: Path, tmp_path: Path, if_exists: str, names: list[str]
+) -> None:
+    picture = draw(tmp_path / "in" / "a.png")
+    steps = [lambda: draw(picture, (40, 40))]
+    watch(make_job(model, tmp_path, tmp_path / "in", watch=True, if_exists=if_exists), steps, 2)
+    assert tree(tmp_path / "out") == names
+    assert size_of(tmp_path / "out" / names[0]) == (40, 40)
+
+
+def test_a_file_that_is_still_being_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    job = make_job(tmp_path / "m", tmp_path, tmp_path / "in", watch=True)
+    now = 100.0
+    monkeypatch.setattr(plan.time, "monotonic", lambda: now)
+
+    def finished(work: object) -> object:
+        try:
+            while True:
+                next(work)
+        except StopIteration as end:
+            return end.value
+
+    folder_watch = plan.FolderWatch(job, finished(plan.make_plan(job)))
+
+    def look() -> list[str]:
+        return [task.source.name for task in finished(folder_watch.look())]
+
+    file = tmp_path / "in" / "a.png"
+    file.write_bytes(b"1")
+    assert look() == []
+    now += 1.9
+    assert look() == []
+    file.write_bytes(b"12")
+    now += 0.2
+    assert look() == []
+    now += 1.9
+    assert look() == []
+    now += 0.2
+    assert look() == ["a.png"]
+    now += 10
+    assert look() == []
+
+
+# In processes
+
+
+def test_in_processes_a_batch_with_bad_files_loses_nothing_but_these(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], in_processes: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    for number in range(12):
+        draw(source / f"{number}.png", (40, 30))
+    (source / "3.png").write_bytes(b"")
+    (source / "7.png").write_bytes((source / "6.png").read_bytes()[:900])
+    before = contents(source)
+    events = run(source)
+    assert [e.source.name for e in events if isinstance(e, FileFailed)] == ["3.png", "7.png"]
+    assert [e.index for e in events if isinstance(e, FileFailed | Converted)] == list(range(12))
+    assert len(tree(tmp_path / "out")) == 10
+    assert contents(source) == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("converted", [1, 4])
+def test_in_processes_a_stop_leaves_exactly_the_reported_results(
+    model: Path, tmp_path: Path, in_processes: None, converted: int
+) -> None:
+    for number in range(8):
+        draw(tmp_path / "in" / f"{number}.png")
+    work = convert(make_job(model, tmp_path, tmp_path / "in"))
+    reported: list[str] = []
+    for event in work:
+        if isinstance(event, Converted):
+            reported.append(event.target.name)
+            if len(reported) == converted:
+                break
+    work.close()
+    assert tree(tmp_path / "out") == reported
 
 
 # Several processes
@@ -384,21 +858,6 @@ def test_processes_share_the_pictures_and_each_is_converted_once(
         others += finished.other_files
     assert sorted(done) == [f"{number}.png" for number in range(7)] == tree(tmp_path / "out")
     assert others == 1
-
-
-def test_processes_on_one_machine_share_its_memory(
-    tmp_path: Path,
-    run: Callable[..., list[ConvertEvent]],
-    be_rank: Callable[[int, int], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(converter, "available_memory", lambda device: 900 * 900 * 120)
-    picture = draw(tmp_path / "a.png", (900, 900))
-    assert len(of_kind(run(picture), Converted)) == 1
-    be_rank(0, 2)
-    failure = of_kind(run(picture), FileFailed)[0]
-    assert isinstance(failure, FileFailed)
-    assert "is too large" in failure.reason
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="PyTorch for Windows has no torchrun that works by itself")
@@ -484,60 +943,115 @@ def test_a_subfolder_that_cannot_be_read_is_a_named_failure(
 
 
 def test_a_picture_too_large_for_the_memory_is_refused_by_name_with_a_size_that_fits(
-    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
 ) -> None:
-    monkeypatch.setattr(converter, "available_memory", lambda device: 200_000_000)
     draw(tmp_path / "in" / "large.png", (1800, 1600))
     draw(tmp_path / "in" / "small.png")
-    events = run(tmp_path / "in")
+    events = run(tmp_path / "in", memory_gb=0.004)
     failure = next(event for event in events if isinstance(event, FileFailed))
     assert failure.reason.startswith("large.png is too large: 1800 x 1600 pixels")
-    assert "200 MB are free" in failure.reason
-    remedy = failure.reason.partition("--resize training, --resize ")[2].rstrip(").")
-    assert f"the training size, or a longest side of {remedy} px" in failure.reason
     assert tree(tmp_path / "out") == ["small.png"]
-    again = run(tmp_path / "in" / "large.png", resize=int(remedy))
+    fitting = failure.reason.rpartition("--resize ")[2].rstrip(").")
+    again = run(tmp_path / "in" / "large.png", resize=int(fitting), memory_gb=0.004)
     assert len(of_kind(again, Converted)) == 1
+
+
+def test_a_large_picture_is_decoded_when_all_before_it_are_written_and_looked_at_first(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "_free_memory", lambda: 32 * 12 * 400 * 300)
+    for name in ("a.png", "b.png", "d.png"):
+        draw(tmp_path / "in" / name)
+    draw(tmp_path / "in" / "c.png", (500, 400))
+    decoded: list[tuple[str, object]] = []
+    whole = file_work.decode
+
+    def decode(path: Path, frames: str, most: int, longest: int | None, memory: float | None, file: Path) -> object:
+        if memory is None:
+            decoded.append((path.name, tree(tmp_path / "out")))
+        return whole(path, frames, most, longest, memory, file)
+
+    monkeypatch.setattr(converter, "decode", decode)
+    events = run(tmp_path / "in")
+    assert [event.index for event in of_kind(events, Converted)] == [0, 1, 2, 3]
+    assert decoded == [("c.png", ["a.png", "b.png"])]
 
 
 def test_a_picture_too_large_to_decode_is_refused_unread(
     tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(converter, "available_memory", lambda device: 1_000_000)
-    monkeypatch.setattr(converter, "read_picture", lambda path: pytest.fail("it was decoded"))
+    monkeypatch.setattr(file_work, "fingerprint", lambda path: pytest.fail("it was read"))
     events = run(draw(tmp_path / "a.png", (400, 400)), resize=8)
     failure = next(event for event in events if isinstance(event, FileFailed))
     assert "too large to open" in failure.reason
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-    ],
-)
-def test_running_out_of_memory_fails_the_picture_and_the_batch_goes_on(
-    tmp_path: Path,
-    run: Callable[..., list[ConvertEvent]],
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
+def test_pictures_above_the_ceiling_are_refused(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:
+    draw(tmp_path / "in" / "a.png", (1200, 1000))
+    draw(tmp_path / "in" / "b.png", (1000, 1000))
+    events = run(tmp_path / "in", max_megapixels=1)
+    assert [e.source.name for e in events if isinstance(e, FileFailed)] == ["a.png"]
+    assert tree(tmp_path / "out") == ["b.png"]
+
+
+def test_running_out_of_memory_even_in_strips_fails_the_picture_and_the_batch_goes_on(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = Generator.forward
 
     def fail_once(self: Generator, x: torch.Tensor) -> torch.Tensor:
         if x.shape[-1] == 40:
-            raise error
+            raise MemoryError
         return forward(self, x)
 
+    def fail(*_: object, **__: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
     monkeypatch.setattr(Generator, "forward", fail_once)
+    monkeypatch.setattr(translator_module, "translate_streamed", fail)
     draw(tmp_path / "in" / "a.png", (40, 40))
     draw(tmp_path / "in" / "b.png")
     events = run(tmp_path / "in")
     assert [e.source.name for e in events if isinstance(e, FileFailed)] == ["a.png"]
     assert "memory ran out" in next(e.reason for e in events if isinstance(e, FileFailed))
     assert tree(tmp_path / "out") == ["b.png"]
+
+
+@pytest.mark.parametrize("step", ["decode", "write"])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (WorkerTimeoutError("It took longer than 9 s."), "longer than 9 s .*--time-limit"),
+        (WorkerDiedError("Its process ended."), "crashed, or ran out of memory"),
+        (MemoryError(), "memory ran out for b.png"),
+        (KeyError("missing"), r"fault of this program \(KeyError: 'missing'\)"),
+    ],
+)
+def test_what_happens_to_the_process_of_a_picture_happens_to_that_picture_alone(
+    tmp_path: Path,
+    run: Callable[..., list[ConvertEvent]],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: Exception,
+    words: str,
+) -> None:
+    whole = getattr(converter, step)
+
+    def fail_for_b(*args: object) -> object:
+        source = args[0] if step == "decode" else args[1].path
+        if source.name == "b.png":
+            raise error
+        return whole(*args)
+
+    monkeypatch.setattr(converter, step, fail_for_b)
+    for name in ("a.png", "b.png", "c.png"):
+        draw(tmp_path / "in" / name)
+    events = run(tmp_path / "in", time_limit=9)
+    failure = next(event for event in events if isinstance(event, FileFailed))
+    assert failure.source.name == "b.png" and "b.png" in failure.reason
+    assert re.search(words, failure.reason)
+    assert tree(tmp_path / "out") == ["a.png", "c.png"]
 
 
 def test_a_bug_in_the_generator_is_not_hidden(
@@ -649,7 +1163,7 @@ def test_stopping_anywhere_leaves_exactly_the_reported_results(model: Path, tmp_
     work.close()
     assert list(work) == []
     reported = sorted(event.target.name for event in events if isinstance(event, Converted))
-    everything = sorted(path.name for path in (tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else []
+    everything = tree(tmp_path / "out") if (tmp_path / "out").exists() else []
     assert everything == reported
 
 
@@ -696,26 +1210,114 @@ def test_time_of_the_consumer_is_not_counted(model: Path, tmp_path: Path) -> Non
     assert finished.seconds < time.perf_counter() - watch - 0.2 * (len(events) - 1)
 
 
-def test_a_full_disk_stops_the_job_with_a_sentence_and_leaves_no_halves(
+class Disk:
+    """A disk of the results that has room for so many more of them, and then a room that a test decides."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, results: int) -> None:
+        self.free = 10**12
+        self.left = results
+        self._write_new = file_work.write_new
+        monkeypatch.setattr(file_work, "write_new", self.write_new)
+        monkeypatch.setattr(converter, "free_bytes", lambda folder: self.free)
+        monkeypatch.setattr(converter, "_SPACE_SECONDS", 0.01)
+        monkeypatch.setattr(converter, "_QUOTA_SECONDS", 0.05)
+        monkeypatch.setattr(converter, "_HEARTBEAT_SECONDS", 0.01)
+
+    def write_new(self, path: Path, data: bytes, *, sync: bool = False) -> None:
+        assert sync
+        if self.left <= 0:
+            self.free = min(self.free, 10)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        self.left -= 1
+        self._write_new(path, data, sync=sync)
+
+
+def test_a_full_disk_pauses_the_job_which_goes_on_by_itself_when_there_is_room(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(9):
         draw(tmp_path / "in" / f"{number}.png")
-    whole = converter.write_new
+    disk = Disk(monkeypatch, 3)
+    events: list[ConvertEvent] = []
+    waited = 0
+    for event in convert(make_job(model, tmp_path, tmp_path / "in")):
+        events.append(event)
+        if isinstance(event, Preparing) and event.text == "Waiting for space on the disk":
+            waited += 1
+            assert tree(tmp_path / "out") == ["0.png", "1.png", "2.png"]
+            if waited == 5:
+                disk.left, disk.free = 100, 10**12
+    assert waited >= 5
+    told = of_kind(events, WaitingForSpace)
+    assert len(told) == 1
+    assert str(tmp_path / "out") in told[0].text and "goes on by itself" in told[0].text
+    assert [event.target.name for event in of_kind(events, Converted)] == [f"{n}.png" for n in range(9)]
+    for name in tree(tmp_path / "out"):
+        was, now = (np.asarray(Image.open(folder / name)) for folder in (tmp_path / "in", tmp_path / "out"))
+        assert np.abs(expected(was) - now).max() <= 1
 
-    def full(path: Path, data: bytes, *, sync: bool = False) -> None:
-        if ".0.png" not in path.name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+def test_little_space_is_waited_for_before_the_disk_is_full(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, 100)
+    disk.free = RESERVE_BYTES - 1
+    told: list[WaitingForSpace] = []
+    for event in convert(make_job(model, tmp_path, draw(tmp_path / "a.png"))):
+        if isinstance(event, WaitingForSpace):
+            told.append(event)
+            assert tree(tmp_path / "out") == []
+            disk.free = RESERVE_BYTES
+    assert len(told) == 1
+    assert tree(tmp_path / "out") == ["a.png"]
+
+
+def test_a_quota_that_tells_nothing_is_tried_now_and_then(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, 0)
+    disk.free = 5  # Stays above what the disk would say: the test's own rule makes it no smaller.
+    monkeypatch.setattr(converter, "free_bytes", lambda folder: 10**12)
+    tries = 0
+    whole = disk.write_new
+
+    def count(path: Path, data: bytes, *, sync: bool = False) -> None:
+        nonlocal tries
+        tries += 1
+        disk.left = tries > 4
         whole(path, data, sync=sync)
 
-    monkeypatch.setattr(converter, "write_new", full)
-    events: list[ConvertEvent] = []
-    with pytest.raises(DataError, match="no space left") as failure:
-        events.extend(convert(make_job(model, tmp_path, tmp_path / "in")))
-        pytest.fail("it did not stop")
-    assert failure.value.field == "to"
-    assert str(tmp_path / "out") in str(failure.value)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.png"]
+    monkeypatch.setattr(file_work, "write_new", count)
+    events = list(convert(make_job(model, tmp_path, draw(tmp_path / "a.png"))))
+    assert tries == 5
+    assert len(of_kind(events, WaitingForSpace)) == 1
+    assert tree(tmp_path / "out") == ["a.png"]
+
+
+def test_the_wait_for_space_can_be_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        draw(tmp_path / "in" / f"{number}.png")
+    Disk(monkeypatch, 2)
+    work = convert(make_job(model, tmp_path, tmp_path / "in"))
+    for event in work:
+        if isinstance(event, Preparing) and event.text == "Waiting for space on the disk":
+            break
+    work.close()
+    assert tree(tmp_path / "out") == ["0.png", "1.png"]
+    monkeypatch.undo()
+
+
+def test_too_little_space_is_said_before_the_start(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "in" / "a.png", (600, 500))
+    assert of_kind(run(tmp_path / "in"), Notice) == []
+    monkeypatch.setattr(converter, "free_bytes", lambda folder: RESERVE_BYTES + 900_000)
+    events = run(tmp_path / "in", again=True)
+    notice = of_kind(events, Notice)[0]
+    assert re.search(rf"^About \d+ MB will be written to {tmp_path}/out, where 33 MB are free\.$", notice.text)
+    kinds = [type(event) for event in events]
+    assert kinds.index(ConvertPlanned) < kinds.index(Notice) < kinds.index(ConvertingFile)
 
 
 def test_a_single_failure_of_the_disk_is_reported_and_the_batch_goes_on(
@@ -723,17 +1325,35 @@ def test_a_single_failure_of_the_disk_is_reported_and_the_batch_goes_on(
 ) -> None:
     for number in range(6):
         draw(tmp_path / "in" / f"{number}.png")
-    whole = converter.publish_new
+    whole = Ledger.publish
 
-    def fail_sometimes(temporary: Path, target: Path) -> Path:
-        if target.name in ("1.png", "2.png", "4.png", "5.png"):
+    def fail_sometimes(self: Ledger, source: Path, *args: object, **values: object) -> Path | None:
+        if source.name in ("1.png", "2.png", "4.png", "5.png"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return whole(temporary, target)
+        return whole(self, source, *args, **values)
 
-    monkeypatch.setattr(converter, "publish_new", fail_sometimes)
+    monkeypatch.setattr(Ledger, "publish", fail_sometimes)
     events = list(convert(make_job(model, tmp_path, tmp_path / "in")))
     assert [e.source.name for e in events if isinstance(e, FileFailed)] == ["1.png", "2.png", "4.png", "5.png"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "3.png"]
+    assert tree(tmp_path / "out") == ["0.png", "3.png"]
+
+
+def test_three_failures_of_the_disk_in_a_row_end_the_job(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        draw(tmp_path / "in" / f"{number}.png")
+
+    def fail(self: Ledger, source: Path, *args: object, **values: object) -> Path | None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Ledger, "publish", fail)
+    events: list[ConvertEvent] = []
+    with pytest.raises(DataError, match="The conversion stopped") as failure:
+        events.extend(convert(make_job(model, tmp_path, tmp_path / "in")))
+        pytest.fail("it did not stop")
+    assert failure.value.field == "to"
+    assert tree(tmp_path / "out") == []
 
 
 def test_an_output_folder_that_vanishes_ends_the_job_and_is_not_made_again(model: Path, tmp_path: Path) -> None:
@@ -743,7 +1363,7 @@ def test_an_output_folder_that_vanishes_ends_the_job_and_is_not_made_again(model
     with pytest.raises(EngineError, match="not there"):
         for event in convert(make_job(model, tmp_path, tmp_path / "in")):
             if isinstance(event, ConvertPlanned):
-                (tmp_path / "out").rmdir()
+                shutil.rmtree(tmp_path / "out")
             if isinstance(event, FileFailed):
                 failures.append(event)
     assert len(failures) == 3
@@ -759,7 +1379,7 @@ def test_precision_is_measured_with_the_threads_that_will_work(
         threads.append(torch.get_num_threads())
         return "fp32"
 
-    monkeypatch.setattr(converter, "choose_precision", choose)
+    monkeypatch.setattr(translator_module, "choose_precision", choose)
     torch.set_num_threads(2)
     Image.new("RGB", (16, 16)).save(tmp_path / "picture.png")
     list(convert(ConvertJob(model=model, sources=(tmp_path / "picture.png",), to=tmp_path / "out", direction="a2b")))

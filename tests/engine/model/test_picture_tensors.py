@@ -48,3 +48,35 @@ def test_levels_of_any_type_become_the_same_range_and_stay_as_they_were(dtype: t
 def test_fractions_of_deep_pictures_are_kept() -> None:
     levels = torch.linspace(0, 255, 5000).reshape(1, 1, 50, 100)
     assert len(unit_range(levels).unique()) == 5000
+
+
+def test_all_65536_levels_come_back_as_they_were() -> None:
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1).repeat(3, -1)
+    tensor = to_tensor(levels, CPU)
+    assert tensor.shape == (1, 3, 256, 256) and tensor.dtype == torch.float32
+    assert float(tensor.min()) == -1 and float(tensor.max()) == 1
+    back = to_picture(tensor, bits=16)
+    assert back.dtype == np.uint16 and back.flags.c_contiguous
+    assert np.array_equal(back, levels)
+
+
+def test_a_level_of_8_bits_is_257_of_16() -> None:
+    assert torch.allclose(to_tensor(PICTURE, CPU), to_tensor(PICTURE.astype(np.uint16) * 257, CPU), atol=1e-6)
+
+
+def test_the_luma_of_16_bits_is_that_of_8_but_keeps_its_fractions() -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (40, 50, 3), dtype=np.uint16)
+    tensor = to_tensor(deep, CPU, grey=True)
+    assert tensor.shape == (1, 1, 40, 50)
+    luma = deep.astype(np.float64) @ [0.299, 0.587, 0.114]
+    back = to_picture(tensor, bits=16)
+    assert back.shape == (40, 50, 3) and (back == back[..., :1]).all()
+    assert np.abs(back[..., 0] - luma).max() < 1.5
+    grey = deep[..., :1].repeat(3, -1)
+    assert np.array_equal(to_picture(to_tensor(grey, CPU, grey=True), bits=16), grey)
+
+
+def test_pictures_that_cannot_be_written_to_are_left_alone() -> None:
+    for picture in (PICTURE.copy(), PICTURE.astype(np.uint16)):
+        picture.flags.writeable = False
+        to_tensor(picture, CPU).add_(1)

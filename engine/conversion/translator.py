@@ -1,0 +1,327 @@
+"""One picture through a trained model, whatever its size: whole, streamed in strips, or by its change alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.config import Direction, Precision, Resize
+from engine.conversion.large_picture import needed_memory, translate_streamed
+from engine.conversion.model_file import ModelInfo
+from engine.data.images import scaled_frame
+from engine.data.source_file import Frame, Pixels
+from engine.device import (
+    ChosenPrecision,
+    autocast,
+    available_memory,
+    choose_precision,
+    empty_caches,
+    is_out_of_memory,
+)
+from engine.errors import ConfigError, PictureError
+from engine.model.generator import AnyGenerator, skipped
+from engine.model.picture_tensors import to_picture, to_tensor
+from engine.ranks import local_rank_and_count
+
+LEAST_SIDE = 8
+"""Pixels a side that a generator needs: its reflections are wider than anything smaller."""
+
+# What is free now may be wanted by somebody else in a moment.
+_USABLE_SHARE = 0.8
+
+# Of a picture whose change is added in strips: a tensor of 3 channels in fp32, of which four are in use at once.
+_STRIP_BYTES = 16_000_000
+
+# Keys' cubic convolution (1981), with the constant that torch's and Pillow's bicubic filters do not share: torch's.
+_CUBIC = -0.75
+
+
+def _nothing() -> None:
+    pass
+
+
+class Translator:
+    """A loaded generator and how its pictures are computed.
+
+    Attributes:
+        precision: Arithmetic of the generator; pictures of 16 bits get fp32 unless another was asked for by name.
+
+    Args:
+        generator: In eval mode and fp32, on `device`.
+        info: Its story.
+        direction: Which of the model's generators it is.
+        device: Where it is.
+        precision: As asked for; "auto" is decided here, with the threads that are set now.
+        resize: As in `ConvertJob`. Only "change" matters here: everything else is done to the pictures beforehand.
+        memory_gb: Memory that a translation may take, in GB (1e9 bytes); None for what is free.
+        spill: A folder for what does not fit into memory.
+
+    Raises:
+        ConfigError: "change" without the long skip.
+    """
+
+    def __init__(
+        self,
+        generator: AnyGenerator,
+        info: ModelInfo,
+        *,
+        direction: Direction,
+        device: torch.device,
+        precision: Precision,
+        resize: Resize,
+        memory_gb: float | None,
+        spill: Path,
+    ) -> None:
+        if resize == "change":
+            require_long_skip(info)
+        self.precision: ChosenPrecision = choose_precision(precision, device, info.architecture.generator)
+        self._deep_precision: ChosenPrecision = "fp32" if precision == "auto" else self.precision
+        self._generator = generator
+        self._info = info
+        self._device = device
+        self._change_only = resize == "change"
+        self._memory_gb = memory_gb
+        self._spill = spill
+        self._grey = info.architecture.channels_of("A" if direction == "a2b" else "B") == 1
+        self._tick: Callable[[], None] = _nothing
+        for layer in generator.modules():
+            layer.register_forward_pre_hook(self._before_layer)
+
+    def translate(self, name: str, pixels: Pixels, tick: Callable[[], None] = _nothing) -> Pixels:
+        """[H, W, 3] uint8 or uint16 -> the same shape and type.
+
+        The whole picture at once where the memory allows, else streamed through the layers in strips, which gives the
+        same; also after the memory has run out nevertheless.
+
+        Args:
+            name: Of the picture, for sentences.
+            pixels: At least 1 x 1.
+            tick: Called before each layer and between strips; what it raises ends the translation.
+
+        Raises:
+            PictureError: Too little memory even so, or results that are no numbers.
+            OSError: The disk refused what had to be spilled.
+        """
+        self._tick = tick
+        try:
+            if self._change_only and max(pixels.shape[:2]) > self._info.size:
+                return self._with_enlarged_change(name, pixels)
+            return self._at_its_size(name, pixels)
+        except FloatingPointError:
+            remedy = "" if self._precision_of(pixels) == "fp32" else " Choose the precision fp32."
+            raise PictureError(f"The model gave no valid result for {name}.{remedy}") from None
+        finally:
+            self._tick = _nothing
+
+    def require_memory(self, name: str, size: tuple[int, int], *, is_deep: bool = False) -> None:
+        """Refuse a picture that even strips cannot fit into memory.
+
+        Args:
+            name: Of the picture, for the sentence.
+            size: Its width and height in pixels.
+            is_deep: Whether it has 16 bits.
+
+        Raises:
+            PictureError: With what is needed, what is there, and a size that fits.
+        """
+        if self._change_only:
+            return
+        allowed = self._allowed_memory()
+        precision = self._deep_precision if is_deep else self.precision
+        least = self._least_memory(size, precision)
+        if least <= allowed:
+            return
+        remedy = "Close other programs."
+        fitting = self._fitting_side(size, precision, allowed)
+        if fitting >= LEAST_SIDE:
+            remedy = (
+                "Choose a smaller size: the training size, or a longest side of "
+                f"{fitting} px (--resize training, --resize {fitting})."
+            )
+        there = f"{_in_words(allowed)} are free" if self._memory_gb is None else f"it may take {_in_words(allowed)}"
+        raise PictureError(
+            f"{name} is too large: {size[0]} x {size[1]} pixels need at least {_in_words(least)} of memory, {there}. "
+            f"{remedy}"
+        )
+
+    # Whole and streamed
+
+    def _at_its_size(self, name: str, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        precision = self._precision_of(pixels)
+        whole = needed_memory(self._info.architecture, width, height, precision).whole
+        if whole <= self._allowed_memory():
+            try:
+                return self._whole(pixels, precision)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here is the failed attempt's memory free again: the traceback held on to it.
+            empty_caches(self._device)
+        self.require_memory(name, (width, height), is_deep=pixels.dtype == np.uint16)
+        try:
+            return translate_streamed(
+                self._generator,
+                pixels,
+                device=self._device,
+                precision=precision,
+                grey=self._grey,
+                memory=self._allowed_memory(),
+                spill=self._spill,
+                tick=self._tick,
+            )
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        empty_caches(self._device)
+        raise PictureError(
+            f"The memory ran out for {name} ({width} x {height} pixels). "
+            "Choose a smaller size, such as the training size (--resize training), or close other programs."
+        )
+
+    @torch.inference_mode()
+    def _whole(self, pixels: Pixels, precision: ChosenPrecision) -> Pixels:
+        height, width = pixels.shape[:2]
+        with autocast(self._device, precision):
+            result = self._generator(self._padded_tensor(pixels))[..., :height, :width]
+        return to_picture(_finite(result), bits=_bits(pixels))
+
+    # The change alone
+
+    @torch.inference_mode()
+    def _with_enlarged_change(self, name: str, pixels: Pixels) -> Pixels:
+        """tanh(atanh(0.9 x) + up(f(x at the training size))), strip by strip."""
+        height, width = pixels.shape[:2]
+        small = scaled_frame(Frame(pixels), self._info.size).pixels
+        change = self._small_change(name, small)
+        # Across first: that is little, and leaves the strips to differ in their rows only.
+        wide = F.interpolate(change, size=(change.shape[2], width), mode="bicubic", align_corners=False)[0]
+        result = np.empty_like(pixels, order="C", subok=False)
+        rows = max(1, _STRIP_BYTES // (12 * width))
+        for top in range(0, height, rows):
+            self._tick()
+            strip = to_tensor(pixels[top : top + rows], self._device, grey=self._grey)
+            enlarged = _enlarged_rows(wide, top, min(top + rows, height), height)
+            translated = torch.tanh(skipped(strip, len(wide)) + enlarged)
+            result[top : top + rows] = to_picture(_finite(translated), bits=_bits(pixels))
+        return result
+
+    def _small_change(self, name: str, small: Pixels) -> Tensor:
+        """[1, D, h, w] in fp32."""
+        height, width = small.shape[:2]
+        try:
+            with autocast(self._device, self._precision_of(small)):
+                return self._generator.change(self._padded_tensor(small))[..., :height, :width]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        empty_caches(self._device)
+        raise PictureError(
+            f"The memory ran out for {name}, though its change is computed at the training size only. "
+            "Close other programs."
+        )
+
+    # What both need
+
+    def _padded_tensor(self, pixels: Pixels) -> Tensor:
+        """With sides that the generator can take, by repeating the last row and column."""
+        height, width = pixels.shape[:2]
+        padding = ((0, self._padding(height)), (0, self._padding(width)), (0, 0))
+        padded: Any = np.pad(pixels, padding, mode="edge")
+        return to_tensor(padded, self._device, grey=self._grey)
+
+    def _padding(self, side: int) -> int:
+        """Pixels to add to a side for the generator."""
+        multiple = self._info.architecture.multiple
+        return max(LEAST_SIDE, math.ceil(side / multiple) * multiple) - side
+
+    def _precision_of(self, pixels: Pixels) -> ChosenPrecision:
+        """bf16 has 8 bits, too few for a picture that has 16."""
+        return self._deep_precision if pixels.dtype == np.uint16 else self.precision
+
+    def _allowed_memory(self) -> int:
+        """Bytes that a translation may take now.
+
+        Processes on one machine share its memory, but each has a GPU.
+        """
+        if self._memory_gb is not None:
+            return int(self._memory_gb * 1e9)
+        sharing = 1 if self._device.type == "cuda" else local_rank_and_count()[1]
+        return int(_USABLE_SHARE * available_memory(self._device)) // sharing
+
+    def _least_memory(self, size: tuple[int, int], precision: ChosenPrecision) -> int:
+        needed = needed_memory(self._info.architecture, *size, precision)
+        return min(needed.whole, needed.least)  # Strips of a small picture have more around them than in them.
+
+    def _fitting_side(self, size: tuple[int, int], precision: ChosenPrecision, allowed: int) -> int:
+        """The longest side in pixels to which a picture must be scaled down to fit; 0 if none does."""
+        low, high = 0, max(size)
+        while high - low > 1:
+            middle = (low + high) // 2
+            scaled = (max(1, size[0] * middle // max(size)), max(1, size[1] * middle // max(size)))
+            fits = self._least_memory(scaled, precision) <= allowed
+            low, high = (middle, high) if fits else (low, middle)
+        return low // 100 * 100 if low > 100 else low
+
+    def _before_layer(self, *_: object) -> None:
+        self._tick()
+
+
+def require_long_skip(info: ModelInfo) -> None:
+    """See that a model predicts a change of its pictures, which can be computed at another size than theirs.
+
+    Raises:
+        ConfigError: It does not, beside the field "resize".
+    """
+    if not info.architecture.long_skip:
+        raise ConfigError(
+            "resize",
+            f"{info.path.name} predicts whole pictures, not changes of them (it has no long skip), so its change alone "
+            "cannot be enlarged. Choose the original size or the training size.",
+        )
+
+
+def _finite(result: Tensor) -> Tensor:
+    if not torch.isfinite(result).all():
+        raise FloatingPointError
+    return result
+
+
+def _bits(pixels: Pixels) -> int:
+    return 8 * pixels.dtype.itemsize
+
+
+def _enlarged_rows(picture: Tensor, top: int, bottom: int, height: int) -> Tensor:
+    """Rows `top` to `bottom` of what F.interpolate(mode="bicubic") makes of [C, h, W] when `height` rows are wished.
+
+    Returns:
+        [1, C, bottom - top, W].
+    """
+    rows = picture.shape[1]
+    # In double: a float has too few digits to tell rows 9,999 and 10,000 well apart.
+    wished = torch.arange(top, bottom, device="cpu", dtype=torch.float64)
+    place = (wished + 0.5) * (rows / height) - 0.5
+    above = place.floor()
+    result = torch.zeros(picture.shape[0], bottom - top, picture.shape[2], device=picture.device)
+    for step in range(-1, 3):
+        weight = _cubic_weight((place - above - step).abs()).to(picture)
+        taken = (above.long() + step).clamp(0, rows - 1).to(picture.device)
+        result.addcmul_(picture.index_select(1, taken), weight[:, None])
+    return result[None]
+
+
+def _cubic_weight(distance: Tensor) -> Tensor:
+    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+    far = ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))
+
+
+def _in_words(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
