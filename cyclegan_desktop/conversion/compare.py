@@ -1,339 +1,134 @@
-"""A picture before and after its conversion, with a divider to move between the two."""
+"""The pictures of a row before and after their conversion, and what can be done with them."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from PySide6.QtCore import QObject, QPointF, QRect, QRectF, QRunnable, QSize, Qt, QThreadPool, QTimer, Signal
-from PySide6.QtGui import (
-    QColor,
-    QImage,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPixmap,
-    QPolygonF,
-)
-from PySide6.QtWidgets import QFrame, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication, QImage, QKeyEvent
+from PySide6.QtWidgets import QApplication, QFrame, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
+from cyclegan_desktop.conversion.compare_tools import CompareTools
+from cyclegan_desktop.conversion.compare_view import CompareMode, CompareView
+from cyclegan_desktop.conversion.full_window import FullWindow
+from cyclegan_desktop.conversion.picture_loader import LoadedPicture, PairLoader, Pool, ReadShown
+from cyclegan_desktop.conversion.result_drag import result_data, start_drag
+from cyclegan_desktop.conversion.shown_picture import read_shown
+from cyclegan_desktop.conversion.zoom import ZOOM_STEP
 from cyclegan_desktop.icons import icon
-from cyclegan_desktop.plain_text import shown_paragraph, shown_text
-from cyclegan_desktop.style import ACCENT, DANGER, RADIUS, XL, XS, L, M, S, colours
-from cyclegan_desktop.widgets import ElidedLabel, EmptyState, image_of, plain_label
-from engine.data.images import read_thumbnail
-from engine.errors import EngineError
-from engine.events import Picture
-
-logger = logging.getLogger(__name__)
-
-_LONGEST: Final = 2560
-"""Longest side kept of a picture on screen, in device pixels: enough for a window, small beside a 100 MP photo."""
+from cyclegan_desktop.plain_text import shown_paragraph
+from cyclegan_desktop.style import DANGER, DARK, XL, XS, L, M, S
+from cyclegan_desktop.widgets import ElidedLabel, EmptyState, plain_label
 
 _PATIENCE_MS: Final = 250
 """Time for which the last pair stays while the next is read, in milliseconds: longer would show the wrong picture."""
 
-ReadPicture: TypeAlias = Callable[[Path, int], Picture]
-"""Reads a picture, upright, scaled down to fit a square of so many pixels a side: [H, W, 3] uint8."""
+_DETAIL_MS: Final = 350
+"""Time for which a scale stays before all pixels are read or given up for it: turning the wheel passes many."""
 
-_KEY_STEP: Final = 0.02
-_HANDLE: Final = 15
+Pair: TypeAlias = tuple[Path, Path | None]
+"""A picture and its result, None if there is none yet."""
 
-
-class PairLoader(QObject):
-    """Reads pictures in threads of its own, scaled down to what a screen can show.
-
-    Signals:
-        loaded: The ticket that `load` gave, a list of `QImage` (None for what could not be read), and a sentence about
-            the first that could not be read, or "".
-    """
-
-    loaded = Signal(int, list, str)
-
-    def __init__(self, read: ReadPicture = read_thumbnail, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._read = read
-        self._newest = 0
-        self._pool = QThreadPool(self)
-        # Two, so that a huge picture that is no longer wanted does not keep the next one waiting.
-        self._pool.setMaxThreadCount(2)
-
-    def load(self, paths: list[Path]) -> int:
-        """Read pictures; `loaded` follows unless another call comes first.
-
-        Returns:
-            The ticket by which to know them.
-        """
-        self._newest += 1
-        ticket = self._newest
-        self._pool.start(_Task(lambda: self._work(ticket, paths)))
-        return ticket
-
-    def forget(self) -> None:
-        """Want nothing of what is being read."""
-        self._newest += 1
-
-    def wait(self) -> None:
-        """Wait until nothing is being read."""
-        self._pool.waitForDone()
-
-    def _work(self, ticket: int, paths: list[Path]) -> None:
-        pictures: list[QImage | None] = []
-        problem = ""
-        for path in paths:
-            if ticket != self._newest:
-                return
-            try:
-                pictures.append(image_of(self._read(path, _LONGEST)))
-            except EngineError as error:
-                pictures.append(None)
-                problem = problem or str(error)
-            except Exception as error:  # Whatever a decoder raises, the window stays.
-                logger.warning("Could not show %s: %r", path, error)
-                pictures.append(None)
-                problem = problem or str(error) or type(error).__name__
-        with suppress(RuntimeError):  # The window may be gone by now.
-            self.loaded.emit(ticket, pictures, problem)
-
-
-class CompareView(QWidget):
-    """Two pictures of one size, the first left of a divider, the second right of it.
-
-    The mouse or the left and right arrow keys move the divider; Home and End show one picture alone.
-
-    Signals:
-        step_asked: The up (-1) or down (+1) arrow key: the previous or next picture.
-    """
-
-    step_asked = Signal(int)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("compare_view")
-        self.setAccessibleName(self.tr("Before and after"))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumSize(160, 120)
-        self._before: QImage | None = None
-        self._after: QImage | None = None
-        self._captions = ("", "")
-        self._divider = 0.5
-        self._scaled: dict[str, QPixmap] = {}
-        self._scaled_size = QSize()
-
-    @property
-    def before(self) -> QImage | None:
-        """The first picture."""
-        return self._before
-
-    @property
-    def after(self) -> QImage | None:
-        """The second picture."""
-        return self._after
-
-    @property
-    def captions(self) -> tuple[str, str]:
-        """What the two pictures are."""
-        return self._captions
-
-    @property
-    def divider(self) -> float:
-        """Where the divider stands, from 0 (left edge) to 1."""
-        return self._divider
-
-    def set_divider(self, place: float) -> None:
-        """Move the divider, from 0 (only the second picture is seen) to 1 (only the first)."""
-        self._divider = min(max(place, 0.0), 1.0)
-        self.update()
-
-    def set_captions(self, before: str, after: str) -> None:
-        """Say what the two pictures are."""
-        self._captions = (shown_text(before), shown_text(after))
-        self.update()
-
-    def set_pictures(self, before: QImage | None, after: QImage | None = None) -> None:
-        """Show a pair, one picture, or nothing. The divider stays where it is, so that pairs can be compared."""
-        self._before, self._after = before, after
-        self._scaled.clear()
-        both = before is not None and after is not None
-        self.setCursor(Qt.CursorShape.SplitHCursor if both else Qt.CursorShape.ArrowCursor)
-        self.update()
-
-    def picture_rect(self) -> QRect:
-        """Where the pictures are, in this widget's coordinates; empty if there are none."""
-        shown = self._before or self._after
-        if shown is None or shown.isNull():
-            return QRect()
-        size = shown.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio).expandedTo(QSize(1, 1))
-        rect = QRect(0, 0, size.width(), size.height())
-        rect.moveCenter(self.rect().center())
-        return rect
-
-    def sizeHint(self) -> QSize:
-        """As much room as there is."""
-        return QSize(640, 480)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the pictures, the divider and what they are."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(colours().picture))
-        painter.drawRoundedRect(self.rect(), RADIUS, RADIUS)
-        rect = self.picture_rect()
-        if rect.isEmpty():
-            return
-        if self._before is None or self._after is None:
-            name = "before" if self._after is None else "after"
-            painter.drawPixmap(rect, self._scaled_to(name, rect.size()))
-            self._draw_caption(painter, rect, self._captions[name == "after"], left=True)
-            return
-        x = rect.left() + round(self._divider * rect.width())
-        left, right = QRect(rect), QRect(rect)
-        left.setRight(x - 1)
-        right.setLeft(x)
-        for side, name in ((right, "after"), (left, "before")):
-            painter.setClipRect(side)
-            painter.drawPixmap(rect, self._scaled_to(name, rect.size()))
-            self._draw_caption(painter, side, self._captions[name == "after"], left=name == "before")
-        painter.setClipping(False)
-        self._draw_divider(painter, rect, x)
-
-    def _scaled_to(self, name: str, size: QSize) -> QPixmap:
-        """A picture at the size at which it is drawn, in device pixels: scaled once, not at each repaint."""
-        if size != self._scaled_size:
-            self._scaled.clear()
-            self._scaled_size = QSize(size)
-        if name not in self._scaled:
-            picture = self._before if name == "before" else self._after
-            assert picture is not None
-            ratio = self.devicePixelRatioF()
-            scaled = picture.scaled(
-                size * ratio, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
-            )
-            self._scaled[name] = QPixmap.fromImage(scaled)
-        return self._scaled[name]
-
-    def _draw_caption(self, painter: QPainter, side: QRect, text: str, *, left: bool) -> None:
-        if not text:
-            return
-        metrics = self.fontMetrics()
-        room = side.width() - 2 * (S + M)
-        if room < min(metrics.horizontalAdvance(text), metrics.averageCharWidth() * 8):
-            return
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
-        width, height = metrics.horizontalAdvance(text) + 2 * M, metrics.height() + S
-        x = side.left() + S if left else side.right() - S - width
-        pill = QRectF(x, side.top() + S, width, height)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(0, 0, 0, 150))
-        painter.drawRoundedRect(pill, height / 2, height / 2)
-        painter.setPen(QColor("white"))
-        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
-
-    def _draw_divider(self, painter: QPainter, rect: QRect, x: int) -> None:
-        painter.setPen(QPen(QColor(0, 0, 0, 70), 4))
-        painter.drawLine(x, rect.top(), x, rect.bottom())
-        painter.setPen(QPen(QColor("white"), 2))
-        painter.drawLine(x, rect.top(), x, rect.bottom())
-        centre = QPointF(x, rect.center().y())
-        focused = self.hasFocus()
-        painter.setPen(QPen(QColor(ACCENT) if focused else QColor(0, 0, 0, 70), 3 if focused else 1))
-        painter.setBrush(QColor("white"))
-        painter.drawEllipse(centre, _HANDLE, _HANDLE)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor("#3a4350"))
-        for way in (-1, 1):
-            tip = centre + QPointF(way * 10, 0)
-            base = centre + QPointF(way * 4, 0)
-            painter.drawPolygon(QPolygonF([tip, base + QPointF(0, -5), base + QPointF(0, 5)]))
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the divider to the mouse."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._divider_to(event)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Drag the divider."""
-        if event.buttons() & Qt.MouseButton.LeftButton:
-            self._divider_to(event)
-
-    def _divider_to(self, event: QMouseEvent) -> None:
-        rect = self.picture_rect()
-        if not rect.isEmpty() and self._after is not None:
-            self.set_divider((event.position().x() - rect.left()) / rect.width())
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Move the divider, or go to another picture."""
-        match event.key():
-            case Qt.Key.Key_Left:
-                self.set_divider(self._divider - _KEY_STEP)
-            case Qt.Key.Key_Right:
-                self.set_divider(self._divider + _KEY_STEP)
-            case Qt.Key.Key_Home:
-                self.set_divider(0.0)
-            case Qt.Key.Key_End:
-                self.set_divider(1.0)
-            case Qt.Key.Key_Up | Qt.Key.Key_PageUp:
-                self.step_asked.emit(-1)
-            case Qt.Key.Key_Down | Qt.Key.Key_PageDown:
-                self.step_asked.emit(1)
-            case _:
-                super().keyPressEvent(event)
+StartDrag: TypeAlias = Callable[[QWidget, Path, QImage | None], None]
 
 
 class Comparison(QFrame):
     """The pictures of the chosen row, under their name, or a sentence where there are none.
 
     Signals:
-        step_asked: The previous (-1) or next (+1) picture is wanted.
+        step_asked: So many pictures further on are wanted, or back if negative: 1, -1, or a number beyond all rows.
+        mark_asked: The picture is to be marked, or no longer: `set_marked` follows.
+        mode_changed: How pictures are compared from now on, to be remembered: "slider", "side" or "toggle".
     """
 
     step_asked = Signal(int)
+    mark_asked = Signal()
+    mode_changed = Signal(str)
 
-    def __init__(self, *, read: ReadPicture = read_thumbnail, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        read: ReadShown = read_shown,
+        pool: Pool | None = None,
+        drag: StartDrag = start_drag,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("comparison")
         self.setProperty("card", True)
+        self._start_drag = drag
         self._name = ElidedLabel(role="heading")
         self._name.setObjectName("comparison_name")
         self._notes = plain_label(role="muted", wrap=True)
         self._notes.setObjectName("comparison_notes")
         self.view = CompareView()
+        self.tools = CompareTools()
         self._nothing = EmptyState(
             "picture",
             self.tr("Before and after"),
             self.tr("Choose a picture in the list; once converted, move the divider to compare."),
         )
         self._problem_page = QWidget()
+        self._problem_page.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._problem_title = plain_label(role="heading")
         self._problem = plain_label(role="error", wrap=True)
         self._problem.setObjectName("comparison_problem")
         self._lay_out_problem()
+        self._page: QWidget = self._nothing
         self._pages = QStackedWidget()
         for page in (self._nothing, self.view, self._problem_page):
             self._pages.addWidget(page)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(S, S, S, S)
-        layout.setSpacing(XS)
-        layout.addWidget(self._name)
-        layout.addWidget(self._pages, 1)
-        layout.addWidget(self._notes)
+        # All of it moves to the whole screen and back.
+        self._contents = _Contents(self.view)
+        lines = QVBoxLayout(self._contents)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(XS)
+        lines.addWidget(self._name)
+        lines.addWidget(self._pages, 1)
+        lines.addWidget(self._notes)
+        lines.addWidget(self.tools)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(S, S, S, S)
+        self._layout.addWidget(self._contents)
+        self._full_window: FullWindow | None = None
 
-        self._loader = PairLoader(read, self)
+        self._loader = PairLoader(read, pool, self)
         self._loader.loaded.connect(self._show_loaded)
-        self._ticket = 0
+        self._loader.full_loaded.connect(self._show_full)
+        self._ticket = self._full_ticket = 0
         self._paths: list[Path] = []
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(_PATIENCE_MS)
-        self._patience.timeout.connect(lambda: self.view.set_pictures(None))
-        self.view.step_asked.connect(self.step_asked)
+        self._loaded: list[LoadedPicture | None] = []
+        self._neighbours: list[Path] = []
+        self._full_paths: list[Path] = []
+        self._full: dict[Path, QImage] = {}
+        self._copy_wanted = False
+        self._patience = _timer(self, _PATIENCE_MS)
+        self._patience.timeout.connect(self._show_waiting)
+        self._detail = _timer(self, _DETAIL_MS)
+        self._detail.timeout.connect(self._follow_detail)
+
+        view, tools = self.view, self.tools
+        view.step_asked.connect(self.step_asked)
+        view.mark_asked.connect(self._ask_mark)
+        view.copy_asked.connect(self.copy_picture)
+        view.drag_asked.connect(self.drag_result)
+        view.full_asked.connect(self.toggle_full_window)
+        view.mode_changed.connect(self._mode_changed)
+        view.zoom_changed.connect(self._show_scale)
+        view.detail_changed.connect(lambda _wanted: self._detail.start())
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        view.customContextMenuRequested.connect(self._open_menu)
+        tools.mode_chosen.connect(view.set_mode)
+        tools.step_asked.connect(self.step_asked)
+        tools.zoom_asked.connect(self._zoom)
+        tools.mark_asked.connect(self.mark_asked)
+        tools.copy_asked.connect(self.copy_picture)
+        tools.drag_asked.connect(self.drag_result)
+        tools.full_asked.connect(self.toggle_full_window)
+        tools.set_mode(view.mode)
         self.show_nothing()
 
     @property
@@ -341,8 +136,16 @@ class Comparison(QFrame):
         """The name above the pictures."""
         return self._name.text()
 
+    @property
+    def full_window(self) -> QWidget | None:
+        """The window over the whole screen, None while there is none."""
+        return self._full_window
+
+    # What is shown
+
     def show_nothing(self) -> None:
         """No row is chosen."""
+        self.set_marked(False)
         self._show(self._nothing, "")
 
     def show_problem(self, name: str, title: str, reason: str) -> None:
@@ -355,6 +158,7 @@ class Comparison(QFrame):
         """
         self._problem_title.setText(title)
         self._problem.setText(shown_paragraph(reason))
+        self._problem_page.setAccessibleName(f"{title}. {reason}")
         self._show(self._problem_page, name)
 
     def show_files(
@@ -371,16 +175,152 @@ class Comparison(QFrame):
         """
         paths = [before] if after is None else [before, after]
         self.view.set_captions(*captions)
-        if paths == self._paths and self._pages.currentWidget() is self.view:
+        if paths == self._paths and self._page is self.view:
             return
         self._show(self.view, name, notes)
         self._paths = paths
         self._ticket = self._loader.load(paths)
         self._patience.start()
+        self._say_what_can()
+
+    def set_marked(self, marked: bool) -> None:
+        """Show whether the picture is marked to be converted once more."""
+        self.view.set_marked(marked)
+        self.tools.set_marked(marked)
+
+    def set_neighbours(self, previous: Pair | None, next: Pair | None) -> None:
+        """Which pictures come before and after, to be read before they are asked for."""
+        pairs = [pair for pair in (next, previous) if pair is not None]
+        self._neighbours = [path for pair in pairs for path in pair if path is not None]
+        if self._loaded:
+            self._loader.prefetch(self._paths, self._neighbours)
+
+    def set_mode(self, mode: CompareMode) -> None:
+        """Compare in this way, as it was remembered."""
+        self.view.set_mode(mode)
 
     def wait(self) -> None:
         """Wait until no picture is being read."""
         self._loader.wait()
+
+    # What can be done with a result
+
+    @property
+    def result(self) -> Path | None:
+        """The result that is shown, None if there is none."""
+        return self._paths[1] if len(self._paths) > 1 else None
+
+    def copy_picture(self) -> None:
+        """Put the result on the clipboard, with all of its pixels and as a file."""
+        result = self.result
+        if result is None or self.view.after is None:
+            return
+        loaded = self._loaded[1]
+        assert loaded is not None
+        if loaded.image.size() == loaded.size:
+            self._copy(result, loaded.image)
+        elif result in self._full:
+            self._copy(result, self._full[result])
+        else:
+            self._copy_wanted = True
+            self.view.say(self.tr("Copying"), stays=True)
+            self._load_full()
+
+    def copy_path(self) -> None:
+        """Put the path of the result, or of the picture, on the clipboard."""
+        if self._paths:
+            QGuiApplication.clipboard().setText(str(self._paths[-1].absolute()))
+            self.view.say(self.tr("Path copied"))
+
+    def show_in_folder(self) -> None:
+        """Show the folder of the result, or of the picture, in the file manager."""
+        if self._paths:
+            folder = self._paths[-1].absolute().parent
+            if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+                self.view.say(str(folder))
+
+    def drag_result(self) -> None:
+        """Drag the result out of the window; the mouse button is pressed."""
+        if self.result is not None:
+            self._start_drag(self, self.result, self.view.after)
+
+    def toggle_full_window(self) -> None:
+        """Use the whole screen, or give it back."""
+        if self._full_window is not None:
+            self._full_window.close()
+            return
+        self._full_window = FullWindow(self._contents, self)
+        self._full_window.setWindowTitle(self.name or self.tr("Before and after"))
+        self._full_window.closed.connect(self._leave_full_window)
+        self.view.set_ground(DARK.picture)
+        self.tools.set_full(True)
+        self.tools.set_colour(QColor(DARK.text))
+        self._full_window.showFullScreen()
+        self._page.setFocus()
+
+    def _leave_full_window(self) -> None:
+        window, self._full_window = self._full_window, None
+        if window is None:
+            return
+        self._layout.addWidget(self._contents)
+        self.view.set_ground("")
+        self.tools.set_full(False)
+        self.tools.set_colour(None)
+        window.deleteLater()
+        self.activateWindow()
+        self._page.setFocus()
+
+    def _copy(self, result: Path, image: QImage) -> None:
+        self._copy_wanted = False
+        QGuiApplication.clipboard().setMimeData(result_data(result, image))
+        self.view.say(self.tr("Copied"))
+
+    def _open_menu(self, at: QPoint) -> None:
+        if not self._paths:
+            return
+        menu = self.make_menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.view.mapToGlobal(at))
+
+    def make_menu(self) -> QMenu:
+        """What can be done, as a menu."""
+        menu = QMenu(self.view)
+        copy = menu.addAction(self.tr("&Copy picture") + "\tCtrl+C", self.copy_picture)
+        copy.setEnabled(self.view.after is not None)
+        menu.addAction(self.tr("Copy &path"), self.copy_path)
+        menu.addAction(self.tr("Show in &folder"), self.show_in_folder)
+        menu.addSeparator()
+        marked = self.view.is_marked
+        menu.addAction((self.tr("Un&mark") if marked else self.tr("&Mark to redo")) + "\tM", self.mark_asked.emit)
+        return menu
+
+    # What happens
+
+    def _ask_mark(self) -> None:
+        if self._page is not self._nothing:
+            self.mark_asked.emit()
+
+    def _mode_changed(self, mode: CompareMode) -> None:
+        self.tools.set_mode(mode)
+        self.mode_changed.emit(mode)
+
+    def _zoom(self, way: int) -> None:
+        if way:
+            self.view.zoom_by(ZOOM_STEP**way)
+        else:
+            self.view.toggle_zoom()
+
+    def _show_scale(self) -> None:
+        self.tools.set_scale(self.view.scale, fits=self.view.zoom.scale is None)
+
+    def _say_what_can(self) -> None:
+        before, after = self.view.before is not None, self.view.after is not None
+        self.tools.set_what_can(
+            row=self._page is not self._nothing,
+            pictures=before or after,
+            both=before and after,
+            result=after,
+        )
 
     def _lay_out_problem(self) -> None:
         sign = QLabel()
@@ -397,33 +337,113 @@ class Comparison(QFrame):
     def _show(self, page: QWidget, name: str, notes: str = "") -> None:
         self._loader.forget()
         self._patience.stop()
-        self._paths = []
+        self.view.say("")
+        self._paths, self._loaded = [], []
+        self._copy_wanted = False
+        self._drop_full()
         if page is not self.view:
-            self.view.set_pictures(None)
+            self._set_pictures([])
         self._name.setText(name)
         self._name.setVisible(bool(name))
         self._notes.setText(shown_paragraph(notes))
         self._notes.setVisible(bool(notes))
+        # Else the keys would end at the first picture that failed.
+        focus = QApplication.focusWidget()
+        had_focus = focus is not None and (focus is self._page or self._page.isAncestorOf(focus))
+        self._page = page
         self._pages.setCurrentWidget(page)
+        if had_focus:
+            page.setFocus()
+        self._say_what_can()
 
-    def _show_loaded(self, ticket: int, pictures: list[QImage | None], problem: str) -> None:
+    def _show_waiting(self) -> None:
+        self._set_pictures([])
+        self.view.say(self.tr("Opening"), stays=True)
+
+    def _set_pictures(self, pictures: list[LoadedPicture | None]) -> None:
+        """Show these, beginning with the picture before."""
+        before, after = (*pictures, None, None)[:2]
+        self.view.set_pictures(
+            before.image if before else None,
+            after.image if after else None,
+            sizes=(before.size if before else None, after.size if after else None),
+        )
+        self._say_what_can()
+
+    def _show_loaded(self, ticket: int, pictures: list[LoadedPicture | None], problem: str) -> None:
         if ticket != self._ticket or not self._paths:
             return
         self._patience.stop()
-        before, after = pictures[0], pictures[1] if len(pictures) > 1 else None
-        if before is None and after is None:
+        self.view.say("")
+        if not any(pictures):
             self.show_problem(self.name, self.tr("This picture cannot be shown"), problem)
             return
-        self.view.set_pictures(before, after)
+        self._loaded = pictures
+        self._set_pictures(pictures)
         if problem:
             self._notes.setText(shown_paragraph(problem))
             self._notes.show()
+        if self.view.wants_detail:
+            self._detail.start()
+        self._loader.prefetch(self._paths, self._neighbours)
+
+    # All pixels of an enlarged picture
+
+    def _follow_detail(self) -> None:
+        """Read all pixels once they can be seen, and be without them again."""
+        if self.view.wants_detail:
+            self._load_full()
+        elif not self._copy_wanted:
+            self._drop_full()
+
+    def _load_full(self) -> None:
+        if self._full_paths or not self._loaded:
+            return
+        coarse = [
+            (path, loaded.size)
+            for path, loaded in zip(self._paths, self._loaded, strict=True)
+            if loaded is not None and loaded.image.size() != loaded.size
+        ]
+        if coarse:
+            self._full_paths = [path for path, _ in coarse]
+            self._full_ticket = self._loader.load_full(coarse)
+
+    def _show_full(self, ticket: int, pictures: list[LoadedPicture | None], problem: str) -> None:
+        if ticket != self._full_ticket or not self._full_paths:
+            return
+        pairs = zip(self._full_paths, pictures, strict=True)
+        self._full = {path: picture.image for path, picture in pairs if picture is not None}
+        before, after = self._paths[0], self.result
+        self.view.set_full(self._full.get(before), None if after is None else self._full.get(after))
+        if problem or self._copy_wanted:
+            self.view.say(problem)
+        if self._copy_wanted and after is not None and after in self._full:
+            self._copy(after, self._full[after])
+        self._copy_wanted = False
+        self._detail.start()
+
+    def _drop_full(self) -> None:
+        if self._full_paths:
+            self._loader.forget_full()
+            self._full_paths, self._full = [], {}
+            self.view.set_full(None, None)
 
 
-class _Task(QRunnable):
-    def __init__(self, work: Callable[[], None]) -> None:
+class _Contents(QWidget):
+    """Hands the keys that a button or a sentence has no use for to the view."""
+
+    def __init__(self, view: CompareView) -> None:
         super().__init__()
-        self._work = work
+        self._view = view
 
-    def run(self) -> None:
-        self._work()
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Do what the key stands for."""
+        if not self._view.take_key(event):
+            super().keyPressEvent(event)
+
+
+def _timer(parent: QWidget, milliseconds: int) -> QTimer:
+    made = QTimer(parent)
+    made.setSingleShot(True)
+    made.setInterval(milliseconds)
+    return made

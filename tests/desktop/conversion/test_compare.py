@@ -1,44 +1,37 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QMouseEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication, QImage
+from PySide6.QtWidgets import QApplication, QToolButton
 
-from cyclegan_desktop.conversion.compare import CompareView, Comparison
+from cyclegan_desktop.conversion.compare import Comparison
+from cyclegan_desktop.conversion.shown_picture import ShownPicture, read_shown
+from cyclegan_desktop.drops import local_paths
 from engine.errors import PictureError
 
-RED, BLUE = QColor("#ff0000"), QColor("#0000ff")
+RED = QColor("#ff0000")
 NAMES = ("Apples", "Oranges")
 
 
-def filled(colour: QColor, width: int = 400, height: int = 200) -> QImage:
-    image = QImage(width, height, QImage.Format.Format_RGB888)
-    image.fill(colour)
-    return image
-
-
-@pytest.fixture
-def view(qtbot) -> CompareView:
-    made = CompareView()
-    qtbot.addWidget(made)
-    made.resize(600, 400)
-    made.show()
-    made.set_pictures(filled(RED), filled(BLUE))
-    return made
+def square(side: int) -> ShownPicture:
+    return ShownPicture(np.zeros((side, side, 3), np.uint8), (side, side))
 
 
 @pytest.fixture
 def make_comparison(qtbot):
     made: list[Comparison] = []
+    # Processes, which take their time to start, are the loader's tests' concern.
+    pool = ThreadPoolExecutor(2)
 
     def make(**arguments: object) -> Comparison:
-        comparison = Comparison(**arguments)
+        comparison = Comparison(**{"pool": pool, **arguments})
         qtbot.addWidget(comparison)
         comparison.resize(600, 400)
         comparison.show()
@@ -47,66 +40,34 @@ def make_comparison(qtbot):
 
     yield make
     for comparison in made:
+        comparison.show_nothing()
         comparison.wait()
+    pool.shutdown()
 
 
-def colour_at(view: CompareView, share: float) -> QColor:
-    """The colour at a share of the width of the pictures, below the captions and above the handle."""
-    rect = view.picture_rect()
-    shot = view.grab().toImage()
-    ratio = shot.devicePixelRatio()
-    x, y = rect.left() + share * (rect.width() - 1), rect.top() + rect.height() * 0.3
-    return shot.pixelColor(round(x * ratio), round(y * ratio))
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A picture and its result, red and blue, 40 x 20."""
+    for name, colour in (("source.png", "red"), ("result.png", "blue")):
+        Image.new("RGB", (40, 20), colour).save(tmp_path / name)
+    return tmp_path / "source.png", tmp_path / "result.png"
 
 
-def test_the_first_picture_is_left_of_the_divider_and_the_second_right(view):
-    assert view.divider == 0.5
-    assert (colour_at(view, 0.4), colour_at(view, 0.6)) == (RED, BLUE)
-    view.set_divider(0.2)
-    assert (colour_at(view, 0.1), colour_at(view, 0.4)) == (RED, BLUE)
+@pytest.fixture
+def large_pair(tmp_path: Path) -> tuple[Path, Path]:
+    """The same with more pixels than are read for the screen: 3000 x 60, result half as large."""
+    Image.new("RGB", (3000, 60), "red").save(tmp_path / "source.png")
+    Image.new("RGB", (2800, 56), "blue").save(tmp_path / "result.png")
+    return tmp_path / "source.png", tmp_path / "result.png"
 
 
-def test_pictures_fit_the_view_and_keep_their_shape(view):
-    assert view.picture_rect().getRect() == (0, 50, 600, 300)
-    view.resize(200, 400)
-    assert view.picture_rect().getRect() == (0, 150, 200, 100)
-    view.set_pictures(filled(RED, 10, 40))
-    assert view.picture_rect().getRect() == (50, 0, 100, 400)
+def show(qtbot, comparison: Comparison, pair: tuple[Path, Path], notes: str = "") -> None:
+    comparison.show_files(pair[0].name, *pair, NAMES, notes)
+    qtbot.waitUntil(lambda: comparison.view.after is not None)
 
 
-def test_the_mouse_drags_the_divider(view, qtbot):
-    qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=QPoint(150, 200))
-    assert view.divider == pytest.approx(0.25, abs=0.01)
-    moved = QMouseEvent(
-        QEvent.Type.MouseMove,
-        QPointF(450, 200),
-        view.mapToGlobal(QPointF(450, 200)),
-        Qt.MouseButton.NoButton,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(view, moved)
-    assert view.divider == pytest.approx(0.75, abs=0.01)
-
-
-def test_keys_move_the_divider_and_ask_for_other_pictures(view, qtbot):
-    qtbot.keyClick(view, Qt.Key.Key_Left)
-    assert view.divider < 0.5
-    qtbot.keyClick(view, Qt.Key.Key_Home)
-    qtbot.keyClick(view, Qt.Key.Key_Left)
-    assert view.divider == 0.0
-    qtbot.keyClick(view, Qt.Key.Key_End)
-    assert view.divider == 1.0
-    steps: list[int] = []
-    view.step_asked.connect(steps.append)
-    qtbot.keyClick(view, Qt.Key.Key_Down)
-    qtbot.keyClick(view, Qt.Key.Key_Up)
-    assert steps == [1, -1]
-
-
-def test_one_picture_alone_fills_the_view_without_a_divider(view):
-    view.set_pictures(filled(RED))
-    assert (colour_at(view, 0.3), colour_at(view, 0.51)) == (RED, RED)
+def tool(comparison: Comparison, name: str) -> QToolButton:
+    return comparison.tools.findChild(QToolButton, name)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -152,11 +113,10 @@ def test_a_large_picture_is_scaled_down_for_the_screen(make_comparison, qtbot, t
 def test_only_the_pictures_asked_for_last_are_shown(make_comparison, qtbot):
     slow = threading.Event()
 
-    def read(path: Path, _longest: int) -> np.ndarray:
+    def read(path: Path, _longest: int) -> ShownPicture:
         if path.name == "slow":
             assert slow.wait(20)
-        side = {"slow": 10, "quick": 20}[path.name]
-        return np.zeros((side, side, 3), np.uint8)
+        return square({"slow": 10, "quick": 20}[path.name])
 
     comparison = make_comparison(read=read)
     comparison.show_files("slow", Path("slow"), None, NAMES)
@@ -172,30 +132,39 @@ def test_only_the_pictures_asked_for_last_are_shown(make_comparison, qtbot):
 def test_while_the_next_pictures_are_read_the_last_are_not_shown_for_them_for_long(make_comparison, qtbot):
     slow = threading.Event()
 
-    def read(path: Path, _longest: int) -> np.ndarray:
+    def read(path: Path, _longest: int) -> ShownPicture:
         if path.name == "slow":
             assert slow.wait(20)
-        return np.zeros((10, 10, 3), np.uint8)
+        return square(10)
 
     comparison = make_comparison(read=read)
     comparison.show_files("quick", Path("quick"), None, NAMES)
     qtbot.waitUntil(lambda: comparison.view.before is not None)
     comparison.show_files("slow", Path("slow"), None, NAMES)
     qtbot.waitUntil(lambda: comparison.view.before is None)
+    assert "Opening" in comparison.view.accessibleDescription()
     slow.set()
     qtbot.waitUntil(lambda: comparison.view.before is not None)
+    assert "Opening" not in comparison.view.accessibleDescription()
 
 
-@pytest.mark.parametrize("error", [PictureError("<b>x</b>.png is damaged."), RuntimeError("decoder"), MemoryError()])
-def test_a_picture_that_cannot_be_read_is_a_sentence(make_comparison, qtbot, error):
-    def read(_path: Path, _longest: int) -> np.ndarray:
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (PictureError("<b>x</b>.png is damaged."), "<b>x</b>.png is damaged."),
+        (RuntimeError("decoder"), "decoder"),
+        (MemoryError(), "There is too little memory to show x.png. Close other programs and try again."),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_a_sentence(make_comparison, qtbot, error, sentence):
+    def read(_path: Path, _longest: int) -> ShownPicture:
         raise error
 
     comparison = make_comparison(read=read)
     comparison.show_files("<b>x</b>.png", Path("x.png"), None, NAMES)
     problem = comparison.findChild(object, "comparison_problem")
     qtbot.waitUntil(problem.isVisible)
-    assert problem.text() == (str(error) or "MemoryError")
+    assert problem.text() == sentence
     assert problem.textFormat() == Qt.TextFormat.PlainText
     assert comparison.findChild(object, "comparison_name").textFormat() == Qt.TextFormat.PlainText
 
@@ -208,3 +177,233 @@ def test_a_result_that_is_gone_leaves_the_source_and_says_so(make_comparison, qt
     qtbot.waitUntil(notes.isVisible)
     assert "gone.png" in notes.text()
     assert comparison.view.before is not None and comparison.view.after is None
+
+
+def test_a_result_that_was_made_anew_is_shown_anew(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    show(qtbot, comparison, pair)
+    Image.new("RGB", (40, 20), "lime").save(pair[1])
+    comparison.show_nothing()
+    show(qtbot, comparison, pair)
+    assert comparison.view.after.pixelColor(3, 3).name() == "#00ff00"
+
+
+# Stepping
+
+
+def test_the_keys_go_on_at_a_picture_that_failed(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    steps: list[int] = []
+    comparison.step_asked.connect(steps.append)
+    show(qtbot, comparison, pair)
+    comparison.activateWindow()
+    comparison.view.setFocus()
+    qtbot.waitUntil(comparison.view.hasFocus)
+    comparison.show_problem("bad.png", "This picture could not be converted", "bad.png is empty.")
+    focused = QApplication.focusWidget()
+    assert focused is not None and comparison.isAncestorOf(focused)
+    qtbot.keyClick(focused, Qt.Key.Key_Right)
+    assert steps == [1]
+    show(qtbot, comparison, pair)
+    assert comparison.view.hasFocus()
+
+
+def test_the_keys_work_from_the_buttons(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    steps: list[int] = []
+    comparison.step_asked.connect(steps.append)
+    show(qtbot, comparison, pair)
+    qtbot.keyClick(tool(comparison, "compare_copy"), Qt.Key.Key_PageDown)
+    qtbot.keyClick(tool(comparison, "compare_mark"), "t")
+    assert steps == [1]
+    assert comparison.view.mode == "toggle"
+
+
+def test_buttons_step_zoom_and_choose_the_mode(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    steps: list[int] = []
+    modes: list[str] = []
+    comparison.step_asked.connect(steps.append)
+    comparison.mode_changed.connect(modes.append)
+    show(qtbot, comparison, pair)
+    for name in ("compare_previous", "compare_next", "compare_side", "compare_zoom_in"):
+        tool(comparison, name).click()
+    assert steps == [-1, 1]
+    assert modes == ["side"]
+    assert comparison.view.zoom.scale is not None
+    assert tool(comparison, "compare_scale").text() == f"{comparison.view.scale * 100:.0f}%"
+    tool(comparison, "compare_scale").click()
+    assert comparison.view.zoom.scale is None
+    comparison.set_mode("toggle")
+    assert tool(comparison, "compare_toggle").isChecked()
+
+
+def test_buttons_are_of_use_only_where_there_is_something(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+
+    def enabled() -> list[bool]:
+        return [tool(comparison, f"compare_{name}").isEnabled() for name in ("next", "zoom_in", "side", "copy")]
+
+    assert enabled() == [False, False, False, False]
+    comparison.show_files("source.png", pair[0], None, NAMES)
+    qtbot.waitUntil(lambda: comparison.view.before is not None)
+    assert enabled() == [True, True, False, False]
+    show(qtbot, comparison, pair)
+    assert enabled() == [True, True, True, True]
+    comparison.show_problem("bad.png", "Failed", "It is empty.")
+    assert enabled() == [True, False, False, False]
+
+
+def test_every_button_has_a_name_and_says_its_key(make_comparison):
+    for button in make_comparison().tools.findChildren(QToolButton):
+        assert button.accessibleName(), button.objectName()
+        assert button.toolTip(), button.objectName()
+        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_neighbours_are_read_after_the_pair_that_is_shown(make_comparison, qtbot, pair):
+    read_paths: list[str] = []
+
+    def read(path: Path, longest: int) -> ShownPicture:
+        read_paths.append(path.name)
+        return read_shown(path, longest)
+
+    for name in ("next.png", "next result.png", "previous.png"):
+        Image.new("RGB", (8, 8)).save(pair[0].with_name(name))
+    comparison = make_comparison(read=read, pool=ThreadPoolExecutor(1))
+    comparison.set_neighbours(
+        (pair[0].with_name("previous.png"), None),
+        (pair[0].with_name("next.png"), pair[0].with_name("next result.png")),
+    )
+    show(qtbot, comparison, pair)
+    comparison.wait()
+    assert read_paths == ["source.png", "result.png", "next.png", "next result.png", "previous.png"]
+    show(qtbot, comparison, (pair[0].with_name("next.png"), pair[0].with_name("next result.png")))
+    assert len(read_paths) == 5
+
+
+# All pixels
+
+
+def test_an_enlarged_picture_is_read_whole_and_given_up_when_it_is_not(make_comparison, qtbot, large_pair):
+    comparison = make_comparison()
+    show(qtbot, comparison, large_pair)
+    view = comparison.view
+    assert (view.before.width(), view.after.width()) == (2560, 2560)
+    view.zoom_to_pixels()
+    qtbot.waitUntil(lambda: view.has_full)
+    view.zoom_to_fit()
+    qtbot.waitUntil(lambda: not view.has_full)
+    view.zoom_to_pixels()
+    qtbot.waitUntil(lambda: view.has_full)
+    comparison.show_nothing()
+    assert not view.has_full
+    show(qtbot, comparison, large_pair)
+    assert view.scale == 1
+    qtbot.waitUntil(lambda: view.has_full)
+
+
+# Marks
+
+
+def test_a_mark_is_asked_for_and_shown_when_it_is_set(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    asked: list[None] = []
+    comparison.mark_asked.connect(lambda: asked.append(None))
+    qtbot.keyClick(comparison.view, "m")
+    assert not asked
+    show(qtbot, comparison, pair)
+    mark = tool(comparison, "compare_mark")
+    qtbot.keyClick(comparison.view, "m")
+    mark.click()
+    assert len(asked) == 2
+    assert not mark.isChecked()
+    comparison.set_marked(True)
+    assert mark.isChecked() and comparison.view.is_marked
+    assert any("Un&mark" in action.text() for action in comparison.make_menu().actions())
+
+
+# Out of the window
+
+
+def test_a_result_is_dragged_out_by_its_handle(make_comparison, qtbot, pair):
+    drags: list[tuple[Path, tuple[int, int]]] = []
+    comparison = make_comparison(drag=lambda _source, path, image: drags.append((path, image.size().toTuple())))
+    show(qtbot, comparison, pair)
+    handle = tool(comparison, "compare_drag")
+    qtbot.mousePress(handle, Qt.MouseButton.LeftButton)
+    qtbot.mouseMove(handle, handle.rect().center() + QPoint(40, 0))
+    qtbot.waitUntil(lambda: bool(drags))
+    assert drags == [(pair[1], (40, 20))]
+
+
+def test_the_result_is_copied_as_a_picture_and_as_a_file(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    show(qtbot, comparison, pair)
+    qtbot.keyClick(comparison.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    data = QGuiApplication.clipboard().mimeData()
+    assert local_paths(data) == [pair[1]]
+    assert QImage(data.imageData()).pixelColor(3, 3).name() == "#0000ff"
+    assert "Copied" in comparison.view.accessibleDescription()
+
+
+def test_all_pixels_are_copied_also_of_a_result_that_is_shown_smaller(make_comparison, qtbot, large_pair):
+    QGuiApplication.clipboard().setText("before")
+    comparison = make_comparison()
+    show(qtbot, comparison, large_pair)
+    comparison.copy_picture()
+    qtbot.waitUntil(lambda: QGuiApplication.clipboard().mimeData().hasImage())
+    assert QGuiApplication.clipboard().image().size().toTuple() == (2800, 56)
+    qtbot.waitUntil(lambda: not comparison.view.has_full)
+
+
+def test_without_a_result_nothing_is_copied_or_dragged(make_comparison, qtbot, pair):
+    QGuiApplication.clipboard().setText("as it was")
+    comparison = make_comparison(drag=lambda *_: pytest.fail("It was dragged."))
+    comparison.show_files("source.png", pair[0], None, NAMES)
+    qtbot.waitUntil(lambda: comparison.view.before is not None)
+    comparison.copy_picture()
+    comparison.drag_result()
+    assert QGuiApplication.clipboard().text() == "as it was"
+
+
+def test_the_menu_copies_the_path_and_shows_the_folder(make_comparison, qtbot, pair, monkeypatch):
+    opened: list[Path] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(Path(url.toLocalFile())) or True)
+    comparison = make_comparison()
+    show(qtbot, comparison, pair)
+    copy, path, folder, _line, mark = comparison.make_menu().actions()
+    assert copy.isEnabled()
+    path.trigger()
+    assert QGuiApplication.clipboard().text() == str(pair[1])
+    folder.trigger()
+    assert opened == [pair[1].parent]
+    with qtbot.waitSignal(comparison.mark_asked):
+        mark.trigger()
+
+
+# The whole screen
+
+
+def test_the_whole_screen_is_used_and_given_back(make_comparison, qtbot, pair):
+    comparison = make_comparison()
+    show(qtbot, comparison, pair)
+    steps: list[int] = []
+    comparison.step_asked.connect(steps.append)
+    qtbot.keyClick(comparison.view, Qt.Key.Key_F11)
+    window = comparison.full_window
+    assert window is not None and window.isFullScreen()
+    assert comparison.view.window() is window
+    qtbot.keyClick(comparison.view, Qt.Key.Key_Right)
+    assert steps == [1]
+    qtbot.keyClick(comparison.view, Qt.Key.Key_Escape)
+    assert comparison.full_window is None
+    assert comparison.view.window() is comparison
+    assert comparison.view.after is not None
+    tool(comparison, "compare_full").click()
+    tool(comparison, "compare_full").click()
+    assert comparison.full_window is None
+    qtbot.mouseDClick(comparison.tools, Qt.MouseButton.LeftButton, pos=QPoint(comparison.tools.width() // 3, 2))
+    assert comparison.full_window is not None
+    comparison.full_window.close()
+    assert comparison.view.window() is comparison
