@@ -1,13 +1,13 @@
-"""What to convert with: model, direction, output folder, format, size and device, each with its sentence."""
+"""What to convert with: model, direction, output folder, format, size and more, each with its sentence."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFileDialog,
@@ -21,16 +21,33 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cyclegan_desktop.conversion.job_choices import JobChoices
+from cyclegan_desktop.conversion.output_options import OutputOptions
+from cyclegan_desktop.conversion.size_hint import SizeHint
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import XS, L, M, S
-from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
-from engine.config import Direction, OutputFormat
+from cyclegan_desktop.widgets import (
+    ElidedLabel,
+    NoWheelComboBox,
+    NoWheelSpinBox,
+    button,
+    plain_label,
+    plain_tooltip,
+    set_look,
+)
+from engine.config import Direction, IfExists, OutputFormat, Resize
 from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo
+from engine.data.writing import can_write
 
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("a2b", "b2a")
-_FIELDS_OF_MODEL: Final = frozenset({"model", "direction", "device", "precision"})
-_FIELDS_OF_OUTPUT: Final = frozenset({"to", "format", "quality", "resize"})
+_FIELDS_OF_MODEL: Final = frozenset({"model", "direction", "precision"})
+_FIELDS_OF_OUTPUT: Final = frozenset({"to", "format", "resize", "if_exists"})
+_FIELDS_OF_MORE: Final = frozenset(
+    {"quality", "lossless", "chroma", "frames", "name", "again", "watch", "max_megapixels", "time_limit", "memory_gb"}
+    | {"device"}
+)
+_NUMBER_WIDTH: Final = 108
 _LONGEST_NAME: Final = 15
 """Letters left of each domain's name where both together are too long for a button."""
 
@@ -43,12 +60,17 @@ class ConversionOptions(QFrame):
         model_opened: Another model file.
         direction_picked: "a2b" or "b2a".
         output_picked: The output folder as text; "" for the one beside the pictures.
+        choices_changed: The user has chosen something else of `choices`.
+
+    Attributes:
+        size_hint: The advice about the size, hidden until there is some.
     """
 
     model_picked = Signal(object)
     model_opened = Signal(object)
     direction_picked = Signal(str)
     output_picked = Signal(str)
+    choices_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,10 +78,16 @@ class ConversionOptions(QFrame):
         self.setProperty("card", True)
         self._models: list[ModelInfo] = []
         self._output_parent = ""
+        # What was wished for comes back with the next model that has it.
+        self._wished_size: Resize = None
+        self._sizes_of: tuple[int, bool] | None = (0, False)
         self._make_model()
         self._make_directions()
         self._make_output()
         self._make_details()
+        self._make_more()
+        self._offer_sizes(None)
+        self.size_hint = SizeHint()
         self._lay_out()
         self.setFocusProxy(self._model)
         self.clear_problems()
@@ -67,20 +95,36 @@ class ConversionOptions(QFrame):
     # What the user has chosen
 
     @property
-    def output_format(self) -> OutputFormat:
-        """The format of the results."""
-        return cast("OutputFormat", self._format.currentData())
+    def choices(self) -> JobChoices:
+        """Everything that is chosen here apart from model, direction and output folder."""
+        return JobChoices(
+            format=cast("OutputFormat", self._format.currentData()),
+            resize=self._resize,
+            if_exists=cast("IfExists", self._if_exists.currentData()),
+            **self._more.values,
+        )
+
+    def set_choices(self, choices: JobChoices) -> None:
+        """Show other choices, without `choices_changed`. A format that cannot be written here becomes "keep"."""
+        with QSignalBlocker(self):
+            self._select(self._format, choices.format)
+            self._select(self._if_exists, choices.if_exists)
+            self._more.set_values(choices)
+            self.set_resize(choices.resize)
+            self._more_changed()
+
+    def set_resize(self, resize: Resize) -> None:
+        """Choose the size of the results for the user."""
+        before = self._resize
+        self._wished_size = resize
+        self._show_size(resize)
+        if self._resize != before:
+            self.choices_changed.emit()
 
     @property
-    def resize_to(self) -> int | Literal["training"] | None:
-        """The size of the results, as `ConvertJob.resize` has it."""
+    def _resize(self) -> Resize:
         choice = self._size.currentData()
-        return self._longest.value() if choice == "longest" else cast("Literal['training'] | None", choice)
-
-    @property
-    def device(self) -> str:
-        """The device, as `ConvertJob.device` has it."""
-        return cast("str", self._device.currentData())
+        return self._longest.value() if choice == "longest" else cast("Literal['training', 'change'] | None", choice)
 
     def commit_output(self) -> None:
         """Take over an output folder that is still being typed."""
@@ -143,10 +187,8 @@ class ConversionOptions(QFrame):
         self._swap.setEnabled(has_both)
         self._only.setText(shown_paragraph(only))
         self._only.setVisible(bool(only))
-        self._size.setItemText(
-            1,
-            self.tr("Training size") if model is None else self.tr("Training size ({0} px)").format(model.size),
-        )
+        self._offer_sizes(model)
+        self._more.set_model(model, direction)
 
     def set_output(self, folder: Path | None, *, chosen: bool) -> None:
         """Show where the results go.
@@ -174,6 +216,7 @@ class ConversionOptions(QFrame):
         """Take back every sentence."""
         self.clear_model_problem()
         self.clear_output_problem()
+        self._more_error.hide()
 
     def clear_model_problem(self) -> None:
         """Take back what was said about the model."""
@@ -199,6 +242,8 @@ class ConversionOptions(QFrame):
             label, widget = self._model_error, cast("QWidget", self._model)
         elif field in _FIELDS_OF_OUTPUT:
             label, widget = self._output_error, self._output
+        elif field in _FIELDS_OF_MORE:
+            label, widget = self._more_error, self._more_button
         else:
             return False
         label.setText(shown_paragraph(text))
@@ -287,7 +332,7 @@ class ConversionOptions(QFrame):
         self._output.setObjectName("convert_output")
         self._output.setPlaceholderText(self.tr("Beside the pictures"))
         self._output.setAcceptDrops(False)
-        self._output.setMinimumWidth(120)
+        self._output.setMinimumWidth(80)
         self._output.editingFinished.connect(self.commit_output)
         self._beside = QToolButton()
         self._beside.setObjectName("convert_output_beside")
@@ -302,30 +347,73 @@ class ConversionOptions(QFrame):
         self._output_error.setObjectName("convert_output_error")
 
     def _make_details(self) -> None:
-        self._format = _combo_box(
-            "convert_format",
+        self._format = _combo_box("convert_format", self.tr("What kind of files the results are."))
+        for text, value in (
             (self.tr("Keep"), "keep"),
-            ("PNG", "png"),
             ("JPEG", "jpg"),
+            ("PNG", "png"),
             ("WebP", "webp"),
             ("TIFF", "tiff"),
+            ("BMP", "bmp"),
+            ("GIF", "gif"),
+            ("AVIF", "avif"),
+            ("JPEG 2000", "jp2"),
+            ("HEIC", "heic"),
+        ):
+            there = can_write(cast("OutputFormat", value))
+            if there or value == "heic":
+                self._format.addItem(text, value)
+            if not there and value == "heic":
+                _disable_last(
+                    self._format,
+                    self.tr('HEIC needs the extra "heic": pip install "cyclegan-desktop[heic]", then start anew.'),
+                )
+        self._format.setItemData(
+            0,
+            self.tr("Each result has its source's format, or PNG where that cannot be written."),
+            Qt.ItemDataRole.ToolTipRole,
         )
-        self._size = _combo_box(
-            "convert_size",
-            (self.tr("Own size"), None),
-            (self.tr("Training size"), "training"),
-            (self.tr("Longest side"), "longest"),
-        )
+        self._format.currentIndexChanged.connect(self._format_changed)
+        self._size = _combo_box("convert_size", "")
+        # Its longest words are cut off where there is no room for them, and whole in its list.
+        self._size.setSizeAdjustPolicy(NoWheelComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._size.setMinimumContentsLength(9)
         self._longest = NoWheelSpinBox()
         self._longest.setObjectName("convert_longest")
         self._longest.setRange(8, 100_000)
         self._longest.setValue(1024)
         self._longest.setSuffix(self.tr(" px"))
+        self._longest.setFixedWidth(_NUMBER_WIDTH)
         self._longest.setAccessibleName(self.tr("Longest side in pixels"))
+        self._longest.setToolTip(self.tr("Pictures with a longer side are scaled down to this; smaller ones stay."))
         self._longest.hide()
-        self._size.currentIndexChanged.connect(lambda: self._longest.setVisible(self._size.currentData() == "longest"))
-        gpu = (self.tr("Apple GPU"), "mps") if sys.platform == "darwin" else (self.tr("NVIDIA GPU"), "cuda")
-        self._device = _combo_box("convert_device", (self.tr("Automatic"), "auto"), (self.tr("CPU"), "cpu"), gpu)
+        self._size.currentIndexChanged.connect(self._size_changed)
+        self._longest.valueChanged.connect(self._size_changed)
+        self._if_exists = _combo_box(
+            "convert_if_exists", self.tr("What to do where the output folder has a file of a result's name.")
+        )
+        for text, value, tip in (
+            (self.tr("Rename"), "rename", self.tr('The result becomes "name (1)", and the file stays.')),
+            (self.tr("Skip"), "skip", self.tr("The file stays, and the picture is not converted.")),
+            (self.tr("Overwrite"), "overwrite", self.tr("The result takes the file's place; never that of a source.")),
+        ):
+            self._if_exists.addItem(text, value)
+            self._if_exists.setItemData(self._if_exists.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self._if_exists.currentIndexChanged.connect(self.choices_changed)
+
+    def _make_more(self) -> None:
+        self._more = OutputOptions(self)
+        self._more.changed.connect(self._more_changed)
+        self._more_button = button(self.tr("Mor&e..."))
+        self._more_button.setObjectName("convert_more")
+        self._more_button.setToolTip(self.tr("Quality, names, watching folders, limits and the device."))
+        self._more_button.clicked.connect(self.show_more)
+        self._summary = ElidedLabel(role="muted")
+        self._summary.setObjectName("convert_summary")
+        self._summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._summary.hide()
+        self._more_error = plain_label(role="error", wrap=True)
+        self._more_error.setObjectName("convert_more_error")
 
     def _lay_out(self) -> None:
         first = QGridLayout()
@@ -334,12 +422,14 @@ class ConversionOptions(QFrame):
         _add_field(first, self.tr("Direction"), *self._directions.values(), self._swap)
         second = QGridLayout()
         _add_field(second, self.tr("Out&put folder"), self._output, self._beside, self._choose)
-        second.setColumnStretch(0, 1)
+        second.setColumnStretch(0, 3)
         _add_field(second, self.tr("&Format"), self._format)
         _add_field(second, self.tr("Si&ze"), self._size, self._longest)
-        _add_field(second, self.tr("&Device"), self._device)
+        second.setColumnStretch(2, 2)
+        _add_field(second, self.tr("If a file e&xists"), self._if_exists)
+        second.addWidget(self._more_button, 1, second.columnCount())
         for grid in (first, second):
-            grid.setHorizontalSpacing(L)
+            grid.setHorizontalSpacing(M)
             grid.setVerticalSpacing(XS)
 
         layout = QVBoxLayout(self)
@@ -349,19 +439,117 @@ class ConversionOptions(QFrame):
         layout.addWidget(self._only)
         layout.addWidget(self._model_error)
         layout.addLayout(second)
+        layout.addWidget(self._summary)
         layout.addWidget(self._output_error)
+        layout.addWidget(self._more_error)
+        layout.addWidget(self.size_hint)
+
+    # What happens
+
+    def show_more(self) -> None:
+        """Open the options behind "More...", or bring them to the front."""
+        self._more.show()
+        self._more.raise_()
+        self._more.activateWindow()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let the options in their own window be changed only as long as those here can be."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.EnabledChange:
+            self._more.set_changeable(self.isEnabled())
+
+    def _offer_sizes(self, model: ModelInfo | None) -> None:
+        """Offer the sizes that a model has, and choose again what was wished for."""
+        sizes_of = None if model is None else (model.size, model.architecture.long_skip)
+        if sizes_of == self._sizes_of:
+            return
+        self._sizes_of = sizes_of
+        before = self._resize
+        with QSignalBlocker(self._size):
+            self._size.clear()
+            pixels = "" if model is None else self.tr(" ({0} px)").format(model.size)
+            self._add_size(self.tr("Original"), None, self.tr("Results are as large as their sources."))
+            if model is not None and model.architecture.long_skip:
+                self._add_size(
+                    self.tr("Original, change at {0} px").format(model.size),
+                    "change",
+                    self.tr(
+                        "The change is computed at the training size, enlarged and added to the full picture: results "
+                        "are as large as their sources and keep their detail."
+                    ),
+                )
+            self._add_size(
+                self.tr("Training size") + pixels,
+                "training",
+                self.tr("Pictures are scaled down to what the model was trained on, and results are as small."),
+            )
+            self._add_size(
+                self.tr("Longest side"),
+                "longest",
+                self.tr("Pictures are scaled down until their longest side has the number of pixels beside it."),
+            )
+        view = self._size.view()
+        view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * L)
+        self._show_size(self._wished_size)
+        if self._resize != before:
+            self.choices_changed.emit()
+
+    def _show_size(self, resize: Resize) -> None:
+        with QSignalBlocker(self._size), QSignalBlocker(self._longest):
+            if isinstance(resize, int):
+                self._longest.setValue(resize)
+            self._select(self._size, "longest" if isinstance(resize, int) else resize)
+        self._longest.setVisible(isinstance(resize, int))
+        self._size.setToolTip(self._size.currentData(Qt.ItemDataRole.ToolTipRole) or "")
+
+    def _add_size(self, text: str, value: str | None, tip: str) -> None:
+        self._size.addItem(text, value)
+        self._size.setItemData(self._size.count() - 1, plain_tooltip(tip), Qt.ItemDataRole.ToolTipRole)
+
+    def _select(self, box: NoWheelComboBox, value: object) -> None:
+        """Choose a value that the box offers, else its first."""
+        model = cast("QStandardItemModel", box.model())
+        places = [place for place in range(box.count()) if box.itemData(place) == value]
+        box.setCurrentIndex(places[0] if places and model.item(places[0]).isEnabled() else 0)
+
+    def _size_changed(self) -> None:
+        self._wished_size = self._resize
+        self._longest.setVisible(self._size.currentData() == "longest")
+        self._size.setToolTip(self._size.currentData(Qt.ItemDataRole.ToolTipRole) or "")
+        self.choices_changed.emit()
+
+    def _format_changed(self) -> None:
+        self._more.set_format(cast("OutputFormat", self._format.currentData()))
+        self._more_changed()
+
+    def _more_changed(self) -> None:
+        words = self._more.summary()
+        text = "  \N{MIDDLE DOT}  ".join(words)
+        self._summary.setText(text[:1].upper() + text[1:])
+        self._summary.setVisible(bool(words))
+        if not self._more.problem:
+            self._more_error.hide()
+        self.choices_changed.emit()
 
     def _swap_direction(self) -> None:
         chosen = "a2b" if self._directions["b2a"].isChecked() else "b2a"
         self.direction_picked.emit(chosen)
 
 
-def _combo_box(name: str, *choices: tuple[str, str | None]) -> NoWheelComboBox:
+def _combo_box(name: str, tip: str) -> NoWheelComboBox:
     box = NoWheelComboBox()
     box.setObjectName(name)
-    for text, value in choices:
-        box.addItem(text, value)
+    box.setToolTip(plain_tooltip(tip))
     return box
+
+
+def _disable_last(box: NoWheelComboBox, reason: str) -> None:
+    """Show that a choice is not to be had, and why."""
+    place = box.count() - 1
+    item = cast("QStandardItemModel", box.model()).item(place)
+    item.setEnabled(False)
+    box.setItemData(place, plain_tooltip(reason), Qt.ItemDataRole.ToolTipRole)
+    box.setItemData(place, reason, Qt.ItemDataRole.AccessibleDescriptionRole)
 
 
 def _add_field(grid: QGridLayout, caption: str, *widgets: QWidget) -> None:
