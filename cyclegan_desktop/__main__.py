@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from engine import __version__
+from engine.data.workers import serve_if_asked
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a normal end, 2 if no window can be opened.
     """
+    # A frozen app is its own worker process: such a call ends here, before anything is loaded for a window.
+    serve_if_asked()
     from cyclegan_desktop.preload import leave
     from cyclegan_desktop.qt_probe import PROBE_ARGUMENT, advice, probe, start_qt
 

@@ -39,6 +39,8 @@ from engine.events import (
     ConvertingFile,
     ConvertPlanned,
     FileFailed,
+    FilesFound,
+    FileSkipped,
     Notice,
     Preparing,
     SamplesDrawn,
@@ -47,6 +49,7 @@ from engine.events import (
     TrainEvent,
     TrainFinished,
     TrainStarted,
+    WaitingForSpace,
 )
 from engine.files import is_folder
 from engine.training.run import read_run_summary
@@ -167,7 +170,7 @@ class App(QObject):
 
     def _stop_all(self) -> None:
         self.training.stop()
-        self.conversion.stop()
+        self.conversion.stop_for_closing()
 
     def _stay_after_failure(self, how: str) -> None:
         if how == "failed":
@@ -190,10 +193,12 @@ class App(QObject):
             case ConvertPlanned(sources=sources):
                 self._planned, self._tried = len(sources), 0
                 self.window.set_conversion_progress(0, self._planned)
-            case Converted() | FileFailed():
+            case FilesFound(sources=sources):
+                self._planned += len(sources)
+            case Converted() | FileSkipped() | FileFailed():
                 self._tried += 1
                 self.window.set_conversion_progress(self._tried, self._planned)
-            case Preparing() | Notice() | ConvertingFile() | ConvertFinished():
+            case Preparing() | Notice() | ConvertingFile() | WaitingForSpace() | ConvertFinished():
                 pass
             case _:
                 assert_never(event)

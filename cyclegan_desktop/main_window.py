@@ -281,7 +281,7 @@ class MainWindow(QMainWindow):
         if self._training:
             more = self.tr("You can resume the training later, from where it is now.")
         else:
-            more = self.tr("Those already converted are kept.")
+            more = self.tr("Those already converted are kept, and the rest is offered when the app starts again.")
         question = QMessageBox(self)
         question.setObjectName("stop_question")
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

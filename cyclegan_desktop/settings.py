@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import platformdirs
 
+from cyclegan_desktop.conversion.job_choices import JobChoices
 from engine.config import Direction
 from engine.files import write_atomically
 
@@ -45,6 +46,7 @@ class Settings:
         output_folder: The output folder last used for converting.
         last_model: The model last used for converting.
         last_direction: The direction last used for converting.
+        convert_choices: Format, names and so on, as last used for converting.
         window_geometry: `QWidget.saveGeometry` as base64, "" before the first start.
         plot_smoothing: Smoothing of the loss plot, 0 to 0.999.
         plot_log_scale: Whether the losses are plotted on a logarithmic scale.
@@ -58,6 +60,7 @@ class Settings:
     output_folder: Path | None = None
     last_model: Path | None = None
     last_direction: Direction = "a2b"
+    convert_choices: JobChoices = field(default_factory=JobChoices)
     window_geometry: str = ""
     plot_smoothing: float = 0.9
     plot_log_scale: bool = False
@@ -78,6 +81,13 @@ class Settings:
             except (TypeError, ValueError) as error:
                 logger.warning("%s: %s keeps its default: %s", settings.path, name, error)
         return settings
+
+    @property
+    def queue_folder(self) -> Path:
+        """Where conversions that are not finished are kept: with the app's data, or beside settings kept elsewhere."""
+        if self.path == default_settings_file():
+            return platformdirs.user_data_path(APP_NAME, appauthor=False) / "Conversions"
+        return self.path.parent / "Conversions"
 
     def save(self) -> None:
         """Write the file, whole or not at all. An error is logged, never raised."""
@@ -138,6 +148,8 @@ def _copy_aside(path: Path) -> None:
 def _to_json(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, JobChoices):
+        return value.to_json()
     return [_to_json(item) for item in value] if isinstance(value, list) else value
 
 
@@ -197,6 +209,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "output_folder": _optional_path,
     "last_model": _optional_path,
     "last_direction": _direction,
+    "convert_choices": JobChoices.from_json,
     "window_geometry": _text,
     "plot_smoothing": _smoothing,
     "plot_log_scale": _yes_or_no,

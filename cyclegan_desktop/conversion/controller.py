@@ -1,23 +1,29 @@
-"""What happens on the Convert page: it owns the thread that converts and the one that looks for pictures."""
+"""What happens on the Convert page: it leads from what the user does there to the queue, and back."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
-import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal, assert_never
+from typing import Final, TypeAlias, assert_never
 
-from PySide6.QtCore import QCoreApplication, QObject, QStandardPaths, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 import engine
+from cyclegan_desktop.conversion.batch_queue import BatchQueue, Convert
+from cyclegan_desktop.conversion.batches import UNFINISHED, Batch, BatchState
 from cyclegan_desktop.conversion.file_list import FileState, MadeWith
-from cyclegan_desktop.conversion.page import ConversionPage
+from cyclegan_desktop.conversion.notification import Notifier
+from cyclegan_desktop.conversion.page import ConversionPage, PageState
+from cyclegan_desktop.conversion.queue_panel import BatchLine
+from cyclegan_desktop.conversion.queue_store import QueueStore, SavedBatch
 from cyclegan_desktop.conversion.scanner import LookForPictures, Scanner
+from cyclegan_desktop.conversion.size_advice import SizeAdvice
 from cyclegan_desktop.conversion.sources import (
     FolderDone,
     Found,
@@ -27,43 +33,48 @@ from cyclegan_desktop.conversion.sources import (
     look_for_pictures,
 )
 from cyclegan_desktop.drops import reference_files
-from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.engine_thread import Failure
+from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
-from engine.config import ConvertJob, Direction
+from engine.config import Direction
 from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, read_model_info
-from engine.data.folders import is_within
+from engine.conversion.report import PAGE_NAME, ReportRow, RowState, write_report
 from engine.errors import ConfigError, EngineError
-from engine.events import (
-    Converted,
-    ConvertEvent,
-    ConvertFinished,
-    ConvertingFile,
-    ConvertPlanned,
-    FileFailed,
-    Notice,
-    Preparing,
-)
+from engine.events import ConvertEvent, Notice, Preparing
 
 logger = logging.getLogger(__name__)
 
 STARTER_MODEL: Final = "starter.safetensors"
 """The model in the resources with which Convert works at the first start."""
 
+WriteReport: TypeAlias = Callable[[Sequence[ReportRow], Path, str], Iterator[Preparing]]
+
 _TICK_MS: Final = 100
-_RATE_WINDOW_SECONDS: Final = 15.0
 _FOLLOW_SECONDS: Final = 1.0
+_PANEL_SECONDS: Final = 0.5
+_SAVE_SECONDS: Final = 5.0
+
+_REPORT_STATES: Final[dict[FileState, RowState]] = {
+    FileState.PENDING: "Pending",
+    FileState.IN_PROGRESS: "Pending",
+    FileState.DONE: "Done",
+    FileState.FAILED: "Failed",
+    FileState.SKIPPED: "Skipped",
+    FileState.CANCELED: "Canceled",
+}
 
 
 class ConversionController(QObject):
-    """Converts what the page lists.
+    """Shows one batch on the page and has it converted, while others run or wait.
 
-    Every picture of the list is one source of the job, whether it came by itself or in a folder: so what the list shows
+    Every picture of a list is one source of the job, whether it came by itself or in a folder: so what the list shows
     is what is converted, also after some rows were removed, and after a failure only the failed ones are tried again.
+    Only a batch that watches its folders gives them to the engine as they are.
 
     Signals:
         busy_changed: Whether a conversion is under way.
-        ended: How it ended: "done", "stopped" or "failed".
+        ended: How a conversion ended: "done", "paused", "stopped" or "failed".
         event: Every event of the engine, passed on.
         library_changed: A model was added to the settings' library.
         import_requested: Weights of the reference were among what was added; they are imported before use.
@@ -80,125 +91,232 @@ class ConversionController(QObject):
         page: ConversionPage,
         settings: Settings,
         *,
-        convert: Callable[[ConvertJob], Iterator[ConvertEvent]] = engine.convert,
+        convert: Convert = engine.convert,
         read_model: Callable[[Path], ModelInfo] = read_model_info,
         look: LookForPictures = look_for_pictures,
+        write_report: WriteReport = write_report,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._page = page
-        self._files = page.list.files
         self._settings = settings
-        self._convert = convert
         self._read_model = read_model
+        self._look = look
+        self._write_report = write_report
 
-        self._model: ModelInfo | None = None
-        self._wished_direction: Direction = settings.last_direction
-        self._chosen_output = settings.output_folder
+        self._models: dict[Path, ModelInfo] = {}
+        self._queue = BatchQueue(convert, self)
+        self._scanners: dict[Batch, Scanner] = {}
+        self._keys: dict[Batch, str] = {}
+        self._store = QueueStore(settings.queue_folder)
+        self._unfinished: list[SavedBatch] = []
+        self._restoring: dict[Batch, SavedBatch] = {}
+        self._to_load: list[Batch] = []
+        self._loading: Batch | None = None
+        self._notifier = Notifier(page.window, self)
+        self._told: list[Batch] = []
+        self._report = OneWork(self)
+        self._reported: Path | None = None
+        self._advice = SizeAdvice(page.options, self)
 
-        self._thread: EngineThread | None = None
-        self._outcome: Literal["done", "stopped", "failed"] = "done"
-        self._failure: Failure | None = None
-        self._made_with: MadeWith | None = None
-        self._numbers: list[int] = []  # Row of each source of the job, by its place in the plan.
-        self._planned = 0
-        self._converted = self._failed = 0
-        self._last_output: Path | None = None
         self._ticks = QTimer(self)
         self._ticks.setInterval(_TICK_MS)
         self._ticks.timeout.connect(self._tick)
-        self._rate = _Rate()
-
-        self._scanner = Scanner(look, self)
-        self._other_files: dict[Path, int] = {}
-        self._start_wanted = False
-
-        self._shows_summary = False  # What came of the last conversion stands until something is changed.
-        self._selected = -1
-        self._shown: tuple[Path, bool, Path | None] | None = None
-        self._newest = -1
-        self._follows = False
-        self._followed_at = 0.0
+        self._followed_at = self._listed_at = self._saved_at = 0.0
+        self._shown: tuple[Path, FileState, Path | None, bool] | None = None
         self._selecting = False
+        self._space_text = ""
+
+        choices = dataclasses.replace(settings.convert_choices, again=False, watch=False)
+        page.options.set_choices(choices)
+        self._batch = Batch(None, settings.last_direction, settings.output_folder, choices, self)
+        self._queue.add(self._batch)
+        page.list.show_files(self._batch.files)
 
         page.paths_added.connect(self.add_sources)
         page.remove_requested.connect(self.remove)
         page.clear_requested.connect(self.clear)
         page.row_selected.connect(self._row_selected)
         page.failed_only_changed.connect(self._show_failed_only)
+        page.mark_requested.connect(self._mark)
+        page.redo_requested.connect(self.redo_marked)
         page.options.model_picked.connect(self.set_model)
         page.options.model_opened.connect(self._open_model)
         page.options.direction_picked.connect(self.set_direction)
         page.options.output_picked.connect(self._output_picked)
+        page.options.choices_changed.connect(self._choices_picked)
         page.convert_requested.connect(self.start)
+        page.pause_requested.connect(self.pause)
+        page.resume_requested.connect(self.resume)
         page.cancel_requested.connect(self.stop)
         page.retry_requested.connect(self.retry_failed)
         page.open_output_requested.connect(self._open_output)
-        self._scanner.found.connect(self._on_scan_event)
-        self._scanner.failed.connect(self._on_scan_failed)
-        self._scanner.ended.connect(self._on_scan_ended)
+        page.report_asked.connect(self._ask_report)
+        page.report_requested.connect(self.write_report)
+        page.new_requested.connect(self.new_batch)
+        page.queue.batch_chosen.connect(lambda place: self.show_batch(self._queue.batches[place]))
+        page.queue.move_asked.connect(lambda place, by: self._queue.move(self._queue.batches[place], by))
+        page.queue.remove_asked.connect(lambda place: self.remove_batch(self._queue.batches[place]))
+        self._queue.listed.connect(self._batches_changed)
+        self._queue.changed.connect(self._batch_changed)
+        self._queue.reported.connect(self._on_event)
+        self._queue.ended.connect(self._on_ended)
+        self._queue.busy_changed.connect(self._on_busy)
+        self._queue.emptied.connect(self._tell)
+        self._report.reported.connect(lambda event: page.set_preparing(event.text, event.done, event.total))
+        self._report.ended.connect(self._report_ended)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.close)
 
         self.refresh_models()
         self._choices_changed()
+        self._offer_unfinished()
 
     @property
     def is_busy(self) -> bool:
         """Whether a conversion is under way."""
-        return self._thread is not None
+        return self._queue.running is not None
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether folders are being looked through for the batch that is shown."""
+        return self._is_looking(self._batch)
+
+    @property
+    def batches(self) -> tuple[Batch, ...]:
+        """Every batch, in order."""
+        return self._queue.batches
+
+    @property
+    def batch(self) -> Batch:
+        """The one that is shown."""
+        return self._batch
+
+    # Which batch
+
+    def new_batch(self) -> None:
+        """Show an empty list, and leave the one shown to itself. An empty one that is there already is taken."""
+        empty = next((batch for batch in self._queue.batches if self._is_empty(batch)), None)
+        if empty is None:
+            shown = self._batch
+            choices = dataclasses.replace(shown.choices, again=False, watch=False)
+            # An output folder of its own was chosen for the other pictures.
+            empty = Batch(shown.model, shown.wished_direction, self._settings.output_folder, choices, self)
+            self._queue.add(empty)
+        self.show_batch(empty)
+
+    def show_batch(self, batch: Batch) -> None:
+        """Show a batch: its rows, settings, progress and pictures."""
+        if batch is self._batch:
+            return
+        before, self._batch = self._batch, batch
+        page = self._page
+        page.clear_messages()
+        page.options.set_choices(batch.choices)
+        self._selecting = True
+        page.list.show_files(batch.files)
+        page.set_failed_only(batch.files.is_failed_only)
+        page.list.select(batch.selected)
+        self._selecting = False
+        self._offer_models()
+        self._shown = None
+        if batch.failure is not None:
+            page.show_problem(batch.failure.message, batch.failure.field, batch.failure.details)
+        for notice in batch.notices:
+            page.show_notice(notice)
+        if self._is_empty(before):
+            self._queue.remove(before)  # Nothing is lost, and the list of batches stays short.
+            self._forget(before)
+        self._batches_changed()
+        self._refresh_page()
+        self._refresh_shown()
+
+    def remove_batch(self, batch: Batch) -> None:
+        """Take a batch off the list, unless it runs. What is not converted of it stays so; no file is touched."""
+        batches = self._queue.batches
+        if batch is self._queue.running or batch not in batches:
+            return
+        if batch is self._batch:
+            others = [other for other in batches if other is not batch]
+            if others:
+                self.show_batch(others[min(batches.index(batch), len(others) - 1)])
+            else:
+                self.clear()
+                return
+        if batch in self._queue.batches:
+            self._queue.remove(batch)
+        self._forget(batch)
+        self._save()
 
     # What to convert
 
     def add_sources(self, paths: list[Path]) -> None:
-        """Add files and folders, which are looked through in the background. A model alone is converted with."""
+        """Add files and folders, which are looked through in the background. A model alone is converted with.
+
+        While the batch shown is under way they begin a new one.
+        """
         weights, paths = reference_files(paths)
         if weights:
             self.import_requested.emit(weights)
             if not paths:
                 return
-        if len(paths) == 1 and not self.is_busy and _is_model(paths[0]):
+        if self._batch.is_under_way:
+            self.new_batch()
+        if len(paths) == 1 and _is_model(paths[0]):
             self._open_model(paths[0])
             return
-        if not self.is_busy and not self._scanner.is_busy:
+        batch = self._batch
+        if not self._is_looking(batch):
             self._page.clear_messages()
-        self._scanner.add(paths)
-        if self._scanner.is_busy and not self.is_busy:
-            self._shows_summary = False
-            self._page.set_scanning(len(self._files))
+        self._scanner_of(batch, self._look).add(paths)
+        if self._is_looking(batch):
+            batch.shows_summary = False
+            self._page.set_scanning(len(batch.files))
 
     def remove(self, numbers: list[int]) -> None:
         """Take rows out of the list, unless a conversion counts on them."""
-        if self.is_busy:
+        if self._batch.is_under_way:
             return
-        self._files.remove(numbers)
-        self._shows_summary = False
-        self._refresh_list()
+        self._batch.files.remove(numbers)
+        self._batch.shows_summary = False
+        self._refresh_page()
 
     def clear(self) -> None:
         """Empty the list, also of what is still being looked for."""
-        if self.is_busy:
+        batch = self._batch
+        if batch.is_under_way:
             return
-        self._start_wanted = False
-        self._scanner.forget()
-        self._other_files.clear()
-        self._last_output = None
-        self._shows_summary = False
-        self._files.clear()
+        batch.start_wanted = False
+        if batch in self._scanners:
+            self._scanners[batch].forget()
+        batch.clear()
         self._page.clear_messages()
-        self._refresh_list()
+        self._refresh_page()
+        self._batches_changed()
+
+    def redo_marked(self) -> None:
+        """Put the marked pictures into a new batch, to be converted in another way."""
+        before = self._batch
+        rows = [before.files.rows[number] for number in before.files.marked_numbers()]
+        if not rows:
+            return
+        choices = dataclasses.replace(before.choices, again=True, watch=False)
+        batch = Batch(before.model, before.wished_direction, before.chosen_output, choices, self)
+        for row in rows:
+            batch.files.add([row.path], row.root)
+        self._queue.add(batch)
+        self.show_batch(batch)
+        self._page.list.select(0)
 
     # With what, and where to
 
     def refresh_models(self) -> None:
         """Offer the models of the library anew."""
-        before = self._model
         starter = resources_folder() / STARTER_MODEL
         last = self._settings.last_model
         candidates = [*self._settings.library, starter, *([last] if last else [])]
-        if self._model is not None:
-            candidates.append(self._model.path)
+        candidates += [batch.model.path for batch in self._queue.batches if batch.model is not None]
         readable: dict[Path, ModelInfo] = {}
         for path in candidates:
             if path in readable or (path == starter and not path.exists()):
@@ -208,16 +326,19 @@ class ConversionController(QObject):
             except EngineError as error:
                 # A training without a save yet, or a disk that is not connected: it comes back by itself.
                 logger.info("Not offered for converting: %s", error)
-        models = {info.path: info for info in readable.values()}
-        if self._model is None or self._model.path not in models:
-            preferred = (last, starter, *readable)
-            self._model = next((readable[path] for path in preferred if path in readable), None)
-        self._page.options.set_models(list(models.values()), self._model.path if self._model else None, starter)
-        if self._model != before:
-            self._choices_changed()
+        self._models = {info.path: info for info in readable.values()}
+        preferred = (last, starter, *readable)
+        for batch in self._queue.batches:
+            if not batch.is_under_way and (batch.model is None or batch.model.path not in self._models):
+                batch.model = next((readable[path] for path in preferred if path in readable), None)
+            elif batch.model is not None:
+                batch.model = self._models.get(batch.model.path, batch.model)
+        self._offer_models()
 
     def set_model(self, model: Path) -> None:
         """Convert with this model from now on: a file or the folder of a training. A sentence says if it is neither."""
+        if self._batch.is_under_way:
+            self.new_batch()
         self._page.clear_messages()
         try:
             info = self._read_model(model)
@@ -225,18 +346,18 @@ class ConversionController(QObject):
             # Not beside the box: that still holds a model that works.
             self._page.show_problem(str(error))
         else:
-            self._model = info
+            self._batch.model = info
             self._settings.last_model = info.path
             self._settings.save()
-            self._choices_changed()
         self.refresh_models()
 
     def set_direction(self, direction: Direction) -> None:
         """Convert in this direction from now on, if the model has it."""
-        if self._model is not None and direction not in self._model.directions:
+        batch = self._batch
+        if batch.is_under_way or (batch.model is not None and direction not in batch.model.directions):
             return
         self._page.clear_messages()
-        self._wished_direction = direction
+        batch.wished_direction = direction
         self._settings.last_direction = direction
         self._settings.save()
         self._choices_changed()
@@ -246,54 +367,62 @@ class ConversionController(QObject):
         self._choose_output(folder)
 
     @property
-    def _direction(self) -> Direction:
-        """The direction chosen, or the only one that the model has; the next model may have both again."""
-        model = self._model
-        if model is None or self._wished_direction in model.directions:
-            return self._wished_direction
-        return model.directions[0]
-
-    @property
     def output_folder(self) -> Path | None:
         """Where results go; None while nothing is chosen and there is nothing to put them beside."""
-        return self._chosen_output or self._output_beside_sources()
+        return self._batch.output_folder
 
     # The conversion
 
     def start(self) -> None:
         """Convert everything that is not done yet with these settings, once the folders are looked through."""
-        if self.is_busy:
+        batch = self._batch
+        if batch.is_under_way:
             return
-        if self._scanner.is_busy:
-            self._start_wanted = True
-            self._page.set_state("running")
+        if self._is_looking(batch):
+            batch.start_wanted = True
+            self._refresh_page()
             return
-        made_with = self._checked_settings()
-        if made_with is None:
-            return
-        numbers = self._to_do(made_with)
-        if numbers:
-            self._run(numbers, made_with)
-        else:
-            self._page.show_nothing_to_convert(len(self._files))
+        self._start(batch)
 
     def retry_failed(self) -> None:
         """Convert only what failed, once more."""
-        if self.is_busy or self._scanner.is_busy:
+        batch = self._batch
+        if batch.is_under_way or self._is_looking(batch):
             return
-        made_with = self._checked_settings()
-        numbers = [number for number, row in enumerate(self._files.rows) if row.state is FileState.FAILED]
+        made_with = self._checked_settings(batch)
+        numbers = batch.in_state(FileState.FAILED)
         if made_with is not None and numbers:
-            self._run(numbers, made_with)
+            self._enqueue(batch, numbers, made_with)
+
+    def convert_again(self) -> None:
+        """Make also results anew that are there already."""
+        batch = self._batch
+        if batch.is_under_way or self._is_looking(batch):
+            return
+        made_with = self._checked_settings(batch)
+        if made_with is not None:
+            numbers = batch.in_state(FileState.SKIPPED) or list(range(len(batch.files)))
+            self._enqueue(batch, numbers, made_with, again=True)
+
+    def pause(self) -> None:
+        """Stop the batch that is shown after the picture under way, and free the model's memory."""
+        self._queue.pause(self._batch)
+
+    def resume(self) -> None:
+        """Go on with the batch that is shown."""
+        self._queue.resume(self._batch)
 
     def stop(self) -> None:
-        """Stop after the picture under way; `ended` follows."""
-        if self._start_wanted:
-            self._start_wanted = False
-            self._page.set_state("idle")
-        if self._thread is not None:
-            self._thread.stop()
-            self._page.set_state("stopping")
+        """End the batch that is shown, after the picture under way; `ended` follows if it ran."""
+        batch = self._batch
+        if batch.start_wanted:
+            batch.start_wanted = False
+            self._refresh_page()
+        self._queue.cancel(batch)
+
+    def stop_for_closing(self) -> None:
+        """Stop what runs after the picture under way; everything unfinished is offered at the next start."""
+        self._queue.hold()
 
     def show_comparison(self, index: int) -> None:
         """Show before and after of a row, by its place in the list."""
@@ -301,234 +430,339 @@ class ConversionController(QObject):
 
     def close(self) -> None:
         """Stop everything; nothing comes to the page after this."""
-        self._scanner.close()
-        if self._thread is not None:
-            self._thread.close()
+        for scanner in self._scanners.values():
+            scanner.close()
+        self._ticks.stop()
+        self._queue.close()
+        self._report.close()
+        self._advice.close()
+        # What is still being read comes to a page that is gone, and to threads that wait for each other.
+        self._page.comparison.show_nothing()
+        self._page.comparison.wait()
+        self._save()
+        self._store.close()
 
-    def _checked_settings(self) -> MadeWith | None:
+    def _start(self, batch: Batch) -> None:
+        made_with = self._checked_settings(batch)
+        if made_with is None:
+            return
+        numbers = batch.to_do(made_with)
+        if numbers or batch.choices.watch:
+            self._enqueue(batch, numbers, made_with)
+        elif batch is self._batch:
+            self._page.offer_again(len(batch.files), self.convert_again)
+
+    def _checked_settings(self, batch: Batch) -> MadeWith | None:
         """What results would depend on; None after a sentence on the page about what is missing."""
-        page, model, to = self._page, self._model, self.output_folder
+        page, to = self._page, batch.output_folder
+        if batch is not self._batch:  # Nobody would know what the sentences are about.
+            if batch.model is None or to is None or not to.is_absolute() or batch.root_around(to) is not None:
+                return None
+            return batch.made_with_now(batch.model, to)
         page.clear_messages()
-        if model is None:
+        if batch.model is None:
             page.options.show_no_model()
         elif to is None:
-            page.show_nothing_to_convert(0)
-        elif self._output_is_fine(to):
-            return self._made_with_now(model, to)
+            page.show_no_pictures_yet()
+        elif self._output_is_fine(batch, to):
+            return batch.made_with_now(batch.model, to)
         else:
             # The sentence stands beside the field already, far from the button that was pressed.
             page.show_problem(page.options.output_problem)
         return None
 
-    def _made_with_now(self, model: ModelInfo, to: Path) -> MadeWith:
+    def _enqueue(self, batch: Batch, numbers: list[int], made_with: MadeWith, *, again: bool = False) -> None:
         try:
-            model_time = model.path.stat().st_mtime_ns
-        except OSError:
-            model_time = 0  # The converter has the sentence for a model that is gone.
-        options = self._page.options
-        return MadeWith(
-            model.path, model_time, self._direction, to, options.output_format, options.resize_to, self._captions()
-        )
-
-    def _to_do(self, made_with: MadeWith) -> list[int]:
-        return [
-            number
-            for number, row in enumerate(self._files.rows)
-            if row.state is not FileState.DONE or row.made_with != made_with
-        ]
-
-    def _run(self, numbers: list[int], made_with: MadeWith) -> None:
-        rows = self._files.rows
-        try:
-            job = ConvertJob(
-                model=made_with.model,
-                sources=tuple(rows[number].path for number in numbers),
-                to=made_with.to,
-                direction=made_with.direction,
-                format=made_with.format,
-                resize=made_with.resize,
-                device=self._page.options.device,
-                roots=self._files.roots,
-            )
+            job = batch.job_for(numbers, made_with, again=again)
         except ConfigError as error:
             self._page.show_problem(str(error), error.field)
             return
-        self._page.set_failed_count(0, can_retry=False)
-        for number in numbers:
-            if rows[number].state is not FileState.PENDING:
-                self._files.set_state(number, FileState.PENDING)
-        self._made_with = made_with
-        self._numbers = numbers
-        self._planned = 0
-        self._converted = self._failed = 0
-        self._rate = _Rate()
-        self._newest = -1
-        self._follows = True
-        self._last_output = made_with.to
+        self._settings.save()  # Choices are not saved one by one: a spin box has many.
+        batch.prepare(job, numbers, made_with)
+        batch.follows = True
+        saved = self._restoring.pop(batch, None)
+        if saved is not None:
+            self._keys[batch] = saved.key
+        else:
+            batch.is_restored = False
+            key = self._keys[batch] = self._store.new_key()
+            self._store.save_files(key, *batch.job_files)
+        self._queue.enqueue(batch)
 
-        thread = EngineThread(lambda: self._convert(job), self)
-        thread.event.connect(self._on_event)
-        thread.stopped.connect(self._on_stopped)
-        thread.failed.connect(self._on_failed)
-        thread.finished.connect(self._on_finished)
-        self._thread = thread
-        self._outcome = "done"
-        self._failure = None
-        self._page.set_can_open_output(False)
-        self._page.set_state("running")
-        self._page.set_starting()
-        self._ticks.start()
-        thread.start()
-        self.busy_changed.emit(True)
-
-    def _on_event(self, event: ConvertEvent) -> None:
-        files = self._files
-        match event:
-            case Preparing() if not self._planned:
+    def _on_event(self, batch: Batch, event: ConvertEvent) -> None:
+        if batch is self._batch:
+            if isinstance(event, Preparing) and not batch.is_planned:
                 self._page.set_preparing(event.text, event.done, event.total)
-            case Preparing():
-                pass  # A large picture is still at work, as its row says; the count of pictures stays in sight.
-            case Notice():
+            elif isinstance(event, Notice):
                 self._page.show_notice(event.text)
-            case ConvertPlanned():
-                self._take_plan(event)
-            case ConvertingFile():
-                files.set_state(self._numbers[event.index], FileState.IN_PROGRESS)
-            case Converted():
-                number = self._numbers[event.index]
-                text = " ".join(event.notes)
-                files.set_state(number, FileState.DONE, text, event.target, self._made_with)
-                self._converted += 1
-                self._newest = number
-            case FileFailed():
-                files.set_state(self._numbers[event.index], FileState.FAILED, event.reason)
-                self._failed += 1
-            case ConvertFinished():
-                pass  # The thread says that it is done, with nothing left to wait for.
-            case _:
-                assert_never(event)
+            if batch.space_text != self._space_text:
+                self._space_text = batch.space_text
+                self._page.set_space_message(batch.space_text)
         self.event.emit(event)
 
-    def _take_plan(self, plan: ConvertPlanned) -> None:
-        """From here on events count by the plan's order."""
-        self._last_output = plan.to
-        self._planned = len(plan.sources)
-        numbers = [self._files.number_of(source) for source in plan.sources]
-        # A source that the list has not under this name would be one that the engine names otherwise: list it, too,
-        # so that every file that is written is shown.
-        for place, number in enumerate(numbers):
-            if number is None:
-                numbers[place] = len(self._files)
-                self._files.add([plan.sources[place]], None)
-        self._numbers = [number for number in numbers if number is not None]
+    def _on_busy(self, busy: bool) -> None:
+        if busy:
+            self._ticks.start()
+        else:
+            self._ticks.stop()
+        self.busy_changed.emit(busy)
 
-    def _on_stopped(self) -> None:
-        self._outcome = "stopped"
+    def _on_ended(self, batch: Batch, how: str) -> None:
+        if how == "paused" and batch.job is not None and batch.job.again and batch in self._keys:
+            self._store.save_files(self._keys[batch], *batch.job_files)
+        if how in ("done", "failed"):
+            self._told.append(batch)
+        if batch is self._batch:
+            if batch.failure is not None:
+                failure = batch.failure
+                self._page.show_problem(failure.message, failure.field, failure.details)
+            skipped = [number for number in batch.in_state(FileState.SKIPPED) if batch.files.rows[number].target]
+            if how == "done" and skipped:
+                self._page.offer_again(len(skipped), self.convert_again)
+            self._follow(at_once=True)
+            self._refresh_shown()
+        self.ended.emit(how)
 
-    def _on_failed(self, failure: Failure) -> None:
-        self._outcome = "failed"
-        self._failure = failure
-
-    def _on_finished(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is None:
+    def _tell(self) -> None:
+        """Everything is converted that was to be."""
+        told, self._told = self._told, []
+        if not told:
             return
-        thread.wait()
-        thread.deleteLater()
-        self._ticks.stop()
-        not_done = 0
-        after = FileState.CANCELED if self._outcome == "stopped" else FileState.PENDING
-        for number in self._numbers:
-            if self._files.rows[number].state in (FileState.PENDING, FileState.IN_PROGRESS):
-                self._files.set_state(number, after)
-                not_done += 1
-        self._files.update_view()
-        self._page.set_state("idle")
-        self._shows_summary = True
-        self._refresh_list()
-        self._page.set_summary(self._converted, self._failed, not_done if self._outcome == "stopped" else 0)
-        if self._failure is not None:
-            self._page.show_problem(self._failure.message, self._failure.field, self._failure.details)
-        self._follow(at_once=True)
-        self._refresh_shown()
-        self._page.alert()
-        logger.info("Conversion %s: %d converted, %d failed", self._outcome, self._converted, self._failed)
-        self.busy_changed.emit(False)
-        self.ended.emit(self._outcome)
+        progress = [batch.progress for batch in told]
+        text = self.tr("{0} converted").format(f"{sum(each.converted for each in progress):,}")
+        if failed := sum(each.failed for each in progress):
+            text += ", " + self.tr("{0} failed").format(f"{failed:,}")
+        name = told[0].name if len(told) == 1 else self.tr("{0} batches").format(len(told))
+        is_fine = all(batch.state is BatchState.DONE for batch in told)
+        title = self.tr("Conversion finished") if is_fine else self.tr("Conversion ended early")
+        self._notifier.tell(title, f"{name}: {text}")
 
     def _tick(self) -> None:
         """About ten times a second while a conversion runs."""
-        if self._planned:
-            done = self._converted + self._failed
-            rate = self._rate.after(done)
-            left = (self._planned - done) / rate if rate else None
-            self._page.set_progress(self._converted, self._failed, self._planned, left, rate)
-            self._page.set_failed_count(self._files.count(FileState.FAILED), can_retry=False)
-        self._follow()
-        self._refresh_shown()
+        if self._batch is self._queue.running:
+            self._show_progress(self._batch)
+            self._page.set_failed_count(self._batch.files.count(FileState.FAILED), can_retry=False)
+            self._page.set_count(len(self._batch.files), self._batch.other_file_count, is_inviting=False)
+            self._follow()
+            self._refresh_shown()
+        now = time.monotonic()
+        if now - self._listed_at > _PANEL_SECONDS:
+            self._refresh_panel()
+        if now - self._saved_at > _SAVE_SECONDS:
+            self._save()
+
+    def _show_progress(self, batch: Batch) -> None:
+        if batch.is_watching:
+            self._page.set_watching(batch.progress)
+        elif batch.is_planned:
+            self._page.set_progress(batch.progress)
+        elif batch.preparing is not None:
+            self._page.set_preparing(batch.preparing.text, batch.preparing.done, batch.preparing.total)
+        else:
+            self._page.set_starting()
+
+    # What was not finished, and what is kept for the next start
+
+    def _offer_unfinished(self) -> None:
+        self._unfinished = self._store.load()
+        if self._store.kept_aside is not None:
+            self._page.show_damaged_queue(self._store.kept_aside)
+        if self._unfinished:
+            conversions = [(saved.name, saved.done, saved.total) for saved in self._unfinished]
+            self._page.offer_unfinished(conversions, self.resume_unfinished, self.discard_unfinished)
+
+    def resume_unfinished(self) -> None:
+        """Go on with what earlier starts of the app have left: pictures are listed first, as if dropped."""
+        self._page.unfinished.take_back()
+        for saved in self._unfinished:
+            model: ModelInfo | None = None
+            with suppress(EngineError):  # Convert says what is missing.
+                model = self._read_model(saved.model)
+            batch = Batch(model, saved.direction, saved.output, saved.choices, self)
+            batch.other_files = dict.fromkeys(saved.folders, 0)
+            batch.is_restored = batch.start_wanted = True
+            self._restoring[batch] = saved
+            self._to_load.append(batch)
+        # Only now: with each batch that comes to the queue, files of those that are known no more are removed.
+        self._unfinished = []
+        restored = tuple(self._to_load)
+        for batch in restored:
+            self._queue.add(batch)
+        if restored:
+            self._load_next()
+            self.show_batch(restored[0])
+
+    def _load_next(self) -> None:
+        """List the pictures of one batch at a time, so that they begin in their old order."""
+        while self._to_load:
+            batch = self._to_load.pop(0)
+            if batch in self._restoring:
+                saved = self._restoring[batch]
+                self._loading = batch
+                self._scanner_of(batch, partial(self._look_into_saved, saved)).add([saved.output])
+                return
+
+    def _look_into_saved(self, saved: SavedBatch, _paths: Sequence[Path]) -> Iterator[SourceEvent]:
+        return self._store.files_of(saved)
+
+    def discard_unfinished(self) -> None:
+        """Forget what earlier starts have left; its results stay."""
+        self._page.unfinished.take_back()
+        self._unfinished = []
+        self._save()
+
+    def _save(self) -> None:
+        """Keep what is not finished, and how far it is."""
+        self._saved_at = time.monotonic()
+        saved = [*self._unfinished, *self._restoring.values()]
+        for batch in self._queue.batches:
+            if batch.state not in UNFINISHED or batch.job is None or batch not in self._keys:
+                continue
+            progress = batch.progress
+            saved.append(
+                SavedBatch(
+                    key=self._keys[batch],
+                    name=batch.name,
+                    model=batch.job.model,
+                    direction=batch.job.direction,
+                    output=batch.job.to,
+                    choices=dataclasses.replace(batch.choices, again=batch.job.again),
+                    folders=tuple(batch.other_files),
+                    done=progress.tried,
+                    total=progress.total,
+                )
+            )
+        self._store.save_index(saved)
+
+    def _forget(self, batch: Batch) -> None:
+        """Free what belongs to a batch that is off the list."""
+        scanner = self._scanners.pop(batch, None)
+        if scanner is not None:
+            scanner.close()
+            scanner.deleteLater()
+        self._keys.pop(batch, None)
+        self._restoring.pop(batch, None)
+        batch.deleteLater()
+
+    # The report
+
+    def _ask_report(self) -> None:
+        results = self._batch.results
+        if results is not None and not self._report.is_running:
+            self._page.pick_report(results)
+
+    def write_report(self, to: Path) -> None:
+        """Write what became of the batch that is shown into a new folder."""
+        batch = self._batch
+        if self._report.is_running:
+            return
+        rows = [
+            ReportRow(row.path, _REPORT_STATES[row.state], row.target, row.text, row.seconds)
+            for row in batch.files.rows
+        ]
+        self._page.clear_messages()
+        self._reported = to
+        self._page.set_can_report(False)
+        title = batch.name
+        self._report.start(lambda: self._write_report(rows, to, title))
+
+    def _report_ended(self, failure: Failure | None) -> None:
+        to, self._reported = self._reported, None
+        self._refresh_page()
+        if failure is not None:
+            self._page.show_problem(failure.message, "", failure.details)
+        elif to is not None:
+            self._page.offer_report(to / PAGE_NAME, to)
 
     # The pictures on the right
 
     def _follow(self, *, at_once: bool = False) -> None:
         """Show the newest result now and then, until the user chooses a row."""
-        now = time.monotonic()
-        if not self._follows or self._newest < 0 or not (at_once or now - self._followed_at > _FOLLOW_SECONDS):
+        batch, now = self._batch, time.monotonic()
+        if not batch.follows or batch.newest < 0 or not (at_once or now - self._followed_at > _FOLLOW_SECONDS):
             return
         self._followed_at = now
         self._selecting = True
-        self._page.list.select(self._newest)
+        self._page.list.select(batch.newest)
         self._selecting = False
 
     def _row_selected(self, number: int) -> None:
         if not self._selecting:
-            self._follows = False
-        self._selected = number
+            self._batch.follows = False
+            self._batch.selected = number
+        elif number >= 0:
+            self._batch.selected = number
         self._refresh_shown()
 
     def _refresh_shown(self) -> None:
         """Show the selected row as it is now."""
-        number = self._selected
-        if not 0 <= number < len(self._files):
+        batch = self._batch
+        number = batch.selected
+        if not 0 <= number < len(batch.files):
             self._shown = None
             self._page.show_row(None, "", ("", ""))
             return
-        row = self._files.rows[number]
-        now = (row.path, row.state is FileState.FAILED, row.target)
+        row = batch.files.rows[number]
+        now = (row.path, row.state, row.target, row.marked)
         if now != self._shown:
             self._shown = now
-            captions = row.made_with.captions if row.made_with else self._captions()
-            self._page.show_row(row, self._files.shown_name(number), captions)
+            captions = row.made_with.captions if row.made_with else batch.captions
+            self._page.show_row(row, batch.files.shown_name(number), captions)
+            self._page.comparison.set_neighbours(self._pair_beside(number, -1), self._pair_beside(number, 1))
+
+    def _pair_beside(self, number: int, step: int) -> tuple[Path, Path | None] | None:
+        files = self._batch.files
+        place = files.place_of(number)
+        if place is None or not 0 <= place + step < files.rowCount():
+            return None
+        row = files.rows[files.number_at(place + step)]
+        return row.path, row.target
 
     def _show_failed_only(self, failed_only: bool) -> None:
-        chosen = self._selected
-        self._files.set_failed_only(failed_only)
-        if self._files.place_of(chosen) is not None:
+        files, chosen = self._batch.files, self._batch.selected
+        files.set_failed_only(failed_only)
+        if files.place_of(chosen) is not None:
             self._page.list.select(chosen)
-        elif self._files.rowCount():
-            self._page.list.select(self._files.number_at(0))
+        elif files.rowCount():
+            self._page.list.select(files.number_at(0))
 
-    def _captions(self) -> tuple[str, str]:
-        if self._model is None:
-            return "", ""
-        names = self._model.name_A, self._model.name_B
-        return names if self._direction == "a2b" else (names[1], names[0])
+    def _mark(self, numbers: list[int]) -> None:
+        """Mark rows, or take the marks away if all of these have one."""
+        files = self._batch.files
+        marked = not all(files.rows[number].marked for number in numbers)
+        for number in numbers:
+            files.set_marked(number, marked)
+        self._page.set_marked_count(files.marked_count)
+        self._refresh_shown()
 
     def _open_output(self) -> None:
-        if self._last_output is not None:
-            self._page.open_folder(self._last_output)
+        if self._batch.results is not None:
+            self._page.open_folder(self._batch.results)
 
     # Looking for pictures
 
-    def _on_scan_event(self, event: SourceEvent) -> None:
+    def _is_looking(self, batch: Batch) -> bool:
+        return batch in self._scanners and self._scanners[batch].is_busy
+
+    def _scanner_of(self, batch: Batch, look: LookForPictures) -> Scanner:
+        """What looks through folders for a batch: what is found goes there, whichever batch is shown by then."""
+        if batch not in self._scanners:
+            scanner = self._scanners[batch] = Scanner(look, self)
+            scanner.found.connect(partial(self._on_scan_event, batch))
+            scanner.failed.connect(partial(self._on_scan_failed, batch))
+            scanner.ended.connect(partial(self._on_scan_ended, batch))
+        return self._scanners[batch]
+
+    def _on_scan_event(self, batch: Batch, event: SourceEvent) -> None:
         match event:
             case Found():
-                self._files.add(event.pictures, event.root)
-                self._shows_summary = False
-                self._page.set_count(len(self._files), self._count_other_files())
-                if not self.is_busy:
-                    self._page.set_scanning(len(self._files))
+                batch.files.add(event.pictures, event.root)
+                batch.shows_summary = False
+                if batch is self._batch:
+                    self._page.set_count(len(batch.files), batch.other_file_count, is_inviting=False)
+                    self._page.set_scanning(len(batch.files))
             case FolderDone():
-                self._other_files[event.root] = event.other_files
+                batch.other_files[event.root] = event.other_files
                 if not event.pictures:
                     self._page.show_no_pictures(event.root, event.other_files)
                 if event.unreadable:
@@ -540,19 +774,30 @@ class ConversionController(QObject):
             case _:
                 assert_never(event)
 
-    def _on_scan_failed(self, failure: Failure) -> None:
+    def _on_scan_failed(self, batch: Batch, failure: Failure) -> None:
+        if batch in self._restoring:  # What is left of a damaged file is no whole batch.
+            del self._restoring[batch]
+            batch.start_wanted = False
         self._page.show_problem(failure.message, failure.field, failure.details)
 
-    def _on_scan_ended(self) -> None:
-        self._refresh_list()
-        if self._start_wanted:
-            self._start_wanted = False
-            self._page.set_state("idle")
-            self.start()
-
-    def _count_other_files(self) -> int:
-        # What lies in two folders that were both added counts once.
-        return sum(self._other_files[root] for root in _outermost(self._other_files))
+    def _on_scan_ended(self, batch: Batch) -> None:
+        if batch is self._loading:
+            self._loading = None
+            # From now on the batch looks for pictures like every other.
+            if (scanner := self._scanners.pop(batch, None)) is not None:
+                scanner.deleteLater()
+        if batch not in self._queue.batches:  # Taken off the list meanwhile.
+            self._load_next()
+            return
+        if batch is self._batch:
+            self._refresh_page()
+        self._refresh_panel()
+        if batch.start_wanted:
+            batch.start_wanted = False
+            if batch is self._batch:
+                self._refresh_page()
+            self._start(batch)
+        self._load_next()
 
     # The page
 
@@ -562,7 +807,7 @@ class ConversionController(QObject):
             self.import_requested.emit(weights)
             return
         self.set_model(model)
-        used = self._model.path if self._model is not None else None
+        used = self._batch.model.path if self._batch.model is not None else None
         known = self._settings.library
         if used in (model, model / MODEL_FILE_NAME) and model not in known and model.parent not in known:
             self._settings.remember_in_library(model)
@@ -575,94 +820,142 @@ class ConversionController(QObject):
         self._choose_output(folder)
 
     def _choose_output(self, folder: Path | None) -> None:
+        if self._batch.is_under_way:
+            return
         self._page.clear_messages()
-        self._chosen_output = folder
+        self._batch.chosen_output = folder
         self._settings.output_folder = folder
         self._settings.save()
         self._choices_changed()
 
+    def _choices_picked(self) -> None:
+        if self._batch.is_under_way:
+            return
+        self._batch.choices = self._page.options.choices
+        self._settings.convert_choices = self._batch.choices
+        self._choices_changed()
+
     def _choices_changed(self) -> None:
         """Show model, direction and output folder as they are, and what there is to do with them."""
-        self._page.options.set_direction(self._model, self._direction)
-        self._shows_summary = False
-        self._refresh_list()
+        self._page.options.set_direction(self._batch.model, self._batch.direction)
+        self._batch.shows_summary = False
+        self._refresh_page()
+        self._refresh_panel()
         self._shown = None  # Its captions may have changed.
         self._refresh_shown()
 
-    def _refresh_list(self) -> None:
-        """Show how much there is, and where it goes."""
-        files, page, to = self._files, self._page, self.output_folder
-        page.set_count(len(files), self._count_other_files())
-        page.options.set_output(to, chosen=self._chosen_output is not None)
-        page.options.clear_output_problem()
-        if self.is_busy:
-            return
-        can_convert = self._model is not None and len(files) > 0
-        page.set_can_convert(can_convert)
-        page.set_failed_count(files.count(FileState.FAILED), can_retry=True)
-        page.set_can_open_output(self._last_output is not None and self._last_output.is_dir())
-        if self._scanner.is_busy or self._shows_summary:
-            return
-        ready = 0
-        if self._model is not None and to is not None and self._output_is_fine(to):
-            ready = len(self._to_do(self._made_with_now(self._model, to)))
-        page.set_ready(ready)
+    def _offer_models(self) -> None:
+        """Show the models, and which one the batch has."""
+        batch = self._batch
+        current = batch.model.path if batch.model is not None else None
+        models = dict(self._models)
+        if batch.model is not None:
+            models.setdefault(batch.model.path, batch.model)
+        self._page.options.set_models(list(models.values()), current, resources_folder() / STARTER_MODEL)
+        self._page.options.set_direction(batch.model, batch.direction)
+        self._refresh_page()
+        self._refresh_panel()
+        self._shown = None
+        self._refresh_shown()
 
-    def _output_is_fine(self, to: Path) -> bool:
+    def _batch_changed(self, batch: Batch) -> None:
+        if batch is self._batch:
+            self._refresh_page()
+        self._refresh_panel()
+        self._save()
+
+    def _batches_changed(self) -> None:
+        self._refresh_panel()
+        self._save()
+
+    def _refresh_panel(self) -> None:
+        self._listed_at = time.monotonic()
+        batches = self._queue.batches
+        if self._batch not in batches:
+            return  # Between two steps of showing another one.
+        lines = [_line_of(batch) for batch in batches]
+        can_remove = self._batch is not self._queue.running
+        self._page.queue.set_batches(lines, batches.index(self._batch), can_remove=can_remove)
+        self._page.set_can_begin_anew(not self._is_empty(self._batch))
+
+    def _page_state(self) -> PageState:
+        batch = self._batch
+        if batch is self._queue.running:
+            leaving = self._queue.leaving
+            return "pausing" if leaving == "pause" else "stopping" if leaving == "cancel" else "running"
+        if batch.state is BatchState.WAITING:
+            return "held" if self._queue.running is None else "waiting"
+        if batch.state is BatchState.PAUSED:
+            return "paused"
+        return "looking" if batch.start_wanted else "idle"
+
+    def _refresh_page(self) -> None:
+        """Show what there is, where it goes, and what can be done with it."""
+        batch, page = self._batch, self._page
+        files, to = batch.files, batch.output_folder
+        state = self._page_state()
+        page.set_state(state)
+        page.set_count(len(files), batch.other_file_count, is_inviting=not batch.has_something)
+        page.set_marked_count(files.marked_count)
+        page.options.set_output(to, chosen=batch.chosen_output is not None)
+        page.options.clear_output_problem()
+        self._space_text = batch.space_text
+        page.set_space_message(batch.space_text)
+        is_over = not batch.is_under_way
+        page.set_failed_count(files.count(FileState.FAILED), can_retry=is_over)
+        page.set_can_open_output(
+            state not in ("running", "stopping", "pausing") and batch.results is not None and batch.results.is_dir()
+        )
+        page.set_can_report(is_over and batch.job is not None and not self._report.is_running)
+        page.set_can_begin_anew(not self._is_empty(batch))
+        if is_over:
+            self._advise()
+        if state in ("running", "pausing", "stopping", "paused"):
+            self._show_progress(batch)
+        elif state in ("waiting", "held"):
+            page.set_waiting(is_held=state == "held")
+        else:
+            page.set_can_convert(state == "looking" or (batch.model is not None and batch.has_something))
+            self._show_what_to_do(batch, to)
+
+    def _show_what_to_do(self, batch: Batch, to: Path | None) -> None:
+        is_fine = batch.model is not None and to is not None and self._output_is_fine(batch, to)
+        if self._is_looking(batch):
+            self._page.set_scanning(len(batch.files))
+        elif batch.shows_summary:
+            self._page.set_summary(batch.progress)
+        elif is_fine and batch.model is not None and to is not None:
+            self._page.set_ready(len(batch.to_do(batch.made_with_now(batch.model, to))))
+        else:
+            self._page.set_ready(0)
+
+    def _advise(self) -> None:
+        batch = self._batch
+        if not self._is_looking(batch):
+            self._advice.look([row.path for row in batch.files.rows], batch.model, batch.direction)
+
+    def _output_is_fine(self, batch: Batch, to: Path) -> bool:
         """Whether results can go there; otherwise a sentence stands beside the field."""
         if not to.is_absolute():
             self._page.options.show_not_whole_path()
             return False
-        for root in self._files.roots:
-            if is_within(to, root):
-                self._page.options.show_output_inside(root)
-                return False
-        return True
+        root = batch.root_around(to)
+        if root is not None:
+            self._page.options.show_output_inside(root)
+        return root is None
 
-    def _output_beside_sources(self) -> Path | None:
-        """Such as "Photos - Oranges" beside Photos, or "Oranges" beside single pictures."""
-        if not len(self._files):
-            return None
-        name = _as_file_name(self._captions()[1])
-        roots = self._files.roots
-        outermost = _outermost(roots)
-        if outermost and outermost[0].name:
-            beside = outermost[0].parent / f"{outermost[0].name} - {name}"
-        else:
-            beside = self._files.rows[0].path.parent / name
-        if os.access(beside.parent, os.W_OK) and beside.parent not in roots:
-            return beside
-        pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-        return Path(pictures or Path.home()) / beside.name
+    def _is_empty(self, batch: Batch) -> bool:
+        is_coming = self._is_looking(batch) or batch in self._restoring
+        return batch.state is BatchState.DRAFT and not len(batch.files) and not is_coming
 
 
-class _Rate:
-    """Pictures a second lately: over some seconds, or over the last pictures if they take longer."""
-
-    def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque()
-
-    def after(self, done: int) -> float | None:
-        """The rate now that `done` pictures are done; None while there is nothing to measure."""
-        now = time.monotonic()
-        if not self._marks or self._marks[-1][1] != done:
-            self._marks.append((now, done))
-        while len(self._marks) > 2 and now - self._marks[1][0] > _RATE_WINDOW_SECONDS:
-            self._marks.popleft()
-        (first_time, first_done), (last_time, last_done) = self._marks[0], self._marks[-1]
-        return (last_done - first_done) / (last_time - first_time) if last_time > first_time else None
-
-
-def _outermost(folders: Iterable[Path]) -> list[Path]:
-    """Those that lie in none of the others."""
-    all_folders = set(folders)
-    return [folder for folder in folders if all_folders.isdisjoint(folder.parents)]
+def _line_of(batch: Batch) -> BatchLine:
+    name, text = batch.name, "" if batch.failure is None else batch.failure.message
+    if batch.job is None or batch.state is BatchState.DRAFT:
+        return BatchLine(name, batch.state, 0, 0, len(batch.files), text)
+    progress = batch.progress
+    return BatchLine(name, batch.state, progress.tried, progress.failed, progress.total, text)
 
 
 def _is_model(path: Path) -> bool:
     return path.suffix.lower() == ".safetensors" or os.path.isfile(path / MODEL_FILE_NAME)  # noqa: PTH113  # Never raises.
-
-
-def _as_file_name(name: str) -> str:
-    """A domain's name as the name of a folder on every system."""
-    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .") or "Converted"

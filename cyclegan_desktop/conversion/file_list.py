@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from PySide6.QtCore import (
     QAbstractTableModel,
@@ -32,11 +32,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import ACCENT, DANGER, SUCCESS, WARNING, XS, colours
 from cyclegan_desktop.widgets import plain_tooltip
-from engine.config import Direction, OutputFormat
+from engine.config import Direction
 
 NAME, STATE, NOTES = range(3)
 """The columns."""
@@ -59,7 +60,11 @@ class FileState(Enum):
     IN_PROGRESS = auto()
     DONE = auto()
     FAILED = auto()
+    SKIPPED = auto()
     CANCELED = auto()
+
+    # There is one object of each, and Enum's own, of its name, costs more than all else when 100,000 are counted.
+    __hash__ = object.__hash__
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,7 @@ class MadeWith:
         model_time: When that file was written, in nanoseconds since 1970: a training rewrites it.
         direction: The direction.
         to: The output folder.
-        format: `ConvertJob.format`.
-        resize: `ConvertJob.resize`.
+        choices: What else was chosen, as far as pixels or names depend on it.
         captions: What the picture and its result show, such as Apples and Oranges.
     """
 
@@ -80,8 +84,7 @@ class MadeWith:
     model_time: int
     direction: Direction
     to: Path
-    format: OutputFormat
-    resize: int | Literal["training"] | None
+    choices: JobChoices
     captions: tuple[str, str]
 
 
@@ -93,9 +96,11 @@ class FileRow:
         path: The picture.
         root: The folder with which it was added, None if it was added by itself.
         state: How far it has come.
-        text: The reason of a failure, or what a result could not keep.
+        text: The reason of a failure or for being skipped, or what a result could not keep.
         target: The result, once it is written.
         made_with: What made the result, so that it is not made twice.
+        seconds: Time that the result took.
+        marked: Whether the user has marked it, to be made again in another way.
     """
 
     path: Path
@@ -104,6 +109,8 @@ class FileRow:
     text: str = ""
     target: Path | None = None
     made_with: MadeWith | None = None
+    seconds: float = 0.0
+    marked: bool = False
 
 
 class FileListModel(QAbstractTableModel):
@@ -121,13 +128,16 @@ class FileListModel(QAbstractTableModel):
         self._roots: Counter[Path] = Counter()
         self._failed: list[int] | None = None  # Numbers of the rows in view while only failures are, ascending.
         self._changed: set[int] = set()
+        self._marked: set[int] = set()
         self._icons = {
             FileState.PENDING: icon("clock", colour=QColor("#8a93a0")),
             FileState.IN_PROGRESS: icon("convert", colour=QColor(ACCENT)),
             FileState.DONE: icon("check", colour=QColor(SUCCESS)),
             FileState.FAILED: icon("error", colour=QColor(DANGER)),
+            FileState.SKIPPED: icon("skip", colour=QColor("#8a93a0")),
             FileState.CANCELED: icon("stop", colour=QColor("#8a93a0")),
         }
+        self._mark_icon = icon("mark", colour=QColor(WARNING))
         self._note_icon = icon("info", colour=QColor(WARNING))
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -152,6 +162,20 @@ class FileListModel(QAbstractTableModel):
     def count(self, state: FileState) -> int:
         """How many pictures are in this state."""
         return self._counts[state]
+
+    @property
+    def is_failed_only(self) -> bool:
+        """Whether only the pictures that failed are shown."""
+        return self._failed is not None
+
+    @property
+    def marked_count(self) -> int:
+        """How many pictures are marked."""
+        return len(self._marked)
+
+    def marked_numbers(self) -> list[int]:
+        """Numbers of the marked rows, ascending."""
+        return sorted(self._marked)
 
     def number_of(self, path: Path) -> int | None:
         """The number of the row of a picture, None if it is not in the list."""
@@ -224,20 +248,35 @@ class FileListModel(QAbstractTableModel):
         text: str = "",
         target: Path | None = None,
         made_with: MadeWith | None = None,
+        seconds: float = 0.0,
     ) -> None:
         """Put a picture into a state; the view follows with the next update.
 
         Args:
             number: The row.
             state: The new state.
-            text: The reason of a failure, or what a result could not keep.
+            text: The reason of a failure or for being skipped, or what a result could not keep.
             target: The result.
             made_with: What made the result.
+            seconds: Time that the result took.
         """
         row = self._rows[number]
         self._counts[row.state] -= 1
         self._counts[state] += 1
         row.state, row.text, row.target, row.made_with = state, text, target, made_with
+        row.seconds = seconds
+        self._note_change(number)
+
+    def set_marked(self, number: int, marked: bool) -> None:
+        """Mark a picture, or take its mark away."""
+        self._rows[number].marked = marked
+        if marked:
+            self._marked.add(number)
+        else:
+            self._marked.discard(number)
+        self._note_change(number)
+
+    def _note_change(self, number: int) -> None:
         self._changed.add(number)
         if not self._timer.isActive():
             self._timer.start()
@@ -284,6 +323,7 @@ class FileListModel(QAbstractTableModel):
         self._numbers = {_key(row.path): number for number, row in enumerate(self._rows)}
         self._counts = Counter(row.state for row in self._rows)
         self._roots = Counter(row.root for row in self._rows if row.root is not None)
+        self._marked = {number for number, row in enumerate(self._rows) if row.marked}
         self._changed.clear()
         if self._failed is not None:
             self._failed = self._failed_numbers()
@@ -343,9 +383,12 @@ class FileListModel(QAbstractTableModel):
                 )
             case Qt.ItemDataRole.ToolTipRole:
                 if column == NAME:
-                    return plain_tooltip(str(row.path))
+                    path = str(row.path)
+                    return plain_tooltip(self.tr("{0} (marked)").format(path) if row.marked else path)
                 return plain_tooltip(row.text)
             case Qt.ItemDataRole.DecorationRole:
+                if column == NAME:
+                    return self._mark_icon if row.marked else None
                 return self._icon_of(row) if column == STATE else None
             case Qt.ItemDataRole.ForegroundRole if column == STATE and row.state is FileState.FAILED:
                 return QColor(colours().danger)
@@ -363,6 +406,8 @@ class FileListModel(QAbstractTableModel):
                 return self.tr("Done")
             case FileState.FAILED:
                 return self.tr("Failed")
+            case FileState.SKIPPED:
+                return self.tr("Skipped")
             case FileState.CANCELED:
                 return self.tr("Canceled")
 
@@ -376,17 +421,17 @@ class FileList(QTableView):
     Signals:
         row_selected: Number of the row that became the current one, -1 for none.
         remove_requested: Numbers of the rows to take out (Del).
+        mark_requested: Numbers of the rows to mark, or to take the marks from if all are marked (M).
     """
 
     row_selected = Signal(int)
     remove_requested = Signal(list)
+    mark_requested = Signal(list)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("file_list")
         self.setAccessibleName(self.tr("Pictures to convert"))
-        self._files = FileListModel(self)
-        self.setModel(self._files)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -406,19 +451,38 @@ class FileList(QTableView):
         vertical.setDefaultSectionSize(self.fontMetrics().height() + 12)
         horizontal = self.horizontalHeader()
         horizontal.setHighlightSections(False)
-        horizontal.setSectionResizeMode(NOTES, QHeaderView.ResizeMode.Stretch)
         horizontal.setMinimumSectionSize(_LEAST_COLUMN)
-        horizontal.resizeSection(STATE, _STATE_COLUMN)
 
-        self.selectionModel().currentRowChanged.connect(self._report_current)
-        self._files.rowsRemoved.connect(self._choose_next)
-        # A reset leaves no current row, which Qt does not report.
-        self._files.modelReset.connect(lambda: self._report_current(self.currentIndex()))
+        self._files = FileListModel(self)
+        self._connect()
 
     @property
     def files(self) -> FileListModel:
         """The pictures."""
         return self._files
+
+    def show_files(self, files: FileListModel) -> None:
+        """Show other pictures, with no row chosen."""
+        if files is self._files:
+            return
+        self._files.rowsRemoved.disconnect(self._choose_next)
+        self._files.modelReset.disconnect(self._report_reset)
+        self._files = files
+        self._connect()
+        self._report_reset()
+
+    def _connect(self) -> None:
+        old = self.selectionModel()
+        self.setModel(self._files)
+        if old is not None:
+            old.deleteLater()  # Qt leaves it to whoever sets a model.
+        self.selectionModel().currentRowChanged.connect(self._report_current)
+        self._files.rowsRemoved.connect(self._choose_next)
+        # A reset leaves no current row, which Qt does not report.
+        self._files.modelReset.connect(self._report_reset)
+        # A header without a model has no columns.
+        self.horizontalHeader().setSectionResizeMode(NOTES, QHeaderView.ResizeMode.Stretch)
+        self._share_width()
 
     def selected_numbers(self) -> list[int]:
         """Numbers of the selected rows."""
@@ -447,16 +511,24 @@ class FileList(QTableView):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width between names and notes."""
         super().resizeEvent(event)
+        self._share_width()
+
+    def _share_width(self) -> None:
         width = self.viewport().width()
         self.horizontalHeader().resizeSection(STATE, _STATE_COLUMN)
         most = width - _STATE_COLUMN - _LEAST_COLUMN
         self.horizontalHeader().resizeSection(NAME, min(max(120, width * 2 // 5), most))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Del removes the selected rows."""
+        """Del removes the selected rows, M marks them."""
         if event.matches(QKeySequence.StandardKey.Delete) or event.key() == Qt.Key.Key_Backspace:
             if numbers := self.selected_numbers():
                 self.remove_requested.emit(numbers)
+            return
+        if event.key() == Qt.Key.Key_M and event.modifiers() == Qt.KeyboardModifier.NoModifier:
+            # Otherwise the letter would look for a name that begins with it.
+            if numbers := self.selected_numbers():
+                self.mark_requested.emit(numbers)
             return
         super().keyPressEvent(event)
 
@@ -465,6 +537,9 @@ class FileList(QTableView):
         place = min(first, self._files.rowCount() - 1)
         if place >= 0:
             self.select(self._files.number_at(place))
+        self._report_current(self.currentIndex())
+
+    def _report_reset(self) -> None:
         self._report_current(self.currentIndex())
 
     def _report_current(self, current: QModelIndex) -> None:

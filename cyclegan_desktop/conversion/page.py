@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QSignalBlocker, Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QApplication,
     QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QProgressBar,
     QSizePolicy,
     QSplitter,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from cyclegan_desktop.conversion.batches import Progress
 from cyclegan_desktop.conversion.compare import Comparison
 from cyclegan_desktop.conversion.drop_area import DropArea
 from cyclegan_desktop.conversion.file_list import FileList, FileRow, FileState
+from cyclegan_desktop.conversion.offer import Offer
 from cyclegan_desktop.conversion.options import ConversionOptions
+from cyclegan_desktop.conversion.queue_panel import QueuePanel
+from cyclegan_desktop.free_names import free_path
+from cyclegan_desktop.icons import icon
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.widgets import button, dress_button, plain_label
 from cyclegan_desktop.words import duration_words
-from engine.data.folders import PICTURE_SUFFIXES
+from engine.data.folders import PICTURE_SUFFIXES, VIDEO_SUFFIXES, video_sentence
 
-PageState: TypeAlias = Literal["idle", "running", "stopping"]
+_MOST_NAMED: Final = 3
+PageState: TypeAlias = Literal["idle", "looking", "waiting", "held", "running", "pausing", "paused", "stopping"]
+"""What becomes of the batch that is shown: "looking" begins once its folders are looked through, "waiting" is behind
+another, "held" waits although nothing runs."""
 
 
 class ConversionPage(QWidget):
-    """The Convert page. It shows and asks; `ConversionController` decides.
+    """The Convert page: one batch, and a list of all while there are several. `ConversionController` decides.
 
     Signals:
         paths_added: Files and folders to convert, as a list of paths.
@@ -43,10 +51,17 @@ class ConversionPage(QWidget):
         clear_requested: The list is to be emptied.
         row_selected: Number of the row whose pictures are to be shown, -1 for none.
         failed_only_changed: Whether only failures are to be listed.
+        mark_requested: Numbers of the rows to mark, or to take the marks from if all are marked.
+        redo_requested: The marked rows are to be converted in another way.
         convert_requested: Begin.
-        cancel_requested: Stop.
+        pause_requested: Stop for now.
+        resume_requested: Go on.
+        cancel_requested: Stop for good.
         retry_requested: Try the failed ones again.
         open_output_requested: Show the output folder in the file manager.
+        report_asked: A report is to be written.
+        report_requested: A report is to be written into this folder.
+        new_requested: A new batch.
     """
 
     paths_added = Signal(list)
@@ -54,20 +69,32 @@ class ConversionPage(QWidget):
     clear_requested = Signal()
     row_selected = Signal(int)
     failed_only_changed = Signal(bool)
+    mark_requested = Signal(list)
+    redo_requested = Signal()
     convert_requested = Signal()
+    pause_requested = Signal()
+    resume_requested = Signal()
     cancel_requested = Signal()
     retry_requested = Signal()
     open_output_requested = Signal()
+    report_asked = Signal()
+    report_requested = Signal(object)
+    new_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, comparison: Comparison | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("conversion_page")
         self._state: PageState = "idle"
 
         self.list = FileList()
-        self.comparison = Comparison()
+        self.comparison = comparison or Comparison()
         self.options = ConversionOptions()
         self.drop_area = DropArea(self._make_contents())
+        self.queue = QueuePanel()
+        self.unfinished = Offer("unfinished_offer")
+        self.offer = Offer("convert_offer")
+        self.space = MessageArea()
+        self.space.setObjectName("space_message")
         self.messages = MessageArea()
         bar = self._make_bar()
 
@@ -76,7 +103,9 @@ class ConversionPage(QWidget):
         layout.setSpacing(M)
         layout.addWidget(self.options)
         layout.addWidget(self.drop_area, 1)
-        layout.addWidget(self.messages)
+        layout.addWidget(self.queue)
+        for message in (self.unfinished, self.offer, self.space, self.messages):
+            layout.addWidget(message)
         layout.addWidget(bar)
 
         self.drop_area.dropped.connect(self.paths_added)
@@ -84,7 +113,13 @@ class ConversionPage(QWidget):
         self.drop_area.folder_asked.connect(self.pick_folder)
         self.list.row_selected.connect(self.row_selected)
         self.list.remove_requested.connect(self.remove_requested)
+        self.list.mark_requested.connect(self.mark_requested)
         self.comparison.step_asked.connect(self.list.step)
+        self.comparison.mark_asked.connect(self._mark_shown)
+        self.queue.new_asked.connect(self.new_requested)
+        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self)
+        new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        new.activated.connect(self.new_requested)
         self.setFocusProxy(self.options)
         self.clear_messages()
         self.set_state("idle")
@@ -95,25 +130,41 @@ class ConversionPage(QWidget):
     def set_state(self, state: PageState) -> None:
         """Let the one button and everything else follow what the worker does."""
         self._state = state
+        is_idle = state == "idle"
         text, icon_name = {
             "idle": (self.tr("Con&vert"), "convert"),
-            "running": (self.tr("&Cancel"), "stop"),
             "stopping": (self.tr("Stopping..."), "clock"),
-        }[state]
+        }.get(state, (self.tr("&Cancel"), "stop"))
         self._convert.setText(text)
-        dress_button(self._convert, icon_name, primary=state == "idle")
-        self.options.setEnabled(state == "idle")
-        self._clear.setEnabled(state == "idle")
+        dress_button(self._convert, icon_name, primary=is_idle)
+        self.options.setEnabled(is_idle)
+        self._clear.setEnabled(is_idle)
         self._convert.setEnabled(state != "stopping")
+
+        goes_on = state in ("paused", "held")
+        self._pause.setVisible(state in ("running", "pausing", "paused", "held", "waiting"))
+        self._pause.setEnabled(state != "pausing")
+        words = self.tr("Pausing...") if state == "pausing" else self.tr("&Pause")
+        self._pause.setText(self.tr("Res&ume") if goes_on else words)
+        self._pause.setToolTip(
+            "" if goes_on else self.tr("Stops after the picture under way and frees the memory of the model.")
+        )
+        dress_button(self._pause, "play" if goes_on else "pause", primary=goes_on)
 
     def set_can_convert(self, can_convert: bool) -> None:
         """Whether there is anything to convert; only looked at while idle."""
         if self._state == "idle":
             self._convert.setEnabled(can_convert)
 
-    def set_count(self, pictures: int, other_files: int) -> None:
-        """Say how much is in the list, and how many files of the folders are no pictures."""
-        self.drop_area.set_inviting(pictures == 0)
+    def set_count(self, pictures: int, other_files: int, *, is_inviting: bool) -> None:
+        """Say how much is in the list, and how many files of the folders are no pictures.
+
+        Args:
+            pictures: Rows of the list.
+            other_files: Files that are left alone.
+            is_inviting: Whether the invitation stands in place of the list.
+        """
+        self.drop_area.set_inviting(is_inviting)
         self._count.setText(self._pictures(pictures))
         self._others.setVisible(other_files > 0)
         self._others.setText(
@@ -129,6 +180,31 @@ class ConversionPage(QWidget):
         if not failed and self._failed_only.isChecked():
             self._failed_only.setChecked(False)
         self._retry.setVisible(failed > 0 and can_retry)
+
+    def set_failed_only(self, failed_only: bool) -> None:
+        """Say whether only failures are listed."""
+        with QSignalBlocker(self._failed_only):
+            self._failed_only.setChecked(failed_only)
+
+    def set_marked_count(self, marked: int) -> None:
+        """Offer to convert the marked pictures in another way."""
+        self._redo.setVisible(marked > 0)
+        self._redo.setText(self.tr("Redo &marked ({0})...").format(f"{marked:,}"))
+
+    def set_can_report(self, can_report: bool) -> None:
+        """Whether there is something to write a report about."""
+        self._report.setVisible(can_report)
+
+    def set_can_begin_anew(self, can_begin: bool) -> None:
+        """Whether a new batch would be another one than that shown."""
+        self._new.setEnabled(can_begin)
+
+    def set_space_message(self, text: str) -> None:
+        """Say that the disk is full as long as it is; "" takes it back."""
+        if self.space.texts != ([text] if text else []):
+            self.space.clear()
+            if text:
+                self.space.add(text)
 
     def set_can_open_output(self, can_open: bool) -> None:
         """Whether there is a folder of results to look at."""
@@ -149,32 +225,38 @@ class ConversionPage(QWidget):
         self._status.setText(shown_text(text))
         self._show_progress(done, total)
 
-    def set_progress(
-        self, converted: int, failed: int, total: int, seconds_left: float | None, rate: float | None
-    ) -> None:
-        """How far the conversion is.
-
-        Args:
-            converted: Pictures done.
-            failed: Pictures that could not be converted.
-            total: Pictures of this conversion.
-            seconds_left: None while it is not known.
-            rate: Pictures a second, None while it is not known.
-        """
-        parts = [self.tr("Converted {0} of {1}").format(f"{converted:,}", f"{total:,}")]
-        if failed:
-            parts.append(self.tr("{0} failed").format(f"{failed:,}"))
+    def set_progress(self, progress: Progress) -> None:
+        """How far the conversion is that is under way."""
+        parts = [self.tr("Converted {0} of {1}").format(f"{progress.converted:,}", f"{progress.total:,}")]
+        parts += self._left_out(progress)
         if self._state == "stopping":
             parts.append(self.tr("stopping after this picture"))
-        elif seconds_left is not None and rate:
-            parts.append(self.tr("{0} left").format(duration_words(seconds_left)))
+        elif self._state == "pausing":
+            parts.append(self.tr("pausing after this picture"))
+        elif self._state == "paused":
+            parts.append(self.tr("paused, the model's memory is free"))
+        elif progress.seconds_left is not None and progress.rate:
+            parts.append(self.tr("{0} left").format(duration_words(progress.seconds_left)))
             parts.append(
-                self.tr("{0} pictures/s").format(f"{rate:.1f}")
-                if rate >= 1
-                else self.tr("{0} s a picture").format(f"{1 / rate:.1f}")
+                self.tr("{0} pictures/s").format(f"{progress.rate:.1f}")
+                if progress.rate >= 1
+                else self.tr("{0} s a picture").format(f"{1 / progress.rate:.1f}")
             )
-        self._status.setText("  \N{MIDDLE DOT}  ".join(parts))
-        self._show_progress(converted + failed, total)
+        self._status.setText(_joined(parts))
+        self._show_progress(progress.tried, progress.total)
+
+    def set_watching(self, progress: Progress) -> None:
+        """Everything found so far is done, and more may come."""
+        parts = [self.tr("Watching for new pictures"), self.tr("{0} converted").format(f"{progress.converted:,}")]
+        self._status.setText(_joined(parts + self._left_out(progress)))
+        self._show_progress(0, 0)
+
+    def set_waiting(self, *, is_held: bool) -> None:
+        """It is not its turn yet."""
+        self._status.setText(
+            self.tr("Waiting: another conversion is paused") if is_held else self.tr("Waiting for its turn")
+        )
+        self._progress.hide()
 
     def set_idle_status(self, text: str) -> None:
         """Nothing is going on."""
@@ -185,15 +267,21 @@ class ConversionPage(QWidget):
         """Everything is there to begin with."""
         self.set_idle_status(self.tr("Ready to convert {0}").format(self._pictures(pictures)) if pictures else "")
 
-    def set_summary(self, converted: int, failed: int, not_done: int) -> None:
-        """What came of a conversion: pictures converted, failed, and not tried because it was stopped."""
-        parts = [self.tr("{0} converted").format(f"{converted:,}")]
-        if failed:
-            parts.append(self.tr("{0} failed").format(f"{failed:,}"))
-        if not_done:
-            parts.append(self.tr("{0} canceled").format(f"{not_done:,}"))
-        self._status.setText("  \N{MIDDLE DOT}  ".join(parts))
+    def set_summary(self, progress: Progress) -> None:
+        """What came of a conversion."""
+        parts = [self.tr("{0} converted").format(f"{progress.converted:,}"), *self._left_out(progress)]
+        if progress.canceled:
+            parts.append(self.tr("{0} canceled").format(f"{progress.canceled:,}"))
+        self._status.setText(_joined(parts))
         self._progress.hide()
+
+    def _left_out(self, progress: Progress) -> list[str]:
+        parts = []
+        if progress.skipped:
+            parts.append(self.tr("{0} skipped").format(f"{progress.skipped:,}"))
+        if progress.failed:
+            parts.append(self.tr("{0} failed").format(f"{progress.failed:,}"))
+        return parts
 
     def show_row(self, row: FileRow | None, name: str, captions: tuple[str, str]) -> None:
         """Show the pictures of a row.
@@ -203,6 +291,7 @@ class ConversionPage(QWidget):
             name: Its name in the list.
             captions: What a picture shows before and after.
         """
+        self.comparison.set_marked(row is not None and row.marked)
         if row is None:
             self.comparison.show_nothing()
         elif row.state is FileState.FAILED:
@@ -215,6 +304,7 @@ class ConversionPage(QWidget):
     def clear_messages(self) -> None:
         """Take back every sentence about what went wrong."""
         self.options.clear_problems()
+        self.offer.take_back()
         self.messages.clear()
 
     def show_problem(self, text: str, field: str = "", details: str = "") -> None:
@@ -232,16 +322,54 @@ class ConversionPage(QWidget):
         """Say something that the user should know, below what was said before."""
         self.messages.add(text)
 
-    def show_nothing_to_convert(self, pictures: int) -> None:
-        """Convert was asked for without pictures, or with pictures that are all done."""
-        if not pictures:
-            self.show_problem(self.tr("Add pictures or folders first."))
-            return
+    def show_no_pictures_yet(self) -> None:
+        """Convert was asked for without pictures."""
+        self.show_problem(self.tr("Add pictures or folders first."))
+
+    def offer_again(self, pictures: int, again: Callable[[], None]) -> None:
+        """All or some pictures are converted already, now or long ago; offer to make their results anew."""
+        words = self.tr("{0} converted already with this model and these settings. The results stay as they are.")
+        are = self.tr("1 picture is") if pictures == 1 else self.tr("{0} pictures are").format(f"{pictures:,}")
+        self.offer.make(words.format(are), (self.tr("Convert a&gain"), again))
+
+    def offer_unfinished(
+        self, conversions: Sequence[tuple[str, int, int]], resume: Callable[[], None], discard: Callable[[], None]
+    ) -> None:
+        """Conversions were not finished when the app ended.
+
+        Args:
+            conversions: Name, pictures done and pictures in all of each.
+            resume: Goes on with them.
+            discard: Forgets them.
+        """
+        each = [
+            self.tr("{0}, {1} of {2} done").format(name, f"{done:,}", f"{total:,}")
+            for name, done, total in conversions[:_MOST_NAMED]
+        ]
+        if len(conversions) > _MOST_NAMED:
+            each.append(self.tr("{0} more").format(len(conversions) - _MOST_NAMED))
+        count = len(conversions)
+        begin = (
+            self.tr("1 conversion was not finished: {0}.")
+            if count == 1
+            else self.tr("{1} conversions were not finished: {0}.")
+        )
+        text = begin.format("; ".join(each), count)
+        self.unfinished.make(text, (self.tr("&Resume"), resume), (self.tr("&Discard"), discard))
+
+    def show_damaged_queue(self, aside: Path) -> None:
+        """The list of unfinished conversions cannot be read."""
         self.show_notice(
             self.tr(
-                "These pictures are converted already. Choose another model, direction, output folder, format or size, "
-                "or add pictures. To convert the same ones once more, clear the list and add them again."
-            )
+                "The list of unfinished conversions is damaged, so none is offered; it was kept as {0}. Results are as "
+                "they were: add the folders again, and only what is missing is converted."
+            ).format(aside)
+        )
+
+    def offer_report(self, report: Path, folder: Path) -> None:
+        """A report is written."""
+        self.offer.make(
+            self.tr("The report is in {0}.").format(folder), (self.tr("&Open report"), lambda: self.open_file(report))
         )
 
     def show_not_there(self, path: Path, reason: str) -> None:
@@ -252,6 +380,12 @@ class ConversionPage(QWidget):
 
     def show_not_pictures(self, files: Sequence[Path]) -> None:
         """Files that were added by themselves are no pictures."""
+        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        if videos:
+            self.show_notice(video_sentence(videos[0]))
+        files = [file for file in files if file not in videos]
+        if not files:
+            return
         more = len(files) - 1
         text = (
             self.tr("{0} and 1 other file are no pictures that can be converted.").format(files[0].name)
@@ -284,10 +418,10 @@ class ConversionPage(QWidget):
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
             self.show_notice(self.tr("The results are in {0}.").format(folder))
 
-    def alert(self) -> None:
-        """Let the window's place in the task bar say that a conversion has ended, if the user is elsewhere."""
-        if not self.window().isActiveWindow():
-            QApplication.alert(self.window())
+    def open_file(self, file: Path) -> None:
+        """Open a file with the program that the system has for it."""
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(file))):
+            self.show_notice(self.tr("{0} could not be opened; it is there, though.").format(file))
 
     # Picking
 
@@ -311,6 +445,18 @@ class ConversionPage(QWidget):
         dialog.filesSelected.connect(lambda files: self.paths_added.emit([Path(file) for file in files]))
         self._open_dialog(dialog)
 
+    def pick_report(self, output: Path) -> None:
+        """Ask for the folder of a report, with a free name beside the output folder proposed."""
+        proposed = free_path(output.parent, self.tr("{0} report").format(output.name))
+        dialog = QFileDialog(self, self.tr("Choose a new folder for the report"), str(proposed.parent))
+        dialog.setObjectName("report_dialog")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # Nothing is: the folder must be new or empty.
+        dialog.setLabelText(QFileDialog.DialogLabel.FileName, self.tr("Folder:"))
+        dialog.selectFile(proposed.name)
+        dialog.fileSelected.connect(lambda name: self.report_requested.emit(Path(name)))
+        self._open_dialog(dialog)
+
     def _open_dialog(self, dialog: QFileDialog) -> None:
         # Not exec: an event loop within an event loop would let everything else happen inside a click.
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -328,6 +474,19 @@ class ConversionPage(QWidget):
         self._clear = button(self.tr("Clea&r"), "clear")
         self._clear.setObjectName("convert_clear")
         self._clear.clicked.connect(self.clear_requested)
+        self._new = QToolButton()
+        self._new.setObjectName("convert_new")
+        self._new.setIcon(icon("batch"))
+        self._new.setToolTip(self.tr("New batch: another list beside this one (Ctrl+N)"))
+        self._new.setAccessibleName(self.tr("New batch"))
+        self._new.clicked.connect(self.new_requested)
+        self._redo = button("", "mark")
+        self._redo.setObjectName("convert_redo")
+        self._redo.setToolTip(
+            self.tr("Puts the marked pictures into a new batch, for another model or direction. M marks a picture.")
+        )
+        self._redo.clicked.connect(self.redo_requested)
+        self._redo.hide()
         self._count = plain_label(role="heading")
         self._count.setObjectName("convert_count")
         self._others = plain_label(role="muted")
@@ -341,12 +500,14 @@ class ConversionPage(QWidget):
         for tool in (add_files, add_folder, self._clear):
             tools.addWidget(tool)
         tools.addStretch()
+        tools.addWidget(self._new)
         counts = QHBoxLayout()
         counts.setSpacing(M)
         counts.addWidget(self._count)
         counts.addWidget(self._others)
         counts.addStretch()
         counts.addWidget(self._failed_only)
+        counts.addWidget(self._redo)
         left = QWidget()
         lines = QVBoxLayout(left)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -379,11 +540,18 @@ class ConversionPage(QWidget):
         self._open = button(self.tr("Open o&utput folder"), "folder-open")
         self._open.setObjectName("convert_open_output")
         self._open.clicked.connect(self.open_output_requested)
+        self._report = button(self.tr("Repor&t..."), "report")
+        self._report.setObjectName("convert_report")
+        self._report.setToolTip(self.tr("A table and pages with before and after of every picture, to be kept."))
+        self._report.clicked.connect(self.report_asked)
+        self._pause = button("", "pause")
+        self._pause.setObjectName("convert_pause")
+        self._pause.clicked.connect(self._pause_pressed)
         self._convert = button("", "convert", primary=True)
         self._convert.setObjectName("convert_button")
         self._convert.setMinimumWidth(128)
         self._convert.clicked.connect(self._convert_pressed)
-        for offer in (self._retry, self._open):
+        for offer in (self._retry, self._open, self._report, self._pause):
             offer.hide()
 
         progress = QVBoxLayout()
@@ -400,18 +568,31 @@ class ConversionPage(QWidget):
         layout.addLayout(progress, 1)
         layout.addSpacing(S)
         layout.addWidget(self._retry)
+        layout.addWidget(self._report)
         layout.addWidget(self._open)
+        layout.addWidget(self._pause)
         layout.addWidget(self._convert)
         return bar
 
     # What happens
 
     def _convert_pressed(self) -> None:
-        if self._state == "running":
-            self.cancel_requested.emit()
-        elif self._state == "idle":
+        if self._state == "idle":
             self.options.commit_output()
             self.convert_requested.emit()
+        else:
+            self.cancel_requested.emit()
+
+    def _pause_pressed(self) -> None:
+        if self._state in ("paused", "held"):
+            self.resume_requested.emit()
+        else:
+            self.pause_requested.emit()
+
+    def _mark_shown(self) -> None:
+        current = self.list.currentIndex()
+        if current.isValid():
+            self.mark_requested.emit([self.list.files.number_at(current.row())])
 
     def _show_progress(self, done: int, total: int) -> None:
         self._progress.setRange(0, total)
@@ -420,3 +601,7 @@ class ConversionPage(QWidget):
 
     def _pictures(self, count: int) -> str:
         return self.tr("1 picture") if count == 1 else self.tr("{0} pictures").format(f"{count:,}")
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "  \N{MIDDLE DOT}  ".join(parts)

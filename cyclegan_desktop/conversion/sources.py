@@ -123,7 +123,7 @@ def _look_into(root: Path) -> Iterator[SourceEvent]:
 
 
 def _found(pictures: Iterable[Path], root: Path | None) -> Iterator[Found]:
-    waiting = iter(pictures)
+    waiting = (picture for picture in pictures if str(picture))  # A path keeps its text: the list will ask for it.
     while piece := tuple(islice(waiting, _CHUNK)):
         yield Found(piece, root)
 

@@ -53,7 +53,7 @@ def asked(app, monkeypatch):
         (app.training, "stop"),
         (app.conversion, "add_sources"),
         (app.conversion, "set_model"),
-        (app.conversion, "stop"),
+        (app.conversion, "stop_for_closing"),
         (app.library, "import_files"),
     ):
         monkeypatch.setattr(

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from cyclegan_desktop import icons, style
 
 NAMES = (
+    *("arrow-up", "arrow-down", "batch", "report", "skip", "mark", "drag-out", "full-window", "zoom-in", "zoom-out"),
+    *("compare-slider", "compare-side", "compare-toggle"),
     *("train", "convert", "models", "play", "stop", "pause", "folder", "folder-open", "add-file", "add-folder"),
     *(
         "clear",

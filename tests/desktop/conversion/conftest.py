@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from engine.events import (
     ConvertingFile,
     ConvertPlanned,
     FileFailed,
+    FileSkipped,
     Preparing,
 )
 from engine.model.architecture import Architecture
@@ -32,22 +34,26 @@ if TYPE_CHECKING:
 
 
 class FakeConverter:
-    """Copies every picture; one whose name begins with "bad" fails as long as it does.
+    """Copies every picture; one that is empty and whose name begins with "bad" fails. What is there is skipped.
 
     Attributes:
         jobs: The jobs it was given.
         hold_before: Name of the picture before which it waits for `go`.
+        has_ledger: Whether it skips pictures whose results are there.
         go: Lets it go on.
         waiting: It waits.
         error: Raised instead of converting anything.
+        closed: How often it was closed before its end.
     """
 
     def __init__(self) -> None:
         self.jobs: list[ConvertJob] = []
         self.hold_before = ""
+        self.has_ledger = False
         self.go = threading.Event()
         self.waiting = threading.Event()
         self.error: Exception | None = None
+        self.closed = 0
 
     def __call__(self, job: ConvertJob) -> Iterator[ConvertEvent]:
         self.jobs.append(job)
@@ -56,9 +62,17 @@ class FakeConverter:
             raise self.error
         yield ConvertPlanned(job.sources, 0, job.to, "CPU", "fp32")
         job.to.mkdir(parents=True, exist_ok=True)
-        failed = 0
+        failed = skipped = 0
         for index, source in enumerate(job.sources):
-            yield ConvertingFile(index, source)
+            if (job.to / source.name).exists() and not job.again and self.has_ledger:
+                skipped += 1
+                yield FileSkipped(index, source, job.to / source.name, True, "It was converted before.")
+                continue
+            try:
+                yield ConvertingFile(index, source)
+            except GeneratorExit:
+                self.closed += 1
+                raise
             if source.name == self.hold_before:
                 self.waiting.set()
                 assert self.go.wait(20)
@@ -70,7 +84,7 @@ class FakeConverter:
             target.write_bytes(source.read_bytes())
             notes = ("Only the first of 12 frames was converted.",) if source.suffix == ".gif" else ()
             yield Converted(index, source, target, notes, 0.01)
-        yield ConvertFinished(len(job.sources) - failed, failed, 0, job.to, 1.0)
+        yield ConvertFinished(len(job.sources) - failed - skipped, skipped, failed, 0, job.to, 1.0)
 
 
 @pytest.fixture
@@ -97,22 +111,27 @@ def read_model() -> Callable[[Path], ModelInfo]:
 
 
 @pytest.fixture
-def page(qtbot, converter) -> ConversionPage:
+def page(qtbot, converter) -> Iterator[ConversionPage]:
+    from cyclegan_desktop.conversion.compare import Comparison
     from cyclegan_desktop.conversion.controller import ConversionController
     from cyclegan_desktop.conversion.page import ConversionPage
 
-    page = ConversionPage()
+    # Threads instead of processes, which take their time to start.
+    pool = ThreadPoolExecutor(2)
+    page = ConversionPage(Comparison(pool=pool))
     page.resize(1180, 660)
 
     def finish(_page: ConversionPage) -> None:
         converter.go.set()
         for controller in page.findChildren(ConversionController):
             controller.close()
+        page.comparison.show_nothing()
         page.comparison.wait()
 
     # pytest-qt destroys its widgets before the fixtures that use them end.
     qtbot.addWidget(page, before_close_func=finish)
-    return page
+    yield page
+    pool.shutdown()
 
 
 @pytest.fixture

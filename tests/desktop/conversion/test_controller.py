@@ -17,7 +17,8 @@ from engine.config import ConvertJob
 from engine.errors import ConfigError, ModelFileError
 from engine.events import Converted, ConvertingFile, ConvertPlanned, FileFailed, Notice, Preparing
 
-DONE, FAILED, PENDING, CANCELED = FileState.DONE, FileState.FAILED, FileState.PENDING, FileState.CANCELED
+DONE, FAILED, SKIPPED = FileState.DONE, FileState.FAILED, FileState.SKIPPED
+PENDING, CANCELED = FileState.PENDING, FileState.CANCELED
 
 
 def states(page) -> dict[str, FileState]:
@@ -41,7 +42,7 @@ def invites(page) -> bool:
 def add(qtbot, page, controller, *paths: Path) -> None:
     """Add files and folders, and wait until they are looked through."""
     controller.add_sources(list(paths))
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy)
+    qtbot.waitUntil(lambda: not controller.is_looking)
 
 
 def convert(qtbot, controller) -> str:
@@ -73,7 +74,7 @@ def test_a_real_drop_of_a_folder_and_a_file_fills_the_list(page, controller, pic
     how = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(page.drop_area, QDragEnterEvent(QPoint(50, 50), *how))
     QApplication.sendEvent(page.drop_area, QDropEvent(QPointF(50, 50), *how))
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy)
+    qtbot.waitUntil(lambda: not controller.is_looking)
     names = ["a.png", "b.gif", "bad.png", str(Path("sub/c.png")), "single.png"]
     assert list(states(page)) == names
     assert label(page, "convert_count").text() == "5 pictures"
@@ -110,7 +111,7 @@ def test_a_name_that_is_no_text_is_listed_and_converted(page, controller, conver
     how = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(page.drop_area, QDragEnterEvent(QPoint(50, 50), *how))
     QApplication.sendEvent(page.drop_area, QDropEvent(QPointF(50, 50), *how))
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy)
+    qtbot.waitUntil(lambda: not controller.is_looking)
     convert(qtbot, controller)
     controller.show_comparison(0)
     assert converter.jobs[0].sources == (path,)
@@ -142,7 +143,7 @@ def test_a_hundred_thousand_files_come_in_few_steps(page, make_controller, setti
     page.list.files.rowsInserted.connect(lambda _parent, first, last: inserted.append(last - first + 1))
     widgets = len(page.findChildren(object))
     controller.add_sources([root])
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not controller.is_looking, timeout=60_000)
     assert inserted == [5000] * 20
     assert len(page.findChildren(object)) <= widgets + 10
     assert label(page, "convert_count").text() == "100,000 pictures"
@@ -162,7 +163,7 @@ def test_clearing_while_folders_are_looked_through_leaves_nothing(page, make_con
     qtbot.waitUntil(started.is_set)
     controller.clear()
     go.set()
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy)
+    qtbot.waitUntil(lambda: not controller.is_looking)
     assert states(page) == {}
     add(qtbot, page, controller, Path("/photos"))
     assert list(states(page)) == ["a.png", "b.png"]
@@ -277,13 +278,43 @@ def test_nothing_is_converted_twice_with_the_same_settings(page, controller, con
     convert(qtbot, controller)
     controller.start()
     assert len(converter.jobs) == 1 and not controller.is_busy
-    assert "converted already" in page.messages.texts[0]
+    assert page.offer.text.startswith("1 picture is converted already")
     controller.set_direction("b2a")
+    assert page.offer.text == ""
     convert(qtbot, controller)
     assert [job.direction for job in converter.jobs] == ["a2b", "b2a"]
 
 
-def test_pictures_added_while_it_runs_wait_for_the_next_time(page, controller, converter, pictures, tmp_path, qtbot):
+def test_what_is_converted_already_can_be_made_anew(page, controller, converter, pictures, qtbot):
+    add(qtbot, page, controller, pictures / "sub")
+    convert(qtbot, controller)
+    controller.start()
+    with qtbot.waitSignal(controller.ended):
+        qtbot.mouseClick(button(page, "convert_offer_0"), Qt.MouseButton.LeftButton)
+    assert [job.again for job in converter.jobs] == [False, True]
+    assert page.offer.text == "" and states(page) == {"c.png": DONE}
+
+
+def test_results_of_an_earlier_run_are_skipped_and_still_compared(page, controller, converter, pictures, qtbot):
+    page.show()
+    add(qtbot, page, controller, pictures)
+    convert(qtbot, controller)
+    controller.clear()
+    converter.has_ledger = True
+    add(qtbot, page, controller, pictures)
+    convert(qtbot, controller)
+    assert list(states(page).values()) == [SKIPPED, SKIPPED, FAILED, SKIPPED]
+    assert label(page, "convert_status").text() == "0 converted  ·  3 skipped  ·  1 failed"
+    controller.show_comparison(0)
+    qtbot.waitUntil(lambda: page.comparison.view.after is not None)
+    assert page.offer.text.startswith("3 pictures are converted already")
+    with qtbot.waitSignal(controller.ended):
+        qtbot.mouseClick(button(page, "convert_offer_0"), Qt.MouseButton.LeftButton)
+    assert [source.name for source in converter.jobs[-1].sources] == ["a.png", "b.gif", "c.png"]
+    assert list(states(page).values()) == [DONE, DONE, FAILED, DONE]
+
+
+def test_pictures_dropped_while_it_runs_open_a_new_batch(page, controller, converter, pictures, tmp_path, qtbot):
     later = tmp_path / "later.png"
     Image.new("RGB", (8, 8)).save(later)
     add(qtbot, page, controller, pictures)
@@ -291,7 +322,10 @@ def test_pictures_added_while_it_runs_wait_for_the_next_time(page, controller, c
     add(qtbot, page, controller, later)
     with qtbot.waitSignal(controller.ended):
         converter.go.set()
-    assert list(states(page).values()) == [DONE, DONE, FAILED, DONE, PENDING]
+    assert states(page) == {"later.png": PENDING}
+    assert [line.name for line in page.queue.lines] == ["Photos, Apples to Oranges", "later.png, Apples to Oranges"]
+    controller.show_batch(controller.batches[0])
+    assert list(states(page).values()) == [DONE, DONE, FAILED, DONE]
 
 
 def test_convert_pressed_while_folders_are_looked_through_begins_afterwards(
@@ -326,7 +360,7 @@ def test_convert_pressed_too_early_can_be_taken_back(page, make_controller, conv
     controller.start()
     qtbot.mouseClick(button(page, "convert_button"), Qt.MouseButton.LeftButton)
     go.set()
-    qtbot.waitUntil(lambda: not controller._scanner.is_busy)
+    qtbot.waitUntil(lambda: not controller.is_looking)
     assert converter.jobs == [] and states(page) == {"a.png": PENDING}
 
 
@@ -413,6 +447,15 @@ def test_single_files_that_are_no_pictures_are_named_and_not_listed(page, contro
     assert states(page) == {} and not button(page, "convert_button").isEnabled()
 
 
+def test_a_video_is_turned_down_politely(page, controller, tmp_path, qtbot):
+    film, notes = tmp_path / "Holiday.MP4", tmp_path / "notes.txt"
+    for path in (film, notes):
+        path.touch()
+    add(qtbot, page, controller, film, notes)
+    assert page.messages.texts[0].startswith("Holiday.MP4 is a video")
+    assert page.messages.texts[1].startswith("notes.txt is no picture")
+
+
 def test_weights_of_the_reference_are_handed_on_to_be_imported(page, controller, pictures, tmp_path, qtbot):
     weights = [tmp_path / "horse2zebra.pth", tmp_path / "old.PT"]
     with qtbot.waitSignal(controller.import_requested) as asked:
@@ -491,7 +534,7 @@ def test_an_output_folder_needs_its_whole_path(page, controller, converter, pict
     ("error", "where"),
     [
         (ConfigError("to", "There is no space left."), "convert_output_error"),
-        (ConfigError("device", "There is no NVIDIA GPU."), "convert_model_error"),
+        (ConfigError("device", "There is no NVIDIA GPU."), "convert_more_error"),
     ],
 )
 def test_a_conversion_that_fails_as_a_whole_says_so_on_the_page(

@@ -180,3 +180,42 @@ def test_the_columns_fit_the_width(file_list, qtbot, width):
     qtbot.waitUntil(file_list.verticalScrollBar().isVisible)
     assert not file_list.horizontalScrollBar().isVisible()
     assert file_list.horizontalHeader().length() == file_list.viewport().width()
+
+
+def test_m_asks_to_mark_the_selected_rows(file_list, qtbot):
+    file_list.select(2)
+    qtbot.keyClick(file_list, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    with qtbot.waitSignal(file_list.mark_requested) as asked:
+        qtbot.keyClick(file_list, Qt.Key.Key_M)
+    assert asked.args == [[2, 3]]
+    assert file_list.currentIndex().row() == 3
+
+
+def test_marks_stay_with_their_pictures(files):
+    files.add([PHOTOS / f"{number}.png" for number in range(6)], PHOTOS)
+    for number in (4, 1):
+        files.set_marked(number, True)
+    assert files.marked_numbers() == [1, 4]
+    assert not files.data(files.index(4, NAME), Qt.ItemDataRole.DecorationRole).isNull()
+    assert files.data(files.index(0, NAME), Qt.ItemDataRole.DecorationRole) is None
+    files.remove([0, 1])
+    assert files.marked_numbers() == [2] and files.rows[2].path.name == "4.png"
+    files.set_marked(2, False)
+    assert files.marked_count == 0
+
+
+def test_other_pictures_can_be_shown_in_the_same_list(file_list, qtbot):
+    other = FileListModel()
+    other.add([PHOTOS / "other.png", PHOTOS / "last.png"], PHOTOS)
+    file_list.select(3)
+    selected: list[int] = []
+    file_list.row_selected.connect(selected.append)
+    first = file_list.files
+    file_list.show_files(other)
+    assert selected == [-1]
+    first.remove([0])  # No longer this list's concern.
+    qtbot.keyClick(file_list, Qt.Key.Key_Down)
+    assert selected == [-1, 0]
+    other.remove([0])
+    assert selected[-1] == 0 and file_list.files.shown_name(0) == "last.png"
+    assert file_list.horizontalHeader().length() == file_list.viewport().width()
