@@ -482,7 +482,8 @@ class _Batch:
         """Put the translation in place of each frame; the time it took."""
         started = time.perf_counter()
         for number in range(len(frames)):
-            frames.replace(number, self._translator.translate(name, frames.get(number).pixels, self._tick))
+            frame = frames.get(number)
+            frames.replace(number, self._translator.translate(name, frame.pixels, self._tick, depth=frame.depth))
         return time.perf_counter() - started
 
     def _tick(self) -> None:

@@ -142,7 +142,7 @@ def _translated(
     longest = trained if way == "training" else way
     began = time.monotonic()
     source = scaled_frame(frame, longest) if isinstance(longest, int) else frame
-    result = translator.translate(name, source.pixels, tick)
+    result = translator.translate(name, source.pixels, tick, depth=source.depth)
     seconds = time.monotonic() - began
     height, width = result.shape[:2]
     shown = scaled_frame(Frame(result), longest_shown).pixels

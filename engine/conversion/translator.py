@@ -82,6 +82,7 @@ class Translator:
         if resize == "change":
             require_long_skip(info)
         self.precision: ChosenPrecision = choose_precision(precision, device, info.architecture.generator)
+        # bf16 has 8 bits, too few for a picture that has 16.
         self._deep_precision: ChosenPrecision = "fp32" if precision == "auto" else self.precision
         self._generator = generator
         self._info = info
@@ -94,7 +95,7 @@ class Translator:
         for layer in generator.modules():
             layer.register_forward_pre_hook(self._before_layer)
 
-    def translate(self, name: str, pixels: Pixels, tick: Callable[[], None] = _nothing) -> Pixels:
+    def translate(self, name: str, pixels: Pixels, tick: Callable[[], None] = _nothing, *, depth: int = 8) -> Pixels:
         """[H, W, 3] uint8 or uint16 -> the same shape and type.
 
         The whole picture at once where the memory allows, else streamed through the layers in strips, which gives the
@@ -104,29 +105,30 @@ class Translator:
             name: Of the picture, for sentences.
             pixels: At least 1 x 1.
             tick: Called before each layer and between strips; what it raises ends the translation.
+            depth: Bits a channel that the result is to have; uint16 may also be 8 bits with a wide gamut's fractions.
 
         Raises:
             PictureError: Too little memory even so, or results that are no numbers.
             OSError: The disk refused what had to be spilled.
         """
         self._tick = tick
+        precision = self._deep_precision if depth > 8 else self.precision
         try:
             if self._change_only and max(pixels.shape[:2]) > self._info.size:
-                return self._with_enlarged_change(name, pixels)
-            return self._at_its_size(name, pixels)
+                return self._with_enlarged_change(name, pixels, precision)
+            return self._at_its_size(name, pixels, precision)
         except FloatingPointError:
-            remedy = "" if self._precision_of(pixels) == "fp32" else " Choose the precision fp32."
+            remedy = "" if precision == "fp32" else " Choose the precision fp32."
             raise PictureError(f"The model gave no valid result for {name}.{remedy}") from None
         finally:
             self._tick = _nothing
 
-    def require_memory(self, name: str, size: tuple[int, int], *, is_deep: bool = False) -> None:
+    def require_memory(self, name: str, size: tuple[int, int]) -> None:
         """Refuse a picture that even strips cannot fit into memory.
 
         Args:
             name: Of the picture, for the sentence.
             size: Its width and height in pixels.
-            is_deep: Whether it has 16 bits.
 
         Raises:
             PictureError: With what is needed, what is there, and a size that fits.
@@ -134,12 +136,11 @@ class Translator:
         if self._change_only:
             return
         allowed = self._allowed_memory()
-        precision = self._deep_precision if is_deep else self.precision
-        least = self._least_memory(size, precision)
+        least = self._least_memory(size, self.precision)
         if least <= allowed:
             return
         remedy = "Close other programs."
-        fitting = self._fitting_side(size, precision, allowed)
+        fitting = self._fitting_side(size, self.precision, allowed)
         if fitting >= LEAST_SIDE:
             remedy = (
                 "Choose a smaller size: the training size, or a longest side of "
@@ -153,9 +154,8 @@ class Translator:
 
     # Whole and streamed
 
-    def _at_its_size(self, name: str, pixels: Pixels) -> Pixels:
+    def _at_its_size(self, name: str, pixels: Pixels, precision: ChosenPrecision) -> Pixels:
         height, width = pixels.shape[:2]
-        precision = self._precision_of(pixels)
         whole = needed_memory(self._info.architecture, width, height, precision).whole
         if whole <= self._allowed_memory():
             try:
@@ -165,7 +165,7 @@ class Translator:
                     raise
             # Only here is the failed attempt's memory free again: the traceback held on to it.
             empty_caches(self._device)
-        self.require_memory(name, (width, height), is_deep=pixels.dtype == np.uint16)
+        self.require_memory(name, (width, height))
         try:
             return translate_streamed(
                 self._generator,
@@ -196,11 +196,11 @@ class Translator:
     # The change alone
 
     @torch.inference_mode()
-    def _with_enlarged_change(self, name: str, pixels: Pixels) -> Pixels:
+    def _with_enlarged_change(self, name: str, pixels: Pixels, precision: ChosenPrecision) -> Pixels:
         """tanh(atanh(0.9 x) + up(f(x at the training size))), strip by strip."""
         height, width = pixels.shape[:2]
         small = scaled_frame(Frame(pixels), self._info.size).pixels
-        change = self._small_change(name, small)
+        change = self._small_change(name, small, precision)
         # Across first: that is little, and leaves the strips to differ in their rows only.
         wide = F.interpolate(change, size=(change.shape[2], width), mode="bicubic", align_corners=False)[0]
         result = np.empty_like(pixels, order="C", subok=False)
@@ -213,11 +213,11 @@ class Translator:
             result[top : top + rows] = to_picture(_finite(translated), bits=_bits(pixels))
         return result
 
-    def _small_change(self, name: str, small: Pixels) -> Tensor:
+    def _small_change(self, name: str, small: Pixels, precision: ChosenPrecision) -> Tensor:
         """[1, D, h, w] in fp32."""
         height, width = small.shape[:2]
         try:
-            with autocast(self._device, self._precision_of(small)):
+            with autocast(self._device, precision):
                 return self._generator.change(self._padded_tensor(small))[..., :height, :width]
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -241,10 +241,6 @@ class Translator:
         """Pixels to add to a side for the generator."""
         multiple = self._info.architecture.multiple
         return max(LEAST_SIDE, math.ceil(side / multiple) * multiple) - side
-
-    def _precision_of(self, pixels: Pixels) -> ChosenPrecision:
-        """bf16 has 8 bits, too few for a picture that has 16."""
-        return self._deep_precision if pixels.dtype == np.uint16 else self.precision
 
     def _allowed_memory(self) -> int:
         """Bytes that a translation may take now.

@@ -84,9 +84,20 @@ def test_pictures_of_16_bits_get_fp32_unless_a_precision_was_asked_for(
     for precision in ("auto", "bf16"):
         translator = make_translator(tmp_path, precision=precision)
         assert translator.precision == "bf16"
-        for dtype in (np.uint8, np.uint16):
-            translator.translate("a", draw(16, 16, dtype))
+        translator.translate("a", draw(16, 16, np.uint8))
+        translator.translate("a", draw(16, 16, np.uint16), depth=16)
     assert used == ["bf16", "fp32", "bf16", "bf16"]
+
+
+def test_pictures_of_8_bits_with_a_wide_gamut_are_as_fast_as_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    whole = translator_module.autocast
+    monkeypatch.setattr(translator_module, "autocast", lambda device, p: used.append(p) or whole(device, p))
+    monkeypatch.setattr(translator_module, "choose_precision", lambda p, *_: "bf16" if p == "auto" else p)
+    make_translator(tmp_path, precision="auto").translate("a", draw(16, 16, np.uint16), depth=8)
+    assert used == ["bf16"]
 
 
 def test_the_result_is_that_of_the_generator_itself(tmp_path: Path) -> None:
