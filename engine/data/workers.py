@@ -157,6 +157,7 @@ class _Slot:
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = float("inf")
         self._is_late = False
+        self._has_begun = False
 
     def run(self) -> None:
         """Do tasks until the pool is closed."""
@@ -184,7 +185,7 @@ class _Slot:
                 self._is_late = True
                 self._process.kill()
 
-    def _do(self, future: Future[Any], task: list[_Part]) -> None:
+    def _do(self, future: Future[Any], task: list[_Part], *, is_last_try: bool = False) -> None:
         if future.cancelled():
             return
         try:
@@ -194,6 +195,10 @@ class _Slot:
             code = self._end_process()
             if self._closing.is_set():
                 future.cancel()
+                return
+            if not (self._has_begun or was_late or is_last_try):
+                # Killed before, and only now gone: it is not the task that has done it.
+                self._do(future, task, is_last_try=True)
                 return
             _settle(future, error=_late(self._time_limit) if was_late else _dead(code, error))
             return
@@ -219,10 +224,12 @@ class _Slot:
         with self._lock:
             self._is_late = False
             self._deadline = time.monotonic() + _START_SECONDS
+        self._has_begun = False
         try:
             _send(process.stdin, _BEGUN, [json.dumps(self._time_limit).encode(), *task])
             kind, parts = _receive(process.stdout)
             if kind == _BEGUN:
+                self._has_begun = True
                 with self._lock:
                     self._deadline = time.monotonic() + self._time_limit
                 kind, parts = _receive(process.stdout)
