@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import platform
 import sys
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
-from torch import nn
 
 from engine.config import Precision
 from engine.errors import ConfigError
@@ -24,10 +20,6 @@ from engine.ranks import local_rank_and_count, rank_and_count
 ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
 _DTYPES: dict[ChosenPrecision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-# bf16 must win by this much to be chosen. Where it has units of its own it wins by far more, also on a busy machine.
-_CLEARLY_FASTER = 1.25
-_MEASURE_SECONDS = 0.6
 
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc")
 
@@ -99,17 +91,17 @@ def choose_precision(
 ) -> ChosenPrecision:
     """The precision asked for, or for "auto" bf16 where this device is faster with it and gets it right.
 
-    On a CPU this is measured: only processors with bf16 units gain from it. U-Nets take fp32 there: the bf16 kernels of
-    oneDNN give other numbers at each call, or none, for 4x4 convolutions of stride 2 that end 1 pixel wide, as those of
-    a U-Net do for narrow pictures (`python benchmarks/narrow_bf16.py`).
+    Only processors with bf16 units gain from it. It is a rule and not a measurement: a busy moment would choose
+    otherwise, and a training that is resumed or a conversion that goes on would mix both. U-Nets take fp32 there: the
+    bf16 kernels of oneDNN give other numbers at each call, or none, for 4x4 convolutions of stride 2 that end 1 pixel
+    wide, as those of a U-Net do for narrow pictures (`python benchmarks/narrow_bf16.py`).
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and generator != "unet":
-        seconds = _measure({"fp32": lambda: _convolve(device, "fp32"), "bf16": lambda: _convolve(device, "bf16")})
-        return "bf16" if seconds["fp32"] > _CLEARLY_FASTER * seconds["bf16"] else "fp32"
+    if device.type == "cpu" and generator != "unet" and _has_bf16_units():
+        return "bf16"
     return "fp32"
 
 
@@ -180,26 +172,13 @@ def _device_of_rank(name: str) -> torch.device:
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
-def _measure(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Seconds of each way, the best of several rounds, taken in turns so that other programs' load meets all alike."""
-    best = dict.fromkeys(ways, math.inf)
-    start = time.perf_counter()
-    while True:
-        for name, act in ways.items():
-            begun = time.perf_counter()
-            act()
-            best[name] = min(best[name], time.perf_counter() - begun)
-        if time.perf_counter() - start > _MEASURE_SECONDS:
-            return best
+def _has_bf16_units() -> bool:
+    """Whether the processor multiplies bf16 itself. torch tells it in functions of its own, which may be gone one day.
 
-
-def _convolve(device: torch.device, precision: ChosenPrecision) -> None:
-    """A convolution of a generator's shape, and its gradient."""
-    layer = nn.Conv2d(64, 64, 3, padding=1).to(device)
-    picture = torch.ones(4, 64, 64, 64, device=device)
-    with autocast(device, precision):
-        result = layer(picture)
-    result.float().sum().backward()
+    Those of ARM processors are not told.
+    """
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def _processor_name() -> str:

@@ -57,8 +57,20 @@ def test_only_all_gpus_start_other_processes() -> None:
 
 
 def test_u_nets_on_a_cpu_take_the_precision_whose_kernels_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_measure", lambda ways: {"fp32": 9.0, "bf16": 1.0})
+    monkeypatch.setattr(device, "_has_bf16_units", lambda: True)
     cpu = torch.device("cpu")
     assert choose_precision("auto", cpu) == "bf16"
     assert choose_precision("auto", cpu, "unet") == "fp32"
     assert choose_precision("bf16", cpu, "unet") == "bf16"
+
+
+def test_a_processor_without_bf16_units_takes_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    assert choose_precision("auto", cpu) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert choose_precision("auto", cpu) == "bf16"
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert choose_precision("auto", cpu) == "fp32"
