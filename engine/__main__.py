@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 all done; 1 some or all files failed, or a training failed; 2 wrong usage or nothing could be done; 130
-        stopped by Ctrl-C or SIGTERM, saved and resumable.
+        stopped by Ctrl-C, SIGTERM or the end of a pipe, saved and resumable.
     """
     serve_if_asked()
     options = _parser().parse_args(arguments)
@@ -93,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _complain(_with_flag(error, flags), as_json=getattr(options, "json", False))
         return NOTHING_DONE
     except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:
+        _lead_output_nowhere()
         return STOPPED
 
 
@@ -711,10 +714,14 @@ def _goes_on_after(event: TrainEvent) -> bool:
     try:
         _print_json(event)
     except BrokenPipeError:
-        # Nothing more can be said, at the end of the process neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lead_output_nowhere()
         return False
     return sys.stdin.readline().strip() not in ("", "stop")
+
+
+def _lead_output_nowhere() -> None:
+    """Its reader has gone, so nothing more can be said, at the end of the process neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(event: Any) -> None:
@@ -738,8 +745,17 @@ def _plain(value: Any) -> Any:
 
 
 def _printable(text: str) -> str:
-    """File names may hold bytes that no terminal can show."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """On one line, as it is: file names may hold line breaks, commands to a terminal, and bytes that are no text."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in _HARMLESS else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+# Spaces, and what holds letters and emoji together.
+_HARMLESS = frozenset("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000\u200c\u200d")
 
 
 if __name__ == "__main__":

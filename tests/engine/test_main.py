@@ -113,6 +113,32 @@ def test_a_failure_is_an_event_too_where_events_are_asked_for(
     assert json.loads(capsys.readouterr().out)["event"] == "Failed"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no such names")
+def test_a_file_name_cannot_speak_to_the_terminal(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "x\x1b[31mRED\x1b]0;title\x07\nFAILED other \u202e\u4e00.jpg").touch()
+    main(["convert", str(trained), str(folder), "--to", str(tmp_path / "out"), "--direction", "a2b"])
+    said = capsys.readouterr().err
+    assert "\x1b" not in said.replace("\x1b[A", "") and "\x07" not in said and "\u202e" not in said
+    assert r"\x1b[31mRED" in said and "\u4e00.jpg" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_reader_who_leaves_gets_no_traceback(trained: Path, root: Path, tmp_path: Path) -> None:
+    command = ["convert", str(trained), str(root / "trainA"), "--to", str(tmp_path / "out"), "--direction", "a2b"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "engine", *command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
+
+
 def test_json_prints_one_event_a_line(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(root), "--run", str(tmp_path / "run"), "--max-steps", "1", "--json", *TINY]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
