@@ -101,7 +101,7 @@ def translate(way: str, architecture: Architecture, megapixels: float, options: 
     height, width = (max(1, round((megapixels * 1e6 * ratio) ** 0.5 / multiple)) * multiple for ratio in (2 / 3, 3 / 2))
     memory = int(options.memory_gb * 1e9)
 
-    def run(pixels: Any) -> Any:
+    def run(pixels: Any, memory: int) -> Any:
         if way == "whole":
             with torch.inference_mode(), autocast(CPU, precision):
                 return to_picture(generator(to_tensor(pixels, CPU)))
@@ -116,12 +116,12 @@ def translate(way: str, architecture: Architecture, megapixels: float, options: 
             tick=lambda: None,
         )
 
-    run(made_up_picture(8 * multiple, 8 * multiple))  # Libraries are loaded and kernels made.
+    run(made_up_picture(max(64, multiple), max(64, multiple)), 10**9)  # Libraries are loaded and kernels made.
     pixels = made_up_picture(height, width)
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Forget the peak so far.
     start, cpu_start = time.perf_counter(), time.process_time()
-    result = run(pixels)
+    result = run(pixels, memory)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     with tempfile.NamedTemporaryFile(dir=options.spill, suffix=".npy", delete=False) as file:
         peak = status("VmHWM")

@@ -304,6 +304,7 @@ class FileSkipped:
         target: The file that is there, a result made before where `is_result`.
         is_result: Whether it is the result of this picture with this model and these settings.
         reason: A sentence.
+        notes: What that result could not keep, a short sentence each.
     """
 
     index: int
@@ -311,6 +312,7 @@ class FileSkipped:
     target: Path
     is_result: bool
     reason: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

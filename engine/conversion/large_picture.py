@@ -55,8 +55,15 @@ LEAST_SIDE = 8
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Higher strips are slower on a CPU, whose caches they leave: 20% at twice this.
-_MOST_STRIP_BYTES = 128_000_000
+# Higher strips are not faster on a CPU, whose caches they leave.
+_MOST_STRIP_BYTES = 64_000_000
+
+# Measured on a CPU: what a process takes for each byte of its strips' tensors, because its heap has gaps and each shape
+# of a convolution has memory of its own; it was up to 5.
+_HEAP_FACTOR = 6
+
+# And what it takes besides: the code that is made for convolutions, and pieces of statistics.
+_LIBRARY_BYTES = 150_000_000
 
 # Of a GPU's memory, the rest being for what its libraries take beside the tensors.
 _STRIP_SHARE_ON_GPU = 0.5
@@ -70,9 +77,6 @@ _WHOLE_BYTES_PER_CHANNEL: dict[GeneratorKind, float] = {"resnet": 14.5, "unet": 
 
 # What is free now may be wanted by somebody else in a moment.
 _USABLE_SHARE = 0.8
-
-# What is taken whatever the size: the statistics of pieces and their merging.
-_ALWAYS_BYTES = 4_000_000
 
 # A weight as the arithmetic wants it, and once more in the order that the library wants.
 _WEIGHT_COPIES = 3
@@ -126,7 +130,7 @@ class Needed:
 
     def disk(self, memory: int) -> int:
         """How much of `stored` is on disk under a ceiling, for a generator on the CPU."""
-        return self._plan.place(memory - self._plan.strip_bytes(memory)).disk
+        return self._plan.place(self._plan.room_beside_strips(memory)).disk
 
 
 def translate_streamed(
@@ -168,9 +172,9 @@ def translate_streamed(
         raise CeilingTooLowError(plan.least, memory)
     if device.type == "cpu":
         strip_bytes = plan.strip_bytes(memory)
-        placement = plan.place(memory - strip_bytes)
+        placement = plan.place(plan.room_beside_strips(memory))
     else:
-        strip_bytes = max(plan.least, int(_STRIP_SHARE_ON_GPU * memory))
+        strip_bytes = int(_STRIP_SHARE_ON_GPU * memory)
         # To compute again what is cheap is faster there than to fetch it.
         room = int(_USABLE_SHARE * available_memory(torch.device("cpu")))
         placement = plan.place(room, only_necessary=True)
@@ -266,19 +270,24 @@ class _Plan:
         else:
             self._change = layers.unet(generator, self.picture)
         largest = max(weight.numel() for weight in generator.parameters())
-        self._always = _ALWAYS_BYTES + _WEIGHT_COPIES * 4 * largest
-        self.least = self._always + max(self._working(1), *(one.working(1) for one in self.passes))
+        self._always = _LIBRARY_BYTES + _WEIGHT_COPIES * 4 * largest
+        self._least_strips = max(self._working(1), *(one.working(1) for one in self.passes))
+        self.least = self._always + _HEAP_FACTOR * self._least_strips
 
     def strip_bytes(self, memory: int) -> int:
-        """How much of a ceiling is for strips, on a CPU."""
-        return min(memory, max(self.least, _MOST_STRIP_BYTES))
+        """How large the tensors of strips may be together under a ceiling, on a CPU."""
+        return min((memory - self._always) // _HEAP_FACTOR, max(self._least_strips, _MOST_STRIP_BYTES))
+
+    def room_beside_strips(self, memory: int) -> int:
+        """What of a ceiling is left for what is stored, on a CPU."""
+        return memory - self._always - _HEAP_FACTOR * self.strip_bytes(memory)
 
     def most_rows(self, working: Callable[[int], int], height: int, memory: int) -> int:
         """The highest strips that fit."""
         low, high = 1, height + 1
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._always + working(middle) <= memory else (low, middle)
+            low, high = (middle, high) if working(middle) <= memory else (low, middle)
         return low
 
     def place(self, room: int, *, only_necessary: bool = False) -> _Placement:
