@@ -10,21 +10,30 @@ import io
 import struct
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import BinaryIO
 
 from PIL import GifImagePlugin, Image
 
-from engine.data.exif import HEADING
+HEADING = b"Exif\x00\x00"
+"""What EXIF data begins with in this project, as it does in JPEG."""
 
 # GIF
 
 
-def gif_file(frames: Iterable[tuple[Image.Image, int | None, float]], *, xmp: bytes = b"", plays: int = 1) -> bytes:
+def gif_file(
+    frames: Iterable[tuple[Image.Image, int | None, float]],
+    *,
+    xmp: bytes = b"",
+    comment: bytes = b"",
+    plays: int = 1,
+) -> bytes:
     """A GIF in which each frame is whole and has a palette of its own.
 
     Args:
         frames: Pictures of mode "P" with palettes of RGB and of one size, each with its transparent index (None for
             none) and its time in milliseconds, of which GIF keeps whole steps of 10.
         xmp: XMP packet, b"" for none.
+        comment: A comment, b"" for none.
         plays: How often it is shown, 0 for ever.
     """
     file = io.BytesIO()
@@ -34,6 +43,9 @@ def gif_file(frames: Iterable[tuple[Image.Image, int | None, float]], *, xmp: by
             if plays != 1:
                 # What is stored is how often it is repeated, 0 for ever.
                 file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(max(plays - 1, 0), 65_535), 0))
+            if comment:
+                blocks = [comment[start : start + 255] for start in range(0, len(comment), 255)]
+                file.write(b"!\xfe" + b"".join(bytes((len(block),)) + block for block in blocks) + b"\0")
             if xmp:
                 # Not in blocks of known lengths: whatever byte is taken for a length leads into this tail, and out.
                 tail = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
@@ -109,6 +121,7 @@ def _webp_chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 _JP2_EXIF = b"JpgTiffExif->JP2"
 _JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_LONGEST_JP2_BOX = 64 << 20
 
 
 def jp2_file(plain: bytes, *, exif: bytes = b"", xmp: bytes = b"", dpi: tuple[float, float] | None = None) -> bytes:
@@ -131,6 +144,29 @@ def jp2_file(plain: bytes, *, exif: bytes = b"", xmp: bytes = b"", dpi: tuple[fl
                 result += _box(b"uuid", _JP2_XMP + xmp)
         result += _box(name, content)
     return result
+
+
+def jp2_metadata(file: BinaryIO) -> tuple[bytes, bytes]:
+    """EXIF data without its heading and XMP of a JPEG 2000 file as `jp2_file` writes them, b"" for none."""
+    found = {_JP2_EXIF: b"", _JP2_XMP: b""}
+    place = 0
+    end = file.seek(0, io.SEEK_END)
+    while place + 8 <= end:
+        file.seek(place)
+        length, name = struct.unpack(">I4s", file.read(8))
+        heading = 8
+        if length == 1 and place + 16 <= end:
+            (length,) = struct.unpack(">Q", file.read(8))
+            heading = 16
+        length = length or end - place  # 0: to the end of the file
+        if length < heading:
+            break
+        if name == b"uuid" and length <= _LONGEST_JP2_BOX:
+            kind = file.read(16)
+            if not found.get(kind, b"-"):
+                found[kind] = file.read(length - heading - 16)
+        place += length
+    return found[_JP2_EXIF].removeprefix(HEADING), found[_JP2_XMP]
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

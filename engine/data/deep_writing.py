@@ -19,7 +19,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.exif import HEADING
+from engine.data.containers import HEADING
+from engine.data.exif import GEO_TAGS
 from engine.data.source_file import Pixels
 
 PNG_LEVEL = 3
@@ -42,13 +43,14 @@ _XMP, _ICC_PROFILE, _EXIF_DIRECTORY, _GPS_DIRECTORY = 700, 34675, 0x8769, 0x8825
 
 # Tags that describe the picture and not the layout of its file, and the types that readers expect of them: what comes
 # from strangers with another type keeps some of them from opening the file.
-_TEXT, _WORDS = {2}, {1, 7}
+_TEXT, _WORDS, _GEO = {2}, {1, 7}, {2, 3, 12}
 _DESCRIPTIVE = {
     **dict.fromkeys((269, 270, 271, 272, 285, 305, 306, 315, 316, 33432), _TEXT),  # names, makers, software, dates
     **dict.fromkeys(range(0x9C9B, 0x9CA0), _WORDS),  # title, comment, author, keywords and subject of Windows
     0x4746: {_SHORT},  # rating
     0x4749: {_SHORT},
     33723: {_BYTE, _LONG, _UNDEFINED},  # IPTC
+    **dict.fromkeys(GEO_TAGS, _GEO),
     _EXIF_DIRECTORY: {_LONG},
     _GPS_DIRECTORY: {_LONG},
 }
@@ -79,7 +81,13 @@ class Stored:
 
 
 def png_file(
-    pictures: Iterable[Stored], *, exif: bytes = b"", xmp: bytes = b"", animated: bool = False, plays: int = 0
+    pictures: Iterable[Stored],
+    *,
+    exif: bytes = b"",
+    xmp: bytes = b"",
+    comment: bytes = b"",
+    animated: bool = False,
+    plays: int = 0,
 ) -> bytes:
     """A PNG; an animated one (APNG) shows its first frame where nobody knows animations.
 
@@ -87,6 +95,7 @@ def png_file(
         pictures: All of the same shape and type. The colour profile and the resolution are those of the first.
         exif: EXIF data with or without its heading, b"" for none.
         xmp: XMP packet in UTF-8, b"" for none.
+        comment: A comment in UTF-8, b"" for none.
         animated: Whether there may be several pictures.
         plays: How often an animation is shown, 0 for ever.
 
@@ -109,6 +118,8 @@ def png_file(
             if animated:
                 _write_chunk(file, b"acTL", bytes(8))
             _write_png_labels(file, picture, exif, xmp)
+            if comment:
+                _write_chunk(file, b"iTXt", b"Comment\0\0\0\0\0" + comment)
         if (samples.shape, samples.dtype) != (shape, depth):
             raise ValueError("its frames are not all of one size")
         if animated:

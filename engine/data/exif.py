@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
-from pathlib import Path
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
-HEADING = b"Exif\x00\x00"
-"""What EXIF data begins with in this project, as it does in JPEG."""
+from engine.data.containers import HEADING, jp2_metadata
 
 # Types of values, and tags.
 _SHORT, _LONG = 3, 4
 _IMAGE_WIDTH, _IMAGE_LENGTH, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _EXIF_DIRECTORY, _EXIF_WIDTH, _EXIF_HEIGHT = 0x8769, 0xA002, 0xA003
 _THUMBNAIL_START, _THUMBNAIL_LENGTH = 0x0201, 0x0202
+
+GEO_TAGS = frozenset((33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113))
+"""Tags of GeoTIFF and GDAL: a picture's place on the map, counted in its pixels, and the value that means no data."""
 
 # Tags of a TIFF that describe the picture and not the layout of its file; its resolution is read elsewhere.
 _DESCRIPTIVE_TAGS = frozenset(
@@ -25,16 +28,17 @@ _DESCRIPTIVE_TAGS = frozenset(
         *range(0x9C9B, 0x9CA0),  # Title, comment, author, keywords and subject of Windows.
         *(0x4746, 0x4749),  # Rating.
         33723,  # IPTC.
+        *GEO_TAGS,
     )
 )
-_GPS_DIRECTORY, _INTEROPERABILITY = 0x8825, 0xA005
+_GPS_DIRECTORY, _INTEROPERABILITY, _MAKERS_NOTE = 0x8825, 0xA005, 0x927C
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _MOST_ENTRIES, _MOST_BYTES = 4096, 32 << 20
 
 _Entries = dict[int, tuple[int, int, bytes]]  # tag -> (type, number of values, their bytes)
 
 
-def read_exif(image: Image.Image, path: Path) -> tuple[bytes, bool]:
+def read_exif(image: Image.Image, file: BinaryIO) -> tuple[bytes, bool]:
     """The EXIF data of a file with its heading, b"" for none, and whether there was some that is damaged.
 
     Raises:
@@ -42,9 +46,8 @@ def read_exif(image: Image.Image, path: Path) -> tuple[bytes, bool]:
     """
     try:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
-            with path.open("rb") as file:
-                return tiff_exif(file, image.tag_v2._offset or 0), False
-        raw = image.info.get("exif")
+            return tiff_exif(file, image.tag_v2._offset or 0), False
+        raw = jp2_metadata(file)[0] if image.format == "JPEG2000" else image.info.get("exif")
         if not isinstance(raw, bytes):
             exif = image.getexif()  # PNG has other places for it, too.
             raw = exif.tobytes() if len(exif) else b""
@@ -85,8 +88,14 @@ def tiff_exif(file: BinaryIO, place: int) -> bytes:
             value = found[tag][2]
             (inner,) = struct.unpack_from(order + ("Q" if len(value) == 8 else "I"), value)
             directories[tag] = _tiff_entries(file, order, inner, big=big)
-            # It points to a further list of no use beyond its camera.
-            directories[tag].pop(_INTEROPERABILITY, None)
+    inner_tags = directories.get(_EXIF_DIRECTORY, {})
+    interoperability: _Entries = {}
+    if (pointer := inner_tags.pop(_INTEROPERABILITY, None)) and len(pointer[2]) == 4:
+        (inner,) = struct.unpack(order + "I", pointer[2])
+        with contextlib.suppress(struct.error):
+            interoperability = _tiff_entries(file, order, inner, big=big)
+    if interoperability:
+        inner_tags[_INTEROPERABILITY] = (_LONG, 1, bytes(4))
     main = {tag: entry for tag, entry in found.items() if tag in _DESCRIPTIVE_TAGS}
     directories = {tag: entries for tag, entries in directories.items() if entries}
     if not main and not directories:
@@ -96,10 +105,72 @@ def tiff_exif(file: BinaryIO, place: int) -> bytes:
     for tag, entries in directories.items():
         main[tag] = (_LONG, 1, struct.pack(order + "I", length))
         length += _directory_length(entries)
+    if interoperability:
+        inner_tags[_INTEROPERABILITY] = (_LONG, 1, struct.pack(order + "I", length))
     data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    for entries in (main, *directories.values()):
+    for entries in (main, *directories.values(), interoperability):
+        if not entries:
+            continue
         data += _packed_directory(order, entries, len(data))
     return HEADING + data
+
+
+def numbers_of_tiff(file: BinaryIO, tags: Sequence[int]) -> list[tuple[int, ...]]:
+    """The short whole numbers of some tags of a TIFF's first page, () for what it does not say.
+
+    Raises:
+        KeyError: It is no TIFF.
+        struct.error: It is damaged.
+    """
+    file.seek(0)
+    start = file.read(16)
+    order, big = {b"II": "<", b"MM": ">"}[start[:2]], 43 in start[2:4]
+    (place,) = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)
+    found = _tiff_entries(file, order, place, big=big)
+    entries = [found.get(tag, (_SHORT, 0, b"")) for tag in tags]
+    return [struct.unpack(f"{order}{number}H", value) if kind == _SHORT else () for kind, number, value in entries]
+
+
+def has_geo_tags(exif: bytes) -> bool:
+    """Whether EXIF data that was read of a TIFF says where on the map the picture lies."""
+    return bool(GEO_TAGS & set(_first_entries(exif)[1]))
+
+
+def without_geo_tags(exif: bytes) -> bytes:
+    """EXIF data of a TIFF without what says where on the map the picture lies; b"" if there is nothing else."""
+    order, entries = _first_entries(exif)
+    left = {tag: entry for tag, entry in entries.items() if tag not in GEO_TAGS}
+    if not left:
+        return b""
+    data = exif.removeprefix(HEADING)
+    data += bytes(len(data) % 2)
+    # A new list at the end: moving anything else would break places.
+    return (
+        HEADING + data[:4] + struct.pack(order + "I", len(data)) + data[8:] + _packed_directory(order, left, len(data))
+    )
+
+
+def has_makers_note(exif: bytes) -> bool:
+    """Whether EXIF data has notes of a camera's maker."""
+    order, entries = _first_entries(exif)
+    if _EXIF_DIRECTORY not in entries:
+        return False
+    (place,) = struct.unpack_from(order + "I", entries[_EXIF_DIRECTORY][2])
+    try:
+        return _MAKERS_NOTE in _tiff_entries(io.BytesIO(exif.removeprefix(HEADING)), order, place, big=False)
+    except struct.error:
+        return False
+
+
+def _first_entries(exif: bytes) -> tuple[str, _Entries]:
+    """The byte order and the first list of EXIF data; nothing if it is damaged."""
+    data = exif.removeprefix(HEADING)
+    try:
+        order = {b"II": "<", b"MM": ">"}[data[:2]]
+        (place,) = struct.unpack_from(order + "I", data, 4)
+        return order, _tiff_entries(io.BytesIO(data), order, place, big=False)
+    except (KeyError, struct.error):
+        return "<", {}
 
 
 def _tiff_entries(file: BinaryIO, order: str, place: int, *, big: bool) -> _Entries:

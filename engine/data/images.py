@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,17 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from engine.config import Frames
 from engine.data.colour import colour_space, fine_into_srgb, image_into_srgb, is_fine, means_srgb, srgb_profile
-from engine.data.exif import read_exif
-from engine.data.metadata import described, note_of_text, read_dpi, read_xmp, stored_bits
+from engine.data.exif import has_geo_tags, has_makers_note, read_exif, without_geo_tags
+from engine.data.metadata import (
+    described,
+    note_of_colours,
+    note_of_text,
+    read_comment,
+    read_dpi,
+    read_xmp,
+    stored_bits,
+    unreadable_tiff,
+)
 from engine.data.sixteen_bits import Samples, heif_samples, png_samples, tiff_samples, tifffile_samples
 from engine.data.source_file import Frame, Pixels, SourceFile
 from engine.errors import PictureError
@@ -44,6 +53,9 @@ for _library in ("PIL", "tifffile"):
 
 MAX_PIXELS = 178_956_970
 """Pixels above which a picture is refused unread: Pillow's own limit, so that none of its global state is touched."""
+
+# What `max_megapixels` may be set to.
+_MOST_MEGAPIXELS = 100_000
 
 # Never EPS, PDF or WMF, which call other programs. MPO (two JPEGs in one) comes through JPEG.
 _FORMATS = (
@@ -114,7 +126,8 @@ def opened_source(
     """
     with contextlib.ExitStack() as stack:
         with _failures_named(path), _quiet():
-            image = _identified(stack.enter_context(_open_file(path)), path)
+            file = stack.enter_context(_open_file(path))
+            image = _identified(file, path)
             _require_bearable(image, path, max_megapixels)
             notes: list[str] = []
             places = _frame_places(image, notes)
@@ -124,8 +137,8 @@ def opened_source(
             with _failures_named(path, _which(0, len(places))):
                 image.seek(places[0])
                 _require_bearable(image, path, max_megapixels)
-            source, orientation = _described_source(image, path, len(places), notes)
-        yield source, _frames(image, source, places, orientation, max_megapixels)
+            source, orientation = _described_source(image, file, path, len(places), notes)
+        yield source, _frames(image, file, source, places, orientation, max_megapixels)
 
 
 def read_pixels(path: Path) -> Picture:
@@ -135,8 +148,8 @@ def read_pixels(path: Path) -> Picture:
         PictureError: It cannot be read.
         MemoryError: It does not fit into memory.
     """
-    with _opened(path) as image:
-        return _on_white(_decoded(image, path, _stored(image, path)))
+    with _opened(path) as (image, file):
+        return _on_white(_decoded(image, file, _stored(image, file)))
 
 
 def read_deep_pixels(path: Path) -> Picture | npt.NDArray[np.float32]:
@@ -152,10 +165,10 @@ def read_deep_pixels(path: Path) -> Picture | npt.NDArray[np.float32]:
         PictureError: It cannot be read.
         MemoryError: It does not fit into memory.
     """
-    with _opened(path) as image:
-        stored = _stored(image, path)
+    with _opened(path) as (image, file):
+        stored = _stored(image, file)
         deep = image.mode.startswith(("I", "F")) or stored.has_deep_colours
-        frame = _decoded(image, path, stored, fine=deep)
+        frame = _decoded(image, file, stored, fine=deep)
     if frame.pixels.dtype == np.uint8:
         return _on_white(frame)
     pixels: npt.NDArray[np.float32] = np.divide(frame.pixels, 257, dtype=np.float32)
@@ -175,11 +188,11 @@ def read_thumbnail(path: Path, side: int) -> Picture:
         PictureError: It cannot be read.
         MemoryError: It does not fit into memory.
     """
-    with _opened(path) as image:
-        image.draft(None, (2 * side, 2 * side))
-        pixels = _on_white(_decoded(image, path, _stored(image, path)))
+    with _opened(path) as (image, file):
+        image.draft(None, scaled_size(image.size, side))
+        pixels = _on_white(_decoded(image, file, _stored(image, file)))
     thumbnail = Image.fromarray(pixels)
-    thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS)
+    thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.array(thumbnail)
 
 
@@ -193,7 +206,7 @@ def read_size(path: Path, *, max_megapixels: int = 179) -> tuple[int, int]:
     Raises:
         PictureError: It cannot be read.
     """
-    with _opened(path, max_megapixels) as image:
+    with _opened(path, max_megapixels) as (image, _):
         return image.size
 
 
@@ -232,12 +245,22 @@ def scaled_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, max_megapixels: int | None = None) -> Iterator[Image.Image]:
+def _opened(path: Path, max_megapixels: int | None = None) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """The file, identified and of a bearable size, while anything that goes wrong becomes a `PictureError`."""
     with _failures_named(path), _quiet(), _open_file(path) as file:
         image = _identified(file, path)
         _require_bearable(image, path, max_megapixels)
-        yield image
+        yield image, file
+
+
+@contextlib.contextmanager
+def _unmoved(file: BinaryIO) -> Iterator[None]:
+    """Leave a file where it stands: Pillow reads on there. By its path it might be another one by now."""
+    place = file.tell()
+    try:
+        yield
+    finally:
+        file.seek(place)
 
 
 @contextlib.contextmanager
@@ -275,6 +298,13 @@ def _identified(file: io.BufferedReader, path: Path) -> Image.Image:
         image = Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
         missing = (heic or path.suffix.lower() in _HEIC_SUFFIXES) and not _heic_is_known()
+        with _unmoved(file):
+            colours = unreadable_tiff(file)
+        if colours:
+            raise PictureError(
+                f"{path.name} is a TIFF with {colours}, which cannot be read here. "
+                "Open it in another program and save it with 16 bits and 3 channels."
+            ) from error
         raise PictureError(_unknown_sentence(path, is_missing_heic=missing)) from error
     _mend_planes(image)
     return image
@@ -303,6 +333,11 @@ def _require_bearable(image: Image.Image, path: Path, max_megapixels: int | None
     if millions > max_megapixels:
         shown = f"{millions:.0f}" if millions >= 10 else f"{millions:.1f}"
         enough = -(-int(millions + 1) // 100) * 100
+        if enough > _MOST_MEGAPIXELS:
+            raise PictureError(
+                f"{path.name} has {shown} million pixels, which is more than can be read here. Leave it out, or scale "
+                "it down in another program first."
+            )
         raise PictureError(
             f"{path.name} has {shown} million pixels and is too large: up to {max_megapixels} million are allowed. "
             f"Allow more (--max-megapixels {enough}, or Largest picture in the options), or scale it down in another "
@@ -420,23 +455,32 @@ def _pages(image: TiffImagePlugin.TiffImageFile) -> Sequence[int]:
     return pages or (0,)
 
 
-def _described_source(image: Image.Image, path: Path, count: int, notes: list[str]) -> tuple[SourceFile, int]:
+def _described_source(
+    image: Image.Image, file: BinaryIO, path: Path, count: int, notes: list[str]
+) -> tuple[SourceFile, int]:
     """What is known of a file before it is decoded, and the EXIF orientation of the frame it stands at."""
-    try:
-        about = described(image, path)
-    except MemoryError:
-        raise
-    except Exception:
-        about = image
-        notes.append("What the file says about the picture is damaged and was left out.")
-    exif, damaged = read_exif(about, path)
+    with _unmoved(file):
+        try:
+            about = described(image, file)
+        except MemoryError:
+            raise
+        except Exception:
+            about = image
+            notes.append("What the file says about the picture is damaged and was left out.")
+        exif, damaged = read_exif(about, file)
+        xmp = read_xmp(about, file, notes)
     if damaged:
         notes.append("Its EXIF data is damaged and was left out.")
-    xmp = read_xmp(about, path, notes)
-    if note := note_of_text(about):
-        notes.append(note)
-    animated = count > 1 and image.format in _ANIMATED
     orientation = _orientation(about)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Their places on Earth are told by rows and columns as stored.
+        if orientation != 1 and has_geo_tags(exif):
+            exif = without_geo_tags(exif)
+            notes.append("Its place on the map was left out, since the picture was turned.")
+        if has_makers_note(exif):
+            notes.append("Its maker's notes were kept, but may not be understood any more.")
+    notes += [note for note in (note_of_text(about), note_of_colours(about)) if note]
+    animated = count > 1 and image.format in _ANIMATED
     # Of a TIFF Pillow gives the size already turned.
     turned = orientation >= 5 and image.format != "TIFF"
     return (
@@ -449,6 +493,7 @@ def _described_source(image: Image.Image, path: Path, count: int, notes: list[st
             loops=_loops(image) if animated else 0,
             exif=exif,
             xmp=xmp,
+            comment=read_comment(about),
             notes=tuple(notes),
         ),
         orientation,
@@ -464,7 +509,12 @@ def _loops(image: Image.Image) -> int:
 
 
 def _frames(
-    image: Image.Image, source: SourceFile, places: Sequence[int], orientation: int, max_megapixels: int
+    image: Image.Image,
+    file: BinaryIO,
+    source: SourceFile,
+    places: Sequence[int],
+    orientation: int,
+    max_megapixels: int,
 ) -> Iterator[Frame]:
     path = source.path
     for number, place in enumerate(places):
@@ -473,10 +523,10 @@ def _frames(
                 image.seek(place)
                 _mend_planes(image)
                 _require_bearable(image, path, max_megapixels)
-            stored = _stored(image, path)
+            stored = _stored(image, file)
             paged = isinstance(image, TiffImagePlugin.TiffImageFile)
-            notes = _page_notes(image, source) if paged and number else ()
-            frame = _decoded(image, path, stored, fine=True, orientation=None if paged else orientation)
+            notes = _page_notes(image, file, source) if paged and number else ()
+            frame = _decoded(image, file, stored, fine=True, orientation=None if paged else orientation)
             frame = dataclasses.replace(frame, notes=(*frame.notes, *notes))
             if source.is_animated:
                 time = float(image.info.get("duration") or 0)
@@ -495,8 +545,9 @@ def _which(number: int, count: int) -> str:
     return f"frame {number + 1} of {count}" if count > 1 else ""
 
 
-def _page_notes(image: Image.Image, source: SourceFile) -> tuple[str, ...]:
-    exif, _ = read_exif(image, source.path)
+def _page_notes(image: Image.Image, file: BinaryIO, source: SourceFile) -> tuple[str, ...]:
+    with _unmoved(file):
+        exif, _ = read_exif(image, file)
     if exif and exif != source.exif:
         return ("Each of its pages has a description; the result has that of the first.",)
     return ()
@@ -505,8 +556,9 @@ def _page_notes(image: Image.Image, source: SourceFile) -> tuple[str, ...]:
 # Decoding
 
 
-def _stored(image: Image.Image, path: Path) -> _Stored:
-    bits = stored_bits(image, path)
+def _stored(image: Image.Image, file: BinaryIO) -> _Stored:
+    with _unmoved(file):
+        bits = stored_bits(image, file)
     tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     if tiff:
         deep = image.mode in ("RGB", "RGBA", "RGBX", "LA") and bits == 16
@@ -518,13 +570,13 @@ def _stored(image: Image.Image, path: Path) -> _Stored:
 
 
 def _decoded(
-    image: Image.Image, path: Path, stored: _Stored, *, fine: bool = False, orientation: int | None = None
+    image: Image.Image, file: BinaryIO, stored: _Stored, *, fine: bool = False, orientation: int | None = None
 ) -> Frame:
     """The frame that an opened file stands at, upright and in sRGB.
 
     Args:
-        image: The file.
-        path: Where it is.
+        image: The picture.
+        file: What it was opened from.
         stored: What was known of it before.
         fine: Whether to have all of its levels, and as many in sRGB as it takes to come back from there. Else uint8.
         orientation: EXIF orientation that is still to be applied; None to ask the loaded picture.
@@ -534,10 +586,13 @@ def _decoded(
     if orientation is None:
         orientation = _orientation(image)
     notes: list[str] = []
-    profile = _profile(image)
+    # Pillow brings LAB into sRGB by itself.
+    profile = b"" if image.mode == "LAB" else _profile(image)
+    if note := _note_of_channels(image):
+        notes.append(note)
     pixels: Any
     alpha: Any
-    deep = _deep(image, path, stored, notes) if fine else None
+    deep = _deep(image, file, stored, notes) if fine else None
     if deep is not None:
         levels, alpha, is_stored_turn = deep
         turn = stored.turned if is_stored_turn else orientation
@@ -573,6 +628,17 @@ def _decoded(
     )
 
 
+def _note_of_channels(image: Image.Image) -> str:
+    """A sentence about channels of a TIFF that are neither colours nor transparency; "" where there are none."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return ""
+    count = image.tag_v2.get(ExifTags.Base.SamplesPerPixel, 1)
+    used = 3 if image.mode == "RGBX" else len(image.getbands())
+    if not isinstance(count, int) or count <= used or image.mode in ("1", "P", "PA"):
+        return ""
+    return f"{count - used} of its {count} channels {'was' if count - used == 1 else 'were'} left out."
+
+
 def _profile(image: Image.Image) -> bytes:
     # Of a TIFF Pillow leaves the profile of an earlier page in place.
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -593,7 +659,7 @@ def _dpi(image: Image.Image, turn: int) -> tuple[float, float] | None:
 
 
 def _deep(
-    image: Image.Image, path: Path, stored: _Stored, notes: list[str]
+    image: Image.Image, file: BinaryIO, stored: _Stored, notes: list[str]
 ) -> tuple[Samples, Samples | None, bool] | None:
     """[H, W] grey or [H, W, 3], uint16, of a loaded picture, and its transparency [H, W]; None if it has 8 bits.
 
@@ -607,26 +673,32 @@ def _deep(
     if not stored.has_deep_colours:
         return None
     try:
-        return (*_deep_colours(image, _samples(image, path)), image.format == "TIFF")
+        return (*_deep_colours(image, _samples(image, file)), image.format == "TIFF")
     except MemoryError:
         raise
     except Exception:  # Pillow has read it, so it is whole, only of a rare kind.
         return None
 
 
-def _samples(image: Image.Image, path: Path) -> Samples:
+def _samples(image: Image.Image, file: BinaryIO) -> Samples:
     """[H, W, C] as stored."""
-    if image.format == "PNG":
-        return png_samples(path.read_bytes())
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return heif_samples(path)
+    with _unmoved(file):
+        file.seek(0)
+        if image.format == "PNG":
+            return png_samples(file.read())
+        if not isinstance(image, TiffImagePlugin.TiffImageFile):
+            return heif_samples(file)
+        return _tiff_samples(image, file)
+
+
+def _tiff_samples(image: TiffImagePlugin.TiffImageFile, file: BinaryIO) -> Samples:
     try:
-        with path.open("rb") as file, _silent_stderr():
+        with _silent_stderr():
             return tiff_samples(file, image.tag_v2)
     except MemoryError:
         raise
     except Exception:
-        samples = tifffile_samples(path, image.tell())
+        samples = tifffile_samples(file, image.tell())
         if samples.shape != (image.tag_v2[257], image.tag_v2[256], image.tag_v2.get(277, 1)):
             raise
         return samples

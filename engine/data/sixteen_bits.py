@@ -10,7 +10,6 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -111,7 +110,7 @@ def tiff_samples(file: BinaryIO, tags: TiffImagePlugin.ImageFileDirectory_v2) ->
     return samples
 
 
-def tifffile_samples(path: Path, page: int) -> Samples:
+def tifffile_samples(tiff: BinaryIO, page: int) -> Samples:
     """[H, W, C] of one page of a TIFF file with 16 bits a channel, as stored, by the library tifffile.
 
     Raises:
@@ -120,7 +119,8 @@ def tifffile_samples(path: Path, page: int) -> Samples:
     """
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    tiff.seek(0)
+    with tifffile.TiffFile(tiff) as file:
         found = file.pages[page]
         samples = found.asarray()
         if samples.dtype != np.uint16 or samples.ndim not in (2, 3):
@@ -130,7 +130,7 @@ def tifffile_samples(path: Path, page: int) -> Samples:
         return np.ascontiguousarray(np.moveaxis(samples, 0, -1) if found.axes[0] == "S" else samples)
 
 
-def heif_samples(path: Path) -> Samples:
+def heif_samples(file: BinaryIO) -> Samples:
     """[H, W, C] of the main picture of a HEIC file with more than 8 bits a channel, upright, by pillow-heif.
 
     Raises:
@@ -139,7 +139,7 @@ def heif_samples(path: Path) -> Samples:
     """
     import pillow_heif
 
-    found = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=True)
+    found = pillow_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=True)
     samples = np.array(found[found.primary_index])
     if samples.dtype != np.uint16:
         raise ValueError("it does not have more than 8 bits a channel")

@@ -51,6 +51,7 @@ class SourceFile:
         loops: How often an animation is shown; 0 for ever.
         exif: The EXIF data as found, with its "Exif" heading, b"" for none. Its orientation is already applied.
         xmp: The XMP packet as found, b"" for none.
+        comment: A comment beside EXIF and XMP, as JPEG, PNG and GIF have, b"" for none; mostly UTF-8.
         notes: What could not be kept, a short sentence each.
     """
 
@@ -62,6 +63,7 @@ class SourceFile:
     loops: int = 0
     exif: bytes = b""
     xmp: bytes = b""
+    comment: bytes = b""
     notes: tuple[str, ...] = ()
 
 

@@ -11,9 +11,11 @@ import itertools
 import logging
 import math
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from engine.config import OutputFormat, OutputSettings
 from engine.data.colour import means_srgb, out_of_srgb, srgb_profile
 from engine.data.containers import gif_file, jp2_file, webp_file
 from engine.data.deep_writing import Stored, exif_with, png_file, tiff_file
-from engine.data.exif import exif_of_result
+from engine.data.exif import exif_of_result, has_geo_tags, without_geo_tags
 from engine.data.folders import PICTURE_SUFFIXES
 from engine.data.source_file import EncodedFile, Frame, Pixels, SourceFile
 from engine.errors import PictureError
@@ -48,6 +50,7 @@ class _Format:
         xmp: Whether it has room for XMP.
         profile: Whether it has room for a colour profile.
         dpi: Whether it has room for the resolution, other than within EXIF data.
+        comment: Whether it has room for a comment.
         animated: Whether it has frames with times.
         pages: Whether it has pages.
     """
@@ -62,6 +65,7 @@ class _Format:
     xmp: bool = True
     profile: bool = True
     dpi: bool = True
+    comment: bool = False
     animated: bool = False
     pages: bool = False
 
@@ -73,16 +77,28 @@ class _Format:
 
 _FORMATS = {
     "JPEG": _Format(
-        shown="JPEG", suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), also=(".mpo",), longest=65_500, alpha=False
+        shown="JPEG",
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        also=(".mpo",),
+        longest=65_500,
+        alpha=False,
+        comment=True,
     ),
-    "PNG": _Format(shown="PNG", suffixes=(".png", ".apng"), deep=True, animated=True),
+    "PNG": _Format(shown="PNG", suffixes=(".png", ".apng"), deep=True, animated=True, comment=True),
     "WEBP": _Format(shown="WebP", suffixes=(".webp",), longest=16_383, dpi=False, animated=True),
     "TIFF": _Format(shown="TIFF", suffixes=(".tif", ".tiff"), deep=True, pages=True),
     "BMP": _Format(
         shown="BMP", suffixes=(".bmp", ".dib"), longest=65_535, alpha=False, exif=False, xmp=False, profile=False
     ),
     "GIF": _Format(
-        shown="GIF", suffixes=(".gif",), longest=65_535, exif=False, profile=False, dpi=False, animated=True
+        shown="GIF",
+        suffixes=(".gif",),
+        longest=65_535,
+        exif=False,
+        profile=False,
+        dpi=False,
+        animated=True,
+        comment=True,
     ),
     "AVIF": _Format(shown="AVIF", suffixes=(".avif", ".avifs"), longest=65_535, dpi=False, animated=True),
     "JPEG2000": _Format(
@@ -105,7 +121,7 @@ _CHOSEN: dict[OutputFormat, str] = {
 _FEATURES = {"JPEG": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}
 
 # A segment of a JPEG has up to 65,533 bytes, and XMP begins with a heading of 29.
-_LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_533, 65_504
+_LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP, _LONGEST_JPEG_COMMENT = 65_533, 65_504, 65_533
 
 # XMP repeats what EXIF says of the layout, as attributes or as elements.
 _XMP_ORIENTATION = re.compile(rb"(\btiff:Orientation\s*(?:=\s*[\"']|>)\s*)[0-9](?=\s*[\"'<])")
@@ -116,6 +132,9 @@ _XMP_SECOND = re.compile(rb"\sxmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"<]*\"|'[^'<]
 
 # Resolutions beyond these say nothing about a picture, and do not fit into every format.
 _LEAST_DPI, _MOST_DPI = 1.0, 65_535.0
+
+# Pixels that the palette of a GIF is made of.
+_SAMPLED_PIXELS = 4096
 
 # Rows worked on at once have about so many values.
 _BLOCK = 1 << 22
@@ -133,6 +152,7 @@ class _Plan:
         loops: How often they are shown, 0 for ever.
         exif: EXIF data of the result, b"" for none.
         xmp: XMP of the result, b"" for none.
+        comment: Comment of the result, b"" for none.
         notes: What could not be kept; grows while the frames are written.
     """
 
@@ -143,6 +163,7 @@ class _Plan:
     loops: int
     exif: bytes = b""
     xmp: bytes = b""
+    comment: bytes = b""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -153,6 +174,14 @@ class _Plan:
 def can_write(format: OutputFormat) -> bool:
     """Whether results can be written in a format on this machine."""
     return format == "keep" or _can_write(_CHOSEN[format])
+
+
+def expected_suffix(format: OutputFormat, source: Path) -> str:
+    """The ending that the result of a picture usually gets, told by its name alone."""
+    if format == "keep":
+        return source.suffix
+    suffixes = _FORMATS[_CHOSEN[format] if can_write(format) else "PNG"].suffixes
+    return source.suffix if source.suffix.lower() in suffixes else suffixes[0]
 
 
 def encode_frames(frames: Iterable[Frame], source: SourceFile, output: OutputSettings) -> EncodedFile:
@@ -286,6 +315,8 @@ def _label(plan: _Plan, first: Frame, source: SourceFile) -> None:
         missing.append("EXIF data")
     if source.xmp and not format.xmp:
         missing.append("XMP")
+    if source.comment and not format.comment:
+        missing.append("its comment")
     if dpi and not format.dpi and not format.exif:
         missing.append("its resolution")
     if first.icc_profile and not format.profile and not means_srgb(first.icc_profile):
@@ -295,6 +326,11 @@ def _label(plan: _Plan, first: Frame, source: SourceFile) -> None:
         notes.append(f"{format.one[0].upper()}{format.one[1:]} has no room for {listed}.")
     if format.exif:
         plan.exif = _result_exif(plan, first, source, None if format.dpi else dpi)
+    if format.comment and source.comment:
+        plan.comment = source.comment
+        if plan.kind == "JPEG" and len(source.comment) > _LONGEST_JPEG_COMMENT:
+            plan.comment = b""
+            notes.append("Its comment is too long for a JPEG and was left out.")
     if format.xmp and source.xmp:
         text = _as_utf8(source.xmp)
         plan.xmp = _xmp_of_result(text or source.xmp, first.pixels.shape[1], first.pixels.shape[0])
@@ -307,13 +343,21 @@ def _label(plan: _Plan, first: Frame, source: SourceFile) -> None:
 
 
 def _result_exif(plan: _Plan, first: Frame, source: SourceFile, dpi: tuple[float, float] | None) -> bytes:
-    exif = exif_of_result(source.exif, first.pixels.shape[1], first.pixels.shape[0]) if source.exif else b""
+    found = source.exif
+    if source.format == "TIFF" and has_geo_tags(found):
+        if plan.kind != "TIFF":
+            found = without_geo_tags(found)
+            plan.notes.append(f"Its place on the map was left out: {plan.format.shown}.")
+        elif first.pixels.shape[1::-1] != source.size:
+            found = without_geo_tags(found)
+            plan.notes.append("Its place on the map was left out, since the size changed.")
+    exif = exif_of_result(found, first.pixels.shape[1], first.pixels.shape[0]) if found else b""
     try:
         # To what Pillow and pillow-heif find an orientation in, they do more than to write it.
         exif = exif_with(exif, dpi=dpi, orientation=plan.kind not in ("AVIF", "HEIF"))
     except ValueError:
         exif = b""
-    if source.exif and not exif:
+    if found and not exif:
         plan.notes.append("Its EXIF data is damaged and was left out.")
     if plan.kind == "JPEG" and len(exif) > _LONGEST_JPEG_EXIF:
         plan.notes.append("Its EXIF data is too long for a JPEG and was left out.")
@@ -345,6 +389,15 @@ def _as_utf8(xmp: bytes) -> bytes:
         if "\0" not in text:
             return text.encode()
     return b""
+
+
+def _comment_in_utf8(comment: bytes) -> bytes:
+    """Old comments are in whatever letters their program had; those of western Europe are the most likely ones."""
+    try:
+        comment.decode()
+    except UnicodeDecodeError:
+        comment = comment.decode("latin-1").encode()
+    return comment.replace(b"\0", b"")
 
 
 # Pixels
@@ -488,11 +541,20 @@ def _encoded(pictures: Iterator[Stored], plan: _Plan, source: SourceFile) -> byt
 def _written(pictures: Iterable[Stored], plan: _Plan) -> bytes:
     match plan.kind:
         case "PNG":
-            return png_file(pictures, exif=plan.exif, xmp=plan.xmp, animated=plan.animated, plays=plan.loops)
+            comment = _comment_in_utf8(plan.comment)
+            return png_file(
+                pictures,
+                exif=plan.exif,
+                xmp=plan.xmp,
+                comment=comment,
+                animated=plan.animated,
+                plays=plan.loops,
+            )
         case "TIFF":
             return tiff_file(pictures, exif=plan.exif, xmp=plan.xmp, count=plan.count)
         case "GIF":
-            return gif_file(_gif_frames(pictures, plan), xmp=plan.xmp, plays=plan.loops if plan.animated else 1)
+            plays = plan.loops if plan.animated else 1
+            return gif_file(_gif_frames(pictures, plan), xmp=plan.xmp, comment=plan.comment, plays=plays)
         case "WEBP" if plan.animated:
             return _animated_webp(pictures, plan)
         case "AVIF":
@@ -522,7 +584,27 @@ def _still(picture: Stored, plan: _Plan) -> bytes:
         options["exif"] = plan.exif
     if plan.xmp:
         options["xmp"] = plan.xmp
-    return _saved(image, plan.kind, options)
+    if plan.comment:
+        options["comment"] = plan.comment
+    if plan.kind == "BMP" and not picture.dpi:
+        options["dpi"] = (0, 0)  # Pillow would say 96.
+    data = _saved(image, plan.kind, options)
+    return _with_exact_dpi(data, picture.dpi) if plan.kind == "JPEG" and picture.dpi else data
+
+
+def _with_exact_dpi(jpeg: bytes, dpi: tuple[float, float]) -> bytes:
+    """The JPEG with its resolution by the centimetre where only that is a whole number, as Pillow cannot write it."""
+    by_centimetre = tuple(value / 2.54 for value in dpi)
+
+    def off(values: tuple[float, ...]) -> float:
+        return max(abs(value - round(value)) / value for value in values)
+
+    if jpeg[2:4] != b"\xff\xe0" or jpeg[6:11] != b"JFIF\0" or off(dpi) <= off(by_centimetre) + 1e-9:
+        return jpeg
+    across, down = (round(value) for value in by_centimetre)
+    if not (across and down):
+        return jpeg
+    return jpeg[:13] + struct.pack(">BHH", 2, across, down) + jpeg[18:]
 
 
 def _saved(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
@@ -577,14 +659,18 @@ def _animated_webp(pictures: Iterable[Stored], plan: _Plan) -> bytes:
 def _avif(pictures: Iterable[Stored], plan: _Plan) -> bytes:
     output = plan.output
     images, times, profiles = [], [], []
+    opaque = True
     for picture in pictures:
         samples = picture.samples
+        opaque = opaque and (samples.shape[2:] not in ((2,), (4,)) or int(samples[..., -1].min()) == 255)
         if samples.shape[2:] == (2,):
             samples = samples[..., [0, 0, 0, 1]]
         images.append(Image.fromarray(samples))
         times.append(_in_steps(picture.milliseconds, 1, plan))
         profiles.append(picture.icc_profile)
     # Grey has no colour to share out.
+    if opaque:
+        images = [image.convert("L" if output.grey else "RGB") for image in images]
     chroma = "4:0:0" if images[0].mode == "L" else "4:4:4" if output.lossless else output.chroma
     options: dict[str, Any] = {"quality": 100 if output.lossless else output.quality, "subsampling": chroma}
     if profiles[0]:
@@ -651,7 +737,7 @@ def _with_palette(samples: Pixels, notes: list[str]) -> tuple[Image.Image, int |
         palette = np.stack((values >> 16, values >> 8 & 255, values & 255), axis=-1).astype(np.uint8).tobytes()
     else:
         notes.append("Its colours were reduced to 256: GIF.")
-        adapted = image.quantize(room, Image.Quantize.MEDIANCUT)
+        adapted = _sample(colours).quantize(room, Image.Quantize.MEDIANCUT, kmeans=1)
         indices = np.array(image.quantize(palette=adapted, dither=Image.Dither.FLOYDSTEINBERG))
         palette = bytes(adapted.getpalette() or ())[: 3 * room]
     transparency = None
@@ -662,6 +748,14 @@ def _with_palette(samples: Pixels, notes: list[str]) -> tuple[Image.Image, int |
     result = Image.fromarray(indices)
     result.putpalette(palette)
     return result, transparency
+
+
+def _sample(colours: npt.NDArray[Any]) -> Image.Image:
+    """Some pixels of a picture, which have its colours: a palette of all of them takes ten times as long."""
+    pixels = colours.reshape(-1, 3)
+    # At random, since a pattern in the picture could fall in with any other one; always the same ones.
+    places = np.random.default_rng(0).integers(0, len(pixels), _SAMPLED_PIXELS)
+    return Image.fromarray(pixels[places][None])
 
 
 def _in_steps(milliseconds: float, step: int, plan: _Plan) -> int:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image
 
+from engine.data.containers import HEADING
 from engine.data.deep_writing import Stored, exif_with, png_file, tiff_file
-from engine.data.exif import HEADING
 from engine.data.sixteen_bits import png_samples
 
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>a horse</x:xmpmeta>"

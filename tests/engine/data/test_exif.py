@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from engine.data.exif import HEADING, exif_of_result, read_exif, tiff_exif
+from engine.data.containers import HEADING
+from engine.data.exif import exif_of_result, read_exif, tiff_exif
 
 MAKER_NOTE = b"only the camera knows \x00\xff"
 
@@ -104,8 +105,8 @@ def test_what_a_tiff_says_is_kept_byte_for_byte(tmp_path: Path, big: bool) -> No
     Image.new("RGB", (4, 4)).save(buffer, "TIFF", tiffinfo=tags, big_tiff=big, dpi=(300, 300))
     # Pillow writes ASCII only.
     path.write_bytes(buffer.getvalue().replace(b"x" * len(SEA.encode()), SEA.encode()))
-    with Image.open(path) as image:
-        data, damaged = read_exif(image, path)
+    with path.open("rb") as file, Image.open(path) as image:
+        data, damaged = read_exif(image, file)
     assert not damaged
     assert SEA.encode() in data
     exif = parsed(data)
@@ -122,8 +123,8 @@ def test_what_a_tiff_says_is_kept_byte_for_byte(tmp_path: Path, big: bool) -> No
 def test_a_tiff_that_says_nothing_has_no_exif(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     Image.new("RGB", (4, 4)).save(path, dpi=(300, 300))
-    with Image.open(path) as image:
-        assert read_exif(image, path) == (b"", False)
+    with path.open("rb") as file, Image.open(path) as image:
+        assert read_exif(image, file) == (b"", False)
 
 
 def test_a_damaged_list_of_tags_costs_only_what_is_damaged() -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from engine.config import OutputFormat, OutputSettings
 from engine.data.colour import out_of_srgb
-from engine.data.images import opened_source
+from engine.data.images import opened_source, scaled_frame
 from engine.data.source_file import EncodedFile, Frame, SourceFile
 from engine.data.writing import can_write, encode_frames
+from engine.errors import PictureError
 
 MakeProfile = Callable[[str], bytes]
 
@@ -237,3 +238,223 @@ def test_pages_that_do_not_fit_are_said(tmp_path: Path, format: OutputFormat) ->
     assert result.frame_count == 1
     assert any("first of 2 pages" in note for note in encoded.notes)
     assert np.abs(levels(before)[0] - levels(after)[0]).mean() < 6
+
+
+# What stands beside pixels, EXIF data and XMP
+
+
+def tiff_with(tags: Mapping[int, tuple[int, object]], path: Path, **options: object) -> Path:
+    """A TIFF of `SCENE` with tags of these types."""
+    given = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, (kind, value) in tags.items():
+        given.tagtype[tag] = kind
+        given[tag] = value
+    Image.fromarray(SCENE).save(path, tiffinfo=given, **options)
+    return path
+
+
+GEO = {
+    33550: (12, (10.0, 10.0, 0.0)),
+    33922: (12, (0.0, 0.0, 0.0, 5.5e5, 5.2e6, 0.0)),
+    34735: (3, (1, 1, 0, 1, 1024, 0, 1, 1)),
+    34736: (12, (6378137.0,)),
+    34737: (2, "WGS 84|"),
+    42112: (2, "<GDALMetadata/>"),
+    42113: (2, "-9999"),
+}
+
+
+def test_the_place_on_the_map_is_kept_from_tiff_to_tiff(tmp_path: Path) -> None:
+    path = tiff_with(GEO, tmp_path / "a.tif")
+    source, _, encoded, _, _ = through(path, "keep")
+    assert source.notes == encoded.notes == ()
+    with Image.open(io.BytesIO(encoded.data)) as image, Image.open(path) as original:
+        for tag in GEO:
+            assert image.tag_v2[tag] == original.tag_v2[tag]  # type: ignore[attr-defined]
+
+
+def test_the_place_on_the_map_that_is_no_longer_true_is_left_out_and_said(tmp_path: Path) -> None:
+    path = tiff_with(GEO | {270: (2, "a field")}, tmp_path / "a.tif")
+    source, frames, encoded, result, _ = through(path, "png")
+    assert encoded.notes == ("Its place on the map was left out: PNG.",)
+    assert b"a field" in result.exif
+    scaled = [scaled_frame(frame, 18) for frame in frames]
+    encoded = encode_frames(scaled, source, OutputSettings())
+    assert encoded.notes == ("Its place on the map was left out, since the size changed.",)
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        assert not set(GEO) & set(image.tag_v2)  # type: ignore[attr-defined]
+        assert image.tag_v2[270] == "a field"  # type: ignore[attr-defined]
+    source, _ = opened(tiff_with(GEO | {274: (3, 6)}, tmp_path / "b.tif"))
+    assert source.notes == ("Its place on the map was left out, since the picture was turned.",)
+    assert source.exif == b""
+
+
+def test_photoshop_data_is_said(tmp_path: Path) -> None:
+    source, _ = opened(tiff_with({34377: (7, b"8BIM\x03\xed\0\0\0\0\0\0")}, tmp_path / "a.tif"))
+    assert source.notes == ("Its Photoshop data, such as paths, was left out.",)
+
+
+@pytest.mark.parametrize("format", ["jpg", "png", "gif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.gif", "a.png"])
+def test_a_comment_is_kept_where_there_is_room(tmp_path: Path, name: str, format: OutputFormat) -> None:
+    comment = "été am Meer, " * 30
+    texts = PngInfo()
+    texts.add_itxt("Comment", comment)
+    options = {"pnginfo": texts} if name == "a.png" else {"comment": comment.encode()}
+    Image.new("RGB", (8, 8)).save(tmp_path / name, **options)
+    source, _, encoded, result, _ = through(tmp_path / name, format)
+    assert source.comment == result.comment == comment.encode()
+    assert source.notes == encoded.notes == ()
+
+
+def test_a_comment_without_room_is_said(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", comment=b"caf\xe9")
+    assert through(tmp_path / "a.jpg", "webp")[2].notes == ("A WebP has no room for its comment.",)
+    assert through(tmp_path / "a.jpg", "png")[3].comment == "café".encode()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.gif", comment=bytes(range(32, 127)) * 700)
+    assert through(tmp_path / "a.gif", "jpg")[2].notes == ("Its comment is too long for a JPEG and was left out.",)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "notes"),
+    [
+        ([(b"gAMA", struct.pack(">I", 45455))], ()),
+        ([(b"gAMA", struct.pack(">I", 0))], ()),
+        (
+            [(b"gAMA", struct.pack(">I", 100_000))],
+            ("Its gamma (1) was not applied: its colours are taken for sRGB.",),
+        ),
+        ([(b"gAMA", struct.pack(">I", 100_000)), (b"sRGB", b"\0")], ()),
+        ([(b"cICP", bytes((1, 13, 0, 1)))], ()),
+        (
+            [(b"cICP", bytes((9, 16, 0, 1)))],
+            ("Its colour space (cICP 9, 16, 0, 1) was not applied: its colours are taken for sRGB.",),
+        ),
+    ],
+)
+def test_colours_of_a_png_that_are_not_applied_are_said(
+    tmp_path: Path, chunks: list[tuple[bytes, bytes]], notes: tuple[str, ...]
+) -> None:
+    (tmp_path / "a.png").write_bytes(png16(DEEP, *chunks))
+    assert opened(tmp_path / "a.png")[0].notes == notes
+
+
+@pytest.mark.parametrize("extra", [(0, 0), (2, 0)])
+def test_further_channels_of_a_tiff_are_said(tmp_path: Path, extra: tuple[int, int]) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    samples = np.dstack((SCENE, SCENE[..., :2]))
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=extra)
+    _, (frame,) = opened(tmp_path / "a.tif")
+    assert np.array_equal(frame.pixels[frame.pixels[..., 0] < 255], SCENE[frame.pixels[..., 0] < 255])
+    assert frame.notes == (("1 of its 5 channels was" if any(extra) else "2 of its 5 channels were") + " left out.",)
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "32-bit floating-point colours"),
+        (np.zeros((4, 4, 3), np.uint32), "32-bit colours"),
+        (np.zeros((4, 4, 5), np.uint16), "5 channels of 16 bits"),
+    ],
+)
+def test_a_tiff_that_cannot_be_read_says_why(tmp_path: Path, samples: npt.NDArray[np.generic], words: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", planarconfig="contig")
+    with pytest.raises(PictureError, match=f"a.tif is a TIFF with {words}, which cannot be read here"):
+        opened(tmp_path / "a.tif")
+
+
+def test_a_damaged_tiff_is_not_called_one_of_a_rare_kind(tmp_path: Path) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "a.tif")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[data.index(struct.pack("<HHI", 262, 3, 1)) + 8] = 77
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(PictureError, match="or it is damaged"):
+        opened(tmp_path / "a.tif")
+
+
+def test_a_profile_of_lab_is_not_called_damaged(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(np.full((4, 4, 3), (255, 128, 128), np.uint8), "RGB").save(tmp_path / "a.tif", icc_profile=profile)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    place = data.index(struct.pack("<HHI", 262, 3, 1)) + 8
+    data[place] = 8  # CIELab: white
+    (tmp_path / "a.tif").write_bytes(data)
+    _, (frame,) = opened(tmp_path / "a.tif")
+    assert frame.notes == ()
+
+
+def test_the_lists_of_a_tiffs_exif_data_are_all_kept_and_moved_notes_are_said(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Acme"
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    inner[ExifTags.Base.MakerNote] = b"a note of the maker"
+    inner[ExifTags.IFD.Interop] = {1: "R98"}
+    Image.fromarray(SCENE).save(tmp_path / "a.jpg", exif=exif.tobytes())
+    (tmp_path / "a.tif").write_bytes(through(tmp_path / "a.jpg", "tiff")[2].data)
+    source, _, encoded, _, _ = through(tmp_path / "a.tif", "keep")
+    assert source.notes == ("Its maker's notes were kept, but may not be understood any more.",)
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        kept = image.getexif()
+        assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] == b"a note of the maker"
+        assert kept.get_ifd(ExifTags.IFD.Interop)[1] == "R98"
+
+
+def test_jpeg_2000_keeps_what_an_earlier_result_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Acme"
+    Image.fromarray(SCENE).save(tmp_path / "a.jpg", exif=exif, xmp=XMP)
+    source, _, encoded, result, _ = through(tmp_path / "a.jpg", "jp2")
+    assert (result.exif, result.xmp) == (source.exif, source.xmp)
+    again = through(tmp_path / f"result{encoded.suffix}", "keep")[3]
+    assert (again.exif, again.xmp) == (source.exif, source.xmp)
+
+
+def test_a_bmp_without_a_resolution_gets_none(tmp_path: Path) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "a.png")
+    assert through(tmp_path / "a.png", "bmp")[4][0].dpi is None
+
+
+@pytest.mark.parametrize(("unit", "density"), [(2, (118, 59)), (2, (1, 2)), (1, (300, 72))])
+def test_the_resolution_of_a_jpeg_stays_in_its_unit(tmp_path: Path, unit: int, density: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(SCENE).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    (tmp_path / "a.jpg").write_bytes(data[:13] + struct.pack(">BHH", unit, *density) + data[18:])
+    _, frames, _, _, results = through(tmp_path / "a.jpg", "keep")
+    assert frames[0].dpi is not None
+    assert results[0].dpi == pytest.approx(frames[0].dpi, rel=1e-6)
+
+
+def test_an_opaque_animation_stays_opaque_in_an_avif(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    encoded = through(tmp_path / "a.webp", "avif")[2]
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        assert (image.mode, getattr(image, "n_frames", 1)) == ("RGB", 2)
+
+
+def test_deep_samples_are_those_of_the_file_that_was_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png16(DEEP))
+    with opened_source(path) as (_, frames):
+        (tmp_path / "b.png").write_bytes(png16(DEEP[::-1].copy()))
+        (tmp_path / "b.png").replace(path)
+        (frame,) = frames
+    assert np.array_equal(frame.pixels, DEEP)
+
+
+def test_a_picture_too_large_for_any_setting_is_not_given_a_remedy_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    for tag in (256, 257):
+        place = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        data[place : place + 4] = struct.pack("<I", 2_400_000)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(PictureError, match="more than can be read here") as caught, opened_source(tmp_path / "a.tif"):
+        pass
+    assert "--max-megapixels" not in str(caught.value)

@@ -239,7 +239,8 @@ def test_what_our_own_reader_cannot_tifffile_may(
             raise ValueError
 
         monkeypatch.setattr(images, "tiff_samples", unknown)
-    assert np.array_equal(tifffile_samples(path, 0), samples)
+    with path.open("rb") as file:
+        assert np.array_equal(tifffile_samples(file, 0), samples)
     assert np.array_equal(only_frame(path).pixels, samples)
 
 

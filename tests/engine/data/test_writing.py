@@ -20,10 +20,10 @@ from PIL import ExifTags, Image, ImageCms, features
 from engine.config import OutputFormat, OutputSettings
 from engine.data import writing
 from engine.data.colour import srgb_profile
-from engine.data.exif import HEADING
+from engine.data.containers import HEADING
 from engine.data.sixteen_bits import png_samples
 from engine.data.source_file import EncodedFile, Frame, SourceFile
-from engine.data.writing import can_write, encode_frames
+from engine.data.writing import can_write, encode_frames, expected_suffix
 from engine.errors import OutOfMemoryError, PictureError
 
 XMP = (
@@ -681,6 +681,18 @@ def test_more_colours_than_a_gif_has_are_reduced_and_noted() -> None:
     assert np.abs(blocks[0] - blocks[1]).max() < 12
 
 
+def test_a_palette_of_a_sample_is_as_good_as_one_of_all_pixels() -> None:
+    y, x = np.mgrid[0:120, 0:160]
+    waves = [127 + 120 * np.sin(x / a + y / b) for a, b in ((31, 17), (-23, 41), (13, -37))]
+    # Stripes of two pixels: a sample of every other one would miss half of the colours.
+    pixels = np.where((x % 2 == 0)[..., None], np.stack(waves, axis=-1), 255 - waves[0][..., None]).astype(np.uint8)
+    encoded = encode(Frame(pixels), format="gif")
+    errors = np.abs(read(encoded.data).frames[0][..., :3].astype(int) - pixels)
+    image = Image.fromarray(pixels)
+    whole = image.quantize(palette=image.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.FLOYDSTEINBERG)
+    assert errors.mean() <= 1.1 * np.abs(np.asarray(whole.convert("RGB")).astype(int) - pixels).mean()
+
+
 def test_every_level_of_grey_fits_a_gif() -> None:
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=-1)
     encoded = encode(Frame(grey), source("GIF"), grey=True)
@@ -840,3 +852,13 @@ def test_nothing_is_printed(format: OutputFormat, capfd: pytest.CaptureFixture[s
 def test_importing_needs_no_torch() -> None:
     code = "import sys, engine.data.writing; sys.exit(any(name in sys.modules for name in ('torch', 'tifffile')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("format", get_args(OutputFormat))
+@pytest.mark.parametrize("name", ["a.JPG", "a.png", "a.tif", "a.webp"])
+def test_the_ending_can_be_told_by_the_name_alone(format: OutputFormat, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    kind = {"a.JPG": "JPEG", "a.png": "PNG", "a.tif": "TIFF", "a.webp": "WEBP"}[name]
+    frame = Frame(np.zeros((4, 5, 3), np.uint8))
+    encoded = encode_frames([frame], SourceFile(path, kind, (5, 4)), OutputSettings(format=format))
+    assert expected_suffix(format, path) == encoded.suffix
