@@ -7,6 +7,7 @@ import errno
 import os
 import threading
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Generator as Work
 from collections.abc import Iterator, Sequence
@@ -34,12 +35,13 @@ from engine.conversion.ledger import Ledger, fingerprint, settings_key
 from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, load_generator, model_path, read_model_info
 from engine.conversion.naming import result_name, safe_name
 from engine.conversion.plan import FolderWatch, Task, key_of, make_plan, own_share, stamp_of
-from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, is_full
+from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, in_words, is_full
 from engine.conversion.translator import Translator, require_long_skip
 from engine.data.images import scaled_size
-from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
+from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
+from engine.data.writing import expected_suffix
 from engine.device import available_memory, choose_device, compute_threads, describe_device
-from engine.errors import DataError, ModelFileError, PictureError, RunError
+from engine.errors import DataError, EngineError, ModelFileError, PictureError, RunError
 from engine.events import (
     Converted,
     ConvertEvent,
@@ -53,7 +55,7 @@ from engine.events import (
     Preparing,
     WaitingForSpace,
 )
-from engine.files import disk_sentence, numbered
+from engine.files import disk_sentence, is_folder, numbered, require_writable
 from engine.ranks import Ranks, joined_ranks, local_rank_and_count, rank_and_count
 from engine.stopwatch import Stopwatch
 
@@ -68,6 +70,14 @@ _MOST_DISK_FAILURES = 3
 
 # What disks say to a name that they do not like, rather than to a place.
 _REFUSED_NAME = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+
+# And to one place: while the output folder itself can be used these say nothing about its disk.
+_ONE_PLACE = _REFUSED_NAME | {
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP,
+}  # fmt: skip
+
+# What a picture's translation finds no room for, though there is some, is no matter of waiting.
+_MOST_TRIES_WITH_ROOM = 2
 
 _PREPARING_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 0.5
@@ -92,6 +102,7 @@ def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
         ConfigError: This machine does not have the device, or this model no "change" (field "resize").
         ModelFileError: The model cannot be used, or has no such direction.
         DataError: Nothing can be converted (field "sources"), or the output folder cannot be used (field "to").
+        EngineError: The system starts no processes to read and write pictures.
     """
     watch = Stopwatch()
     work = _convert(job, watch)
@@ -199,7 +210,7 @@ def _foresee_space(job: ConvertJob, info: ModelInfo, sources: Sequence[Path]) ->
             reported = time.monotonic()
     needed, free = estimated_bytes(sizes, job, info.size), free_bytes(job.to)
     if needed > free - RESERVE_BYTES:
-        yield Notice(f"About {_in_words(needed)} will be written to {job.to}, where {_in_words(free)} are free.")
+        yield Notice(f"About {in_words(needed)} will be written to {job.to}, where {in_words(free)} are free.")
 
 
 def _go_on_with_new(folder_watch: FolderWatch, batch: _Batch) -> Work[ConvertEvent, None, None]:
@@ -241,6 +252,7 @@ class _File:
         spilled: The file of its frames, if there are several.
         seconds: Time spent on it.
         tries: How often it has met a full disk.
+        tries_with_room: How often that was during its translation and there was some room nevertheless.
         needed: Bytes that it did not find room for then.
     """
 
@@ -254,6 +266,7 @@ class _File:
     spilled: Path | None = None
     seconds: float = 0.0
     tries: int = 0
+    tries_with_room: int = 0
     needed: int = 0
 
     @property
@@ -299,6 +312,7 @@ class _Batch:
         self._ledger = ledger
         self._workers = workers
         self._thread = ThreadPoolExecutor(1, "translator")
+        self._reader = ThreadPoolExecutor(1, "ledger")
         grey = info.architecture.channels_of("B" if job.direction == "a2b" else "A") == 1
         self._output = OutputSettings(
             format=job.format, quality=job.quality, lossless=job.lossless, chroma=job.chroma, grey=grey
@@ -311,6 +325,10 @@ class _Batch:
         self._stopping = threading.Event()
         # By the key of a result: that of the source that has it, or will.
         self._claimed: dict[str, str] = {}
+        # By the key of a result without regard to case and accents: where such are, and their sources' keys.
+        self._published: dict[str, list[tuple[Path, str]]] = {}
+        # Folders of which the disk refuses the name, and those that are there instead.
+        self._safe_folders: dict[Path, Path] = {}
         self._source_paths = list(sources)
         self._sources: set[object] | None = None
         self._disk_failures = 0
@@ -330,7 +348,7 @@ class _Batch:
         self._sources = None
         while True:
             while len(self._waiting) < self._look_ahead and (file := next(files, None)) is not None:
-                self._begin(file)
+                yield from self._begin(file)
                 self._waiting.append(file)
             if not self._waiting:
                 break
@@ -350,26 +368,34 @@ class _Batch:
         self._stopping.set()
         self._workers.close()
         self._thread.shutdown()
+        self._reader.shutdown()
         for file in (*self._waiting, *self._writing):
             self._clean(file)
 
     # Beginning
 
-    def _begin(self, file: _File) -> None:
-        """Decide about a picture, or have it decoded. Quick: several are begun ahead."""
+    def _begin(self, file: _File) -> Work[ConvertEvent, None, None]:
+        """Decide about a picture, or have it decoded. Mostly quick: several are begun ahead."""
         task = file.task
         if task.problem:
             file.outcome = FileFailed(file.index, task.source, task.problem)
             return
-        result = None if self._job.again else self._ledger.result_of(task.source)
-        if result is not None:
-            self._claim(result, task.source)
-            reason = "Converted before, with the same model and settings."
-            file.outcome = FileSkipped(file.index, task.source, result, True, reason)
-            return
-        if self._job.if_exists == "skip" and self._job.format == "keep":
-            target = task.folder / self._name_of(task, task.source.suffix)
-            if self._claim(target, task.source) and os.path.lexists(target):
+        if not self._job.again:
+            # Where times differ, as on a copied disk, both files are read whole.
+            looking = self._reader.submit(self._ledger.result_of, task.source)
+            yield from self._wait(looking, f"Looking whether {file.name} is done already")
+            result = looking.result()
+            if result is not None:
+                self._claim(result, task.source)
+                self._note_published(result, task.source)
+                reason = "Converted before, with the same model and settings."
+                file.outcome = FileSkipped(file.index, task.source, result, True, reason)
+                return
+        if self._job.if_exists == "skip":
+            name = self._name_of(task, expected_suffix(self._job.format, task.source))
+            target = self._unclaimed(self._folder_of(task) / name, key_of(task.source))
+            self._claim(target, task.source)
+            if os.path.lexists(target):
                 file.outcome = self._taken(file, target)
                 return
         self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
@@ -421,9 +447,7 @@ class _Batch:
                 # The disk of the results, to which what does not fit into memory is spilled.
                 self._remove(file.spilled)
                 if is_full(error):
-                    file.needed = getattr(error, "needed", 0)
-                    yield from self._wait_for_space(file)
-                    self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
+                    yield from self._find_room(file, error)
                 else:
                     file.outcome = self._disk_failed(file, error)
             else:
@@ -464,6 +488,8 @@ class _Batch:
             return file.decoding.result()
         except (PictureError, MemoryError, OSError):
             raise
+        except NoWorkerError as error:
+            raise EngineError(_no_process_sentence(error)) from error
         except WorkerTimeoutError as error:
             raise PictureError(
                 f"{file.name} took longer than {self._job.time_limit:g} s to read. Allow more time (--time-limit), or "
@@ -506,8 +532,7 @@ class _Batch:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._job.to))
             if free_bytes(self._job.to) < RESERVE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._job.to))
-            file.task.folder.mkdir(parents=True, exist_ok=True)
-            file.temporary = self._ledger.temporary_for(file.task.folder)
+            file.temporary = self._ledger.temporary_for(self._made_folder(file.task))
         except OSError as error:
             file.writing = Future()
             file.writing.set_exception(error)
@@ -515,6 +540,26 @@ class _Batch:
         file.writing = self._workers.submit(
             write, file.decoded.frames, file.decoded.source, self._output, file.temporary
         )
+
+    def _folder_of(self, task: Task) -> Path:
+        return self._safe_folders.get(task.folder, task.folder)
+
+    def _made_folder(self, task: Task) -> Path:
+        """The folder of a result, by a name that its disk takes.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        folder, to = self._folder_of(task), self._job.to
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            safe = to.joinpath(*(safe_name(part) for part in folder.relative_to(to).parts))
+            if error.errno not in _REFUSED_NAME or safe == folder:
+                raise
+            safe.mkdir(parents=True, exist_ok=True)
+            self._safe_folders[folder] = folder = safe
+        return folder
 
     def _finish_first(self) -> Work[ConvertEvent, None, None]:
         """Wait for the result that is due next, give it its name and report it."""
@@ -551,27 +596,35 @@ class _Batch:
             OSError: The disk refused it.
         """
         assert file.writing is not None and file.decoded is not None
-        source = file.task.source
+        source, task = file.task.source, file.task
         try:
             written = file.writing.result()
         except OSError:
             raise
+        except NoWorkerError as error:
+            raise EngineError(_no_process_sentence(error)) from error
         except Exception as error:
             return FileFailed(file.index, source, self._writing_sentence(file, error))
         if isinstance(written, NotWritten):
             file.needed = written.size
             raise written.error
+        assert file.temporary is not None
         started = time.perf_counter()
-        wished = file.task.folder / self._name_of(file.task, written.suffix)
+        wished = file.temporary.parent / self._name_of(file.task, written.suffix)
         target, final = self._name_result(file, written, wished)
         self._disk_failures = 0
         self._has_told_full = False
         if final is None:
             return self._taken(file, target)
         self._claim(final, source)
+        self._note_published(final, source)
         notes = [*file.decoded.source.notes, *file.decoded.frames.notes, *written.notes, *_name_notes(wished, final)]
         if self._job.if_exists == "overwrite" and final.name != target.name:
-            notes.append(f"Saved as {final.name}: {target.name} is another picture of this batch, or its result.")
+            is_itself = _is_same(target, source)
+            other = "the picture itself" if is_itself else "another picture of this batch, or its result"
+            notes.append(f"Saved as {final.name}: {target.name} is {other}.")
+        if final.parent != task.folder:
+            notes.append(f"Saved in {final.parent}: its disk refuses the name of {task.folder}.")
         seconds = file.seconds + written.seconds + time.perf_counter() - started
         return Converted(file.index, source, final, tuple(dict.fromkeys(notes)), seconds)
 
@@ -586,10 +639,9 @@ class _Batch:
 
         def publish(name: str) -> tuple[Path, Path | None]:
             assert file.temporary is not None and file.decoded is not None
-            target, number = wished.with_name(name), 0
-            while self._job.if_exists == "skip" and self._claimed.get(key_of(target), me) != me:
-                number += 1
-                target = numbered(wished.with_name(name), number)
+            target = wished.with_name(name)
+            if self._job.if_exists == "skip":
+                target = self._unclaimed(target, me)
             final = self._ledger.publish(
                 file.task.source,
                 file.decoded.source_print,
@@ -611,20 +663,38 @@ class _Batch:
 
     def _may_replace(self, candidate: Path, me: str) -> bool:
         """Whether a file is neither a picture of this batch nor the result of another one."""
-        key = key_of(candidate)
-        if self._claimed.get(key, me) != me:
+        if self._is_claimed(candidate, me):
             return False
+        key = key_of(candidate)
         if self._sources is None:
             statuses = (_identity(path) for path in self._source_paths)
             self._sources = {*(key_of(path) for path in self._source_paths), *statuses}
         # By another path, or another name: a link of either kind.
         return key not in self._sources and _identity(candidate) not in self._sources
 
-    def _claim(self, target: Path, source: Path) -> bool:
-        """Note the name of a result; whether no other picture of this batch has it."""
-        if self._job.if_exists == "rename":  # A taken name is never asked about then.
+    def _claim(self, target: Path, source: Path) -> None:
+        """Note the name of a result, or what it will be, unless another picture of this batch has it."""
+        if self._job.if_exists != "rename":  # A taken name is never asked about then.
+            self._claimed.setdefault(key_of(target), key_of(source))
+
+    def _note_published(self, result: Path, source: Path) -> None:
+        if self._job.if_exists != "rename":
+            self._published.setdefault(_folded(result), []).append((result, key_of(source)))
+
+    def _is_claimed(self, target: Path, me: str) -> bool:
+        """Whether a name is that of another picture's result, also where the disk takes two names for the same."""
+        if self._claimed.get(key_of(target), me) != me:
             return True
-        return self._claimed.setdefault(key_of(target), key_of(source)) == key_of(source)
+        alike = self._published.get(_folded(target), ())
+        return any(source != me and _is_same(target, result) for result, source in alike)
+
+    def _unclaimed(self, wished: Path, me: str) -> Path:
+        """The wished name of a result, or a numbered one, that no other picture of this batch has."""
+        target, number = wished, 0
+        while self._is_claimed(target, me):
+            number += 1
+            target = numbered(wished, number)
+        return target
 
     def _taken(self, file: _File, target: Path) -> FileSkipped:
         reason = f"{target.name} is there already."
@@ -651,11 +721,34 @@ class _Batch:
     # The disk
 
     def _disk_failed(self, file: _File, error: OSError) -> FileFailed:
-        source = file.task.source
-        reason = disk_sentence(error, source if error.errno == errno.ENAMETOOLONG else self._job.to)
+        """One place that the disk refuses fails its picture; trouble with the output folder itself is counted."""
+        source, to = file.task.source, self._job.to
+        problem = _problem_with(to)
+        if problem is None and error.errno in _ONE_PLACE:
+            return FileFailed(file.index, source, _place_sentence(error, self._folder_of(file.task), to))
         self._disk_failures += 1
-        self._disk_reason = reason
-        return FileFailed(file.index, source, reason)
+        self._disk_reason = disk_sentence(problem or error, to)
+        return FileFailed(file.index, source, self._disk_reason)
+
+    def _find_room(self, file: _File, error: OSError) -> Work[ConvertEvent, None, None]:
+        """Have a picture decoded again whose translation met a full disk; fail it if it is what fills the disk."""
+        to = self._job.to
+        free = free_bytes(to)
+        if free < RESERVE_BYTES:
+            yield from self._wait_for_space(file)
+        else:
+            file.tries_with_room += 1
+            needed = getattr(error, "needed", 0)
+            if needed > free - RESERVE_BYTES or file.tries_with_room >= _MOST_TRIES_WITH_ROOM:
+                wants = f"needs {in_words(needed)}" if needed else "needs more"
+                file.outcome = FileFailed(
+                    file.index,
+                    file.task.source,
+                    f"{file.name} {wants} on the disk of {to} while it is translated, where {in_words(free)} are free. "
+                    "Choose a smaller size (--resize), or an output folder on a disk with more room.",
+                )
+                return
+        self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
 
     def _wait_for_space(self, file: _File) -> Work[ConvertEvent, None, None]:
         """Wait until a picture whose result found no room can be tried again."""
@@ -668,7 +761,7 @@ class _Batch:
             self._has_told_full = True
             yield WaitingForSpace(
                 to,
-                f"There is no space left on the disk of {to}. Free {_in_words(needed)} or more there; the conversion "
+                f"There is no space left on the disk of {to}. Free {in_words(needed)} or more there; the conversion "
                 "then goes on by itself.",
             )
         started = time.monotonic()
@@ -702,6 +795,46 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file that is there."""
+    identity = _identity(one)
+    return identity is not None and identity == _identity(other)
+
+
+def _folded(path: Path) -> str:
+    """The same for all names that some disk takes for one: it knows no case, or writes accents its own way."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", key_of(path)).casefold())
+
+
+def _problem_with(folder: Path) -> OSError | None:
+    """Why nothing can be written into a folder; None if it can."""
+    try:
+        if not folder.is_dir():
+            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        require_writable(folder)
+    except OSError as error:
+        return error
+    return None
+
+
+def _place_sentence(error: OSError, folder: Path, to: Path) -> str:
+    """What is wrong with one place in the output folder, by name."""
+    for place in (*reversed(folder.relative_to(to).parents), folder.relative_to(to)):
+        if os.path.lexists(to / place) and not is_folder(to / place):
+            return (
+                f"{to / place} is a file, where a folder for results belongs. Rename it, or choose another output "
+                "folder."
+            )
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else folder
+    # Of a temporary file, whose own name says nothing to anybody.
+    place = named if named.is_relative_to(to) and not named.name.startswith(".cyclegan-") else folder
+    return disk_sentence(error, place)
+
+
+def _no_process_sentence(error: NoWorkerError) -> str:
+    return f"Pictures are read and written in processes of their own. {error} Close other programs, and start again."
+
+
 def _free_memory() -> float:
     """Bytes of the machine's memory for this process: those on one machine share it."""
     return available_memory(torch.device("cpu")) / local_rank_and_count()[1]
@@ -728,7 +861,3 @@ def _memory_sentence(name: str) -> str:
 
 def _fault_sentence(what: str, error: Exception) -> str:
     return f"{what}, by a fault of this program ({type(error).__name__}: {error}). Please report it."
-
-
-def _in_words(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

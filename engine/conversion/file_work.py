@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ import numpy as np
 
 from engine.config import Frames, OutputSettings
 from engine.conversion.ledger import Fingerprint, fingerprint
-from engine.data.images import opened_source, scaled_frame
+from engine.conversion.space import RESERVE_BYTES, free_bytes, in_words
+from engine.data.images import opened_source, scaled_frame, scaled_size
 from engine.data.source_file import Frame, Pixels, SourceFile
 from engine.data.writing import encode_frames
 from engine.errors import PictureError
@@ -22,6 +25,12 @@ from engine.files import disk_sentence, write_new
 
 DECODING_BYTES_PER_PIXEL = 30
 """Memory of a picture while it is decoded, converted in colour and turned upright: 15 of 8 bits, 29 of 16."""
+
+# Of a frame on the disk: 8 bits with alpha.
+_USUAL_BYTES_PER_PIXEL = 4
+
+MOST_SIZES_OF_FRAMES = 20
+"""All frames of a file together may be so many times as large as a single picture: a tiny GIF can hold thousands."""
 
 _NOTHING = np.empty((0, 0, 3), np.uint8)
 
@@ -133,7 +142,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class TooLargeNow:
-    """A picture that was not decoded since it would take more memory than was allowed.
+    """A picture that was not decoded since it would take more memory, or room on the disk, than was allowed.
 
     Attributes:
         size: Its width and height in pixels.
@@ -182,31 +191,90 @@ def decode(
         frames: "all" or "first".
         max_megapixels: Larger ones are refused.
         longest: Scale longer sides down to so many pixels; None for no scaling.
-        most_bytes: Memory that decoding one frame may take; None for any.
+        most_bytes: Memory that decoding one frame may take, and room on the disk that several may; None for any.
         file: For its frames where there are several.
 
     Raises:
-        PictureError: It cannot be read; a sentence.
+        PictureError: It cannot be read, has more frames than there is room for, or is being changed; a sentence.
         MemoryError: The memory ran out.
         OSError: `file` cannot be written.
     """
     started = time.perf_counter()
-    with opened_source(path, frames=frames, max_megapixels=max_megapixels) as (source, found):
-        width, height = source.size
-        if most_bytes is not None and DECODING_BYTES_PER_PIXEL * width * height > most_bytes:
-            return TooLargeNow(source.size)
-        try:
-            source_print = fingerprint(path)
-        except OSError as error:
-            raise PictureError(disk_sentence(error, path)) from error
-        stack = FrameStack(file)
-        for frame in found:
-            scaled = scaled_frame(frame, longest) if longest else frame
+    for _ in range(2):
+        before = _state(path)
+        with opened_source(path, frames=frames, max_megapixels=max_megapixels) as (source, found):
+            if most_bytes is not None and _foreseen_bytes(source, longest) > most_bytes:
+                return TooLargeNow(source.size)
+            try:
+                source_print = fingerprint(path)
+            except OSError as error:
+                raise PictureError(disk_sentence(error, path)) from error
+            stack = FrameStack(file)
+            scaled = (scaled_frame(frame, longest) if longest else frame for frame in found)
             if source.frame_count == 1:
-                stack.keep(scaled)
+                for frame in scaled:
+                    stack.keep(frame)
             else:
-                stack.append(scaled)
-    return Decoded(source, source_print, stack, time.perf_counter() - started)
+                _spill(scaled, source, stack, max_megapixels)
+            # By path, as the fingerprint: while the file is open its name may have been given to another one.
+            if _state(path) == before:
+                return Decoded(source, source_print, stack, time.perf_counter() - started)
+        file.unlink(missing_ok=True)
+    raise PictureError(f"{path.name} is being changed by another program. Convert it when that is done.")
+
+
+def _spill(frames: Iterator[Frame], source: SourceFile, stack: FrameStack, max_megapixels: int) -> None:
+    """Put the frames into the stack's file, if there is room for all of them.
+
+    Raises:
+        PictureError: There is not, or they are more than a file may have; a sentence.
+        OSError: The disk is full and so on.
+    """
+    name, count, folder = source.path.name, source.frame_count, stack.file.parent
+    remedy = "Convert its first frame only (--frames first), choose a smaller size"
+    pixels = 0
+    for number, frame in enumerate(frames):
+        height, width = frame.pixels.shape[:2]
+        pixels += height * width
+        # Pages may differ in size, of which the first one gives an idea only.
+        foreseen = count * height * width if number == 0 else pixels
+        if foreseen > MOST_SIZES_OF_FRAMES * max_megapixels * 1_000_000:
+            raise PictureError(
+                f"{name} is too large: its {count} frames of {width} x {height} pixels are more than "
+                f"{MOST_SIZES_OF_FRAMES * max_megapixels} million pixels together. {remedy}, or allow larger pictures "
+                "(--max-megapixels)."
+            )
+        if number == 0:
+            needed = count * (frame.pixels.nbytes + (0 if frame.alpha is None else frame.alpha.nbytes))
+            free = free_bytes(folder)
+            if free < RESERVE_BYTES:  # Nothing can be written at all, and that is waited for.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(stack.file))
+            if needed > free - RESERVE_BYTES:
+                raise PictureError(
+                    f"{name} has {count} frames of {width} x {height} pixels, which need {in_words(needed)} on the "
+                    f"disk of {folder} while they are translated; {in_words(max(0, free - RESERVE_BYTES))} can be "
+                    f"used there. {remedy}, or an output folder on a disk with more room."
+                )
+        stack.append(frame)
+
+
+def _foreseen_bytes(source: SourceFile, longest: int | None) -> int:
+    """Memory that decoding a frame takes, or room for all frames on the disk, whichever is more."""
+    width, height = source.size
+    memory = DECODING_BYTES_PER_PIXEL * width * height
+    if source.frame_count == 1:
+        return memory
+    kept = scaled_size(source.size, longest) if longest else source.size
+    return max(memory, _USUAL_BYTES_PER_PIXEL * source.frame_count * kept[0] * kept[1])
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What tells whether a path still leads to the same file and that is unchanged."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def write(frames: FrameStack, source: SourceFile, output: OutputSettings, temporary: Path) -> Written | NotWritten:

@@ -33,6 +33,15 @@ from engine.ranks import local_rank_and_count
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
 
+STREAMED_FROM_PIXELS = 250_000
+"""From so many pixels a picture is streamed on a CPU, whose caches hold a strip but no whole layer.
+
+Measured in ms as a whole and in strips, medians of alternating runs. A ResNet of 3 blocks and 32 channels in bf16 on
+one thread: at 128 x 128 55 and 44, 256 x 256 230 and 152, 512 x 512 1,590 and 550, 2 MP 18,900 and 4,060; on two
+threads: 256 x 256 127 and 159, 512 x 512 687 and 550, 1 MP 3,670 and 2,140; in fp32 on one: 256 x 256 314 and 292,
+512 x 512 1,490 and 1,250. A U-Net of 7 halvings in fp32 on one: 256 x 256 338 and 513, 512 x 512 1,060 and 1,030.
+"""
+
 # What is free now may be wanted by somebody else in a moment.
 _USABLE_SHARE = 0.8
 
@@ -98,8 +107,8 @@ class Translator:
     def translate(self, name: str, pixels: Pixels, tick: Callable[[], None] = _nothing, *, depth: int = 8) -> Pixels:
         """[H, W, 3] uint8 or uint16 -> the same shape and type.
 
-        The whole picture at once where the memory allows, else streamed through the layers in strips, which gives the
-        same; also after the memory has run out nevertheless.
+        The whole picture at once where the memory allows and strips are not faster, else streamed through the layers
+        in strips, which gives the same; also after the memory has run out nevertheless.
 
         Args:
             name: Of the picture, for sentences.
@@ -156,8 +165,9 @@ class Translator:
 
     def _at_its_size(self, name: str, pixels: Pixels, precision: ChosenPrecision) -> Pixels:
         height, width = pixels.shape[:2]
-        whole = needed_memory(self._info.architecture, width, height, precision).whole
-        if whole <= self._allowed_memory():
+        needed, allowed = needed_memory(self._info.architecture, width, height, precision), self._allowed_memory()
+        is_faster_in_strips = self._device.type == "cpu" and width * height >= STREAMED_FROM_PIXELS
+        if needed.whole <= allowed and not (is_faster_in_strips and needed.least <= allowed):
             try:
                 return self._whole(pixels, precision)
             except (MemoryError, RuntimeError) as error:

@@ -60,6 +60,10 @@ class WorkerDiedError(Exception):
     """The process of a task has crashed, or was killed by the system for its memory."""
 
 
+class NoWorkerError(Exception):
+    """No process could be started for a task, which is no fault of the task's."""
+
+
 class Workers:
     """A pool of processes, started with the first task or by `start`; as a context manager it is closed at the end.
 
@@ -99,7 +103,8 @@ class Workers:
 
         Returns:
             Raises what the function raised; `WorkerTimeoutError` if it took longer than the time limit;
-            `WorkerDiedError` if its process ended, for example since the memory ran out.
+            `WorkerDiedError` if its process ended, for example since the memory ran out; `NoWorkerError` if none
+            could be started.
 
         Raises:
             RuntimeError: The pool is closed.
@@ -293,9 +298,9 @@ def _late(seconds: float) -> WorkerTimeoutError:
     return WorkerTimeoutError(f"It took longer than {seconds:g} s.")
 
 
-def _dead(code: int | None, error: Exception) -> WorkerDiedError:
+def _dead(code: int | None, error: Exception) -> WorkerDiedError | NoWorkerError:
     if code is None:
-        return WorkerDiedError(f"No process could be started for it: {error}.")
+        return NoWorkerError(f"No process could be started: {error}.")
     if code < 0:
         with contextlib.suppress(ValueError):
             return WorkerDiedError(f"Its process was ended by the signal {signal.Signals(-code).name}.")

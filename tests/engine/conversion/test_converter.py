@@ -510,6 +510,40 @@ def test_a_name_that_is_taken_is_skipped_before_any_work_where_that_is_asked_for
     assert (events[-1].converted, events[-1].skipped, events[-1].failed) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("format", ["png", "jpg", "tiff", "keep"])
+def test_what_is_there_already_is_skipped_unread_in_any_format(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    for name in ("a.png", "b.jpeg", "c.bmp", "c.jpg"):
+        draw(tmp_path / "in" / name)
+    run(tmp_path / "in", format=format, if_exists="skip")
+    before = contents(tmp_path / "out")
+    monkeypatch.setattr(converter, "decode", lambda *args: pytest.fail("it was read"))
+    events = run(tmp_path / "in", format=format, if_exists="skip", again=True)
+    assert sorted(event.target.name for event in of_kind(events, FileSkipped)) == tree(tmp_path / "out")
+    assert contents(tmp_path / "out") == before and len(before) == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a symbolic link")
+@pytest.mark.parametrize("if_exists", ["rename", "skip", "overwrite"])
+def test_two_names_that_the_disk_takes_for_one_are_two_results(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], if_exists: str
+) -> None:
+    for folder in ("Caf\u00e9", "cafe\u0301"):
+        draw(tmp_path / "in" / folder / f"{len(folder)}.png").rename(tmp_path / "in" / folder / "a.png")
+    if len(list((tmp_path / "in").iterdir())) < 2:
+        pytest.skip("this disk takes them for one, too")
+    (tmp_path / "out" / "Caf\u00e9").mkdir(parents=True)
+    (tmp_path / "out" / "cafe\u0301").symlink_to("Caf\u00e9")  # Stands in for a disk that does so.
+    events = run(tmp_path / "in", if_exists=if_exists)
+    assert sorted(event.target.name for event in of_kind(events, Converted)) == ["a (1).png", "a.png"]
+    for event in of_kind(events, Converted):
+        was, now = (np.asarray(Image.open(path)) for path in (event.source, event.target))
+        assert np.abs(expected(was) - now).max() <= 1
+    again = run(tmp_path / "in", if_exists="overwrite", again=True)
+    assert sorted(event.target.name for event in of_kind(again, Converted)) == ["a (1).png", "a.png"]
+
+
 def test_a_name_that_turns_out_to_be_taken_is_skipped_then(
     tmp_path: Path, run: Callable[..., list[ConvertEvent]]
 ) -> None:
@@ -564,7 +598,8 @@ def test_overwriting_replaces_what_is_there_but_never_a_source(
     assert size_of(out / "a.png") == (20, 14)
     for name in ("b", "c", "d") if sys.platform != "win32" else ("b", "d"):
         assert done[f"{name}.png"].target == out / f"{name} (1).png"
-        assert f"Saved as {name} (1).png" in done[f"{name}.png"].notes[0]
+        other = "another picture of this batch, or its result" if name == "b" else "the picture itself"
+        assert done[f"{name}.png"].notes == (f"Saved as {name} (1).png: {name}.png is {other}.",)
     assert (out / "b.png").samefile(sources[0])
 
 
@@ -598,6 +633,15 @@ def test_the_same_job_again_does_only_what_is_missing(
     assert {name: after[name] for name in before if name != "1.png" and name[0] != "."} == {
         name: value for name, value in before.items() if name != "1.png" and name[0] != "."
     }
+
+
+def test_looking_for_what_is_done_gives_chances_to_stop(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "_HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(Ledger, "result_of", lambda self, source: time.sleep(0.3))
+    events = run(draw(tmp_path / "a.png"))
+    assert len([e for e in of_kind(events, Preparing) if e.text == "Looking whether a.png is done already"]) > 3
 
 
 def test_other_settings_or_another_model_convert_again(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:
@@ -1054,6 +1098,19 @@ def test_what_happens_to_the_process_of_a_picture_happens_to_that_picture_alone(
     assert tree(tmp_path / "out") == ["a.png", "c.png"]
 
 
+def test_processes_that_cannot_be_started_are_one_sentence_for_the_whole_job(
+    model: Path, tmp_path: Path, in_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        draw(tmp_path / "in" / f"{number}.png")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    events: list[ConvertEvent] = []
+    with pytest.raises(EngineError, match=r"No process could be started: .*/nowhere/python"):
+        events.extend(convert(make_job(model, tmp_path, tmp_path / "in")))
+    assert of_kind(events, FileFailed) == []
+    assert tree(tmp_path / "out") == []
+
+
 def test_a_bug_in_the_generator_is_not_hidden(
     tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1354,6 +1411,111 @@ def test_three_failures_of_the_disk_in_a_row_end_the_job(
         pytest.fail("it did not stop")
     assert failure.value.field == "to"
     assert tree(tmp_path / "out") == []
+
+
+def test_a_file_in_the_way_of_a_folder_fails_what_belongs_there_by_name(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    for number in range(4):
+        draw(tmp_path / "in" / "a" / "deep" / f"{number}.png")
+        draw(tmp_path / "in" / "b" / f"{number}.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_bytes(b"precious")
+    events = run(tmp_path / "in")
+    reasons = {event.reason for event in of_kind(events, FileFailed)}
+    assert reasons == {
+        f"{tmp_path}/out/a is a file, where a folder for results belongs. Rename it, or choose another output folder."
+    }
+    assert tree(tmp_path / "out") == ["a", *(f"b/{number}.png" for number in range(4))]
+    assert (events[-1].converted, events[-1].failed) == (4, 4)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, part: str, code: int) -> None:
+    """Have the disk refuse folders with this in their names."""
+    whole = Path.mkdir
+
+    def mkdir(self: Path, *args: object, **values: object) -> None:
+        if part in str(self):
+            raise OSError(code, os.strerror(code), str(self))
+        whole(self, *args, **values)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+@pytest.mark.parametrize("if_exists", ["rename", "skip"])
+def test_a_folder_of_which_the_disk_refuses_the_name_gets_another_one(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch, if_exists: str
+) -> None:
+    for number in range(5):
+        draw(tmp_path / "in" / "2019: trip" / "day 1" / f"{number}.png")
+    refuse(monkeypatch, ": ", errno.EINVAL)
+    events = run(tmp_path / "in", if_exists=if_exists)
+    folder = tmp_path / "out" / "2019_ trip" / "day 1"
+    refused = tmp_path / "out" / "2019: trip" / "day 1"
+    assert [event.target for event in of_kind(events, Converted)] == [folder / f"{n}.png" for n in range(5)]
+    notes = {event.notes for event in of_kind(events, Converted)}
+    assert notes == {(f"Saved in {folder}: its disk refuses the name of {refused}.",)}
+    assert len(of_kind(run(tmp_path / "in", if_exists=if_exists), FileSkipped)) == 5
+
+
+@pytest.mark.parametrize("code", [errno.ENAMETOOLONG, errno.EACCES, errno.EINVAL])
+def test_a_folder_that_cannot_be_made_fails_its_pictures_and_no_others(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    for number in range(4):
+        draw(tmp_path / "in" / "bad" / f"{number}.png")
+        draw(tmp_path / "in" / "good" / f"{number}.png")
+    refuse(monkeypatch, "bad", code)
+    events = run(tmp_path / "in")
+    assert len(of_kind(events, FileFailed)) == 4
+    assert all(str(tmp_path / "out" / "bad") in event.reason for event in of_kind(events, FileFailed))
+    assert tree(tmp_path / "out") == [f"good/{number}.png" for number in range(4)]
+
+
+def draw_frames(path: Path, count: int, size: tuple[int, int] = (20, 14)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = [Image.new("RGB", size, (number, 0, 0)) for number in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+def test_frames_without_room_fail_their_file_and_the_batch_goes_on(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_frames(tmp_path / "in" / "a.gif", 20)
+    draw(tmp_path / "in" / "b.png")
+    monkeypatch.setattr(file_work, "free_bytes", lambda folder: RESERVE_BYTES + 9000)
+    events = run(tmp_path / "in")
+    assert [e.source.name for e in events if isinstance(e, FileFailed)] == ["a.gif"]
+    assert of_kind(events, WaitingForSpace) == []
+    assert tree(tmp_path / "out") == ["b.png"]
+
+
+@pytest.mark.parametrize("step", ["frames", "strips"])
+def test_what_fills_the_disk_by_itself_fails_and_the_batch_goes_on(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """There is room again whenever what was spilled is removed, so waiting for it would never end."""
+    tries = 0
+
+    def fail(self: object, frame: object, *args: object, **values: object) -> None:
+        nonlocal tries
+        if step == "strips" and frame != "a.gif":
+            return whole(self, frame, *args, **values)
+        tries += 1
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    where, name = (file_work.FrameStack, "append") if step == "frames" else (translator_module.Translator, "translate")
+    whole = getattr(where, name)
+    monkeypatch.setattr(where, name, fail)
+    draw_frames(tmp_path / "in" / "a.gif", 20)
+    draw(tmp_path / "in" / "b.png")
+    events = run(tmp_path / "in")
+    failure = next(event for event in events if isinstance(event, FileFailed))
+    assert re.search(r"^a\.gif needs more on the disk of .*/out while it is translated", failure.reason)
+    assert tries == 2
+    assert tree(tmp_path / "out") == ["b.png"]
 
 
 def test_an_output_folder_that_vanishes_ends_the_job_and_is_not_made_again(model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from PIL import Image
 from engine.config import OutputSettings
 from engine.conversion import file_work
 from engine.conversion.file_work import Decoded, FrameStack, NotWritten, TooLargeNow, Written, decode, write
+from engine.conversion.space import RESERVE_BYTES
 from engine.data.source_file import Frame
 from engine.errors import PictureError
 
@@ -98,6 +101,86 @@ def test_frames_are_scaled_when_they_are_read(tmp_path: Path) -> None:
 def test_more_memory_than_allowed_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_work, "fingerprint", lambda path: pytest.fail("it was read"))
     assert read(draw(tmp_path / "a.png"), most_bytes=12 * 600 - 1) == TooLargeNow((30, 20))
+
+
+def test_many_frames_are_not_put_on_the_disk_while_others_are_at_work(tmp_path: Path) -> None:
+    picture = draw(tmp_path / "a.tiff", 30)
+    assert read(picture, most_bytes=4 * 30 * 600 - 1) == TooLargeNow((30, 20))
+    assert not (tmp_path / "spilled").exists()
+    assert isinstance(read(picture, most_bytes=4 * 30 * 600 - 1, longest=15), Decoded)
+
+
+def test_frames_that_do_not_fit_on_the_disk_are_refused_by_name_before_they_fill_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = draw(tmp_path / "a.tiff", 50)
+    needed = 50 * 30 * 20 * 4
+    monkeypatch.setattr(file_work, "free_bytes", lambda folder: RESERVE_BYTES + needed - 1)
+    with pytest.raises(PictureError, match=r"a\.tiff has 50 frames of 30 x 20 pixels, which need .*--frames first"):
+        read(picture)
+    assert not (tmp_path / "spilled").exists()
+    assert isinstance(read(picture, frames="first"), Decoded)
+    monkeypatch.setattr(file_work, "free_bytes", lambda folder: RESERVE_BYTES + needed)
+    assert isinstance(read(picture), Decoded)
+
+
+def test_a_full_disk_is_no_fault_of_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_work, "free_bytes", lambda folder: RESERVE_BYTES - 1)
+    with pytest.raises(OSError) as failure:
+        read(draw(tmp_path / "a.tiff", 2))
+    assert failure.value.errno == errno.ENOSPC
+
+
+def test_all_frames_together_have_a_ceiling_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_work, "MOST_SIZES_OF_FRAMES", 2)
+    picture = draw(tmp_path / "a.tiff", 5, (1000, 500))
+    with pytest.raises(PictureError, match=r"more than 2 million pixels together.*--max-megapixels"):
+        read(picture, max_megapixels=1)
+    assert not (tmp_path / "spilled").exists()
+    assert isinstance(read(picture, max_megapixels=2), Decoded)
+    assert isinstance(read(picture, max_megapixels=1, longest=500), Decoded)
+
+
+def test_pages_that_grow_meet_the_ceiling_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_work, "MOST_SIZES_OF_FRAMES", 1)
+    pages = [Image.new("RGB", (side, 1000)) for side in (10, 900, 900)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(PictureError, match="3 frames"):
+        read(tmp_path / "a.tiff", max_megapixels=1)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    picture, other = draw(tmp_path / "a.tiff", count), draw(tmp_path / "b.tiff", count, (12, 10))
+    whole = file_work.fingerprint
+
+    def replace_first(path: Path) -> object:
+        if other.exists():
+            other.replace(path)
+        return whole(path)
+
+    monkeypatch.setattr(file_work, "fingerprint", replace_first)
+    decoded = read(picture)
+    assert isinstance(decoded, Decoded)
+    assert decoded.source_print.sha256 == hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert [frame.pixels.shape for frame in decoded.frames] == [(10, 12, 3)] * count
+
+
+def test_a_file_that_changes_all_the_time_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = draw(tmp_path / "a.tiff", 2)
+    whole = file_work.fingerprint
+    times = iter(range(1, 9))
+
+    def change(path: Path) -> object:
+        os.utime(path, ns=(0, next(times)))
+        return whole(path)
+
+    monkeypatch.setattr(file_work, "fingerprint", change)
+    with pytest.raises(PictureError, match=r"a\.tiff is being changed"):
+        read(picture)
+    assert not (tmp_path / "spilled").exists()
 
 
 def test_a_written_result_is_on_the_disk_and_described(tmp_path: Path) -> None:

@@ -120,12 +120,42 @@ def test_the_source_is_left_as_it_was(tmp_path: Path) -> None:
 # Memory
 
 
-def test_a_picture_too_large_for_the_memory_is_streamed_and_comes_out_the_same(tmp_path: Path) -> None:
-    pixels = draw(400, 500)
+@pytest.mark.parametrize(
+    ("device", "pixels", "streamed"), [("cpu", 10_000, True), ("cpu", 10_001, False), ("mps", 1, False)]
+)
+def test_on_a_cpu_strips_are_the_faster_way_from_some_size_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, pixels: int, streamed: bool
+) -> None:
+    monkeypatch.setattr(translator_module, "STREAMED_FROM_PIXELS", pixels)
+    ways = []
+    monkeypatch.setattr(Translator, "_whole", lambda self, pixels, precision: ways.append("whole"))
+    monkeypatch.setattr(translator_module, "translate_streamed", lambda *_, **__: ways.append("streamed"))
+    translator = make_translator(tmp_path, memory_gb=1.0)
+    translator._device = torch.device(device)
+    translator.translate("a", draw(100, 100))
+    assert ways == ["streamed" if streamed else "whole"]
+
+
+def test_a_picture_for_which_strips_need_more_than_there_is_is_translated_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translator_module, "STREAMED_FROM_PIXELS", 1)
+    needed = needed_memory(Architecture(blocks=1, channels=4, long_skip=True), 16, 16, "fp32")
+    assert needed.whole < needed.least
+    monkeypatch.setattr(translator_module, "translate_streamed", lambda *_, **__: pytest.fail("it was streamed"))
+    translator = make_translator(tmp_path, memory_gb=(needed.whole + needed.least) / 2e9)
+    assert translator.translate("a", draw(16, 16)).shape == (16, 16, 3)
+
+
+def test_a_picture_too_large_for_the_memory_is_streamed_and_comes_out_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = draw(1500, 2000)
+    monkeypatch.setattr(translator_module, "STREAMED_FROM_PIXELS", 10**9)
     expected = make_translator(tmp_path).translate("a", pixels)
-    needed = needed_memory(Architecture(blocks=1, channels=4, long_skip=True), 500, 400, "fp32")
-    assert needed.least < needed.whole / 2
-    streamed = make_translator(tmp_path, memory_gb=(needed.least + needed.whole) / 4e9)
+    needed = needed_memory(Architecture(blocks=1, channels=4, long_skip=True), 2000, 1500, "fp32")
+    assert needed.least < needed.whole
+    streamed = make_translator(tmp_path, memory_gb=(needed.least + needed.whole) / 2e9)
     streamed._generator.forward = lambda x: pytest.fail("it was translated whole")
     result = streamed.translate("a", pixels)
     assert np.abs(result.astype(int) - expected).max() <= 1
@@ -295,16 +325,12 @@ def test_the_change_of_a_huge_picture_needs_no_memory_for_its_layers(tmp_path: P
 
 
 @pytest.mark.parametrize("way", ["whole", "streamed", "change"])
-def test_a_tick_may_end_a_translation_at_any_layer(tmp_path: Path, way: str) -> None:
+def test_a_tick_may_end_a_translation_at_any_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     class StopNowError(Exception):
         pass
 
-    needed = needed_memory(Architecture(blocks=1, channels=4, long_skip=True), 500, 400, "fp32")
-    translator = make_translator(
-        tmp_path,
-        resize="change" if way == "change" else None,
-        memory_gb=(needed.least + needed.whole) / 4e9 if way == "streamed" else None,
-    )
+    monkeypatch.setattr(translator_module, "STREAMED_FROM_PIXELS", 10**9 if way == "whole" else 1)
+    translator = make_translator(tmp_path, resize="change" if way == "change" else None)
 
     def stop_after(count: int) -> Callable[[], None]:
         calls = iter(range(count))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from engine.data import workers
-from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
+from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
 from engine.errors import ConfigError, PictureError
 
 LINUX_ONLY = pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc about other processes")
@@ -235,7 +235,7 @@ def test_a_canceled_task_is_dropped_and_the_next_one_done(pool: Workers, helpers
 
 def test_processes_that_cannot_be_started_fail_their_tasks(monkeypatch: pytest.MonkeyPatch, helpers: object) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with Workers(1, 60) as pool, pytest.raises(WorkerDiedError, match="could be started"):
+    with Workers(1, 60) as pool, pytest.raises(NoWorkerError, match="could be started"):
         pool.submit(helpers.add, 1, 2).result()
 
 
