@@ -386,10 +386,10 @@ class _Batch:
             yield from self._wait(looking, f"Looking whether {file.name} is done already")
             result = looking.result()
             if result is not None:
-                self._claim(result, task.source)
-                self._note_published(result, task.source)
+                self._claim(result.target, task.source)
+                self._note_published(result.target, task.source)
                 reason = "Converted before, with the same model and settings."
-                file.outcome = FileSkipped(file.index, task.source, result, True, reason)
+                file.outcome = FileSkipped(file.index, task.source, result.target, True, reason, result.notes)
                 return
         if self._job.if_exists == "skip":
             name = self._name_of(task, expected_suffix(self._job.format, task.source))
@@ -437,7 +437,7 @@ class _Batch:
                 decoded = yield from self._decoded(file)
                 # In a thread of its own, so that a large picture, which takes minutes on a CPU, can be stopped.
                 translating = self._thread.submit(self._translate_frames, file.name, decoded.frames)
-                yield from self._wait(translating, f"Translating {file.name}")
+                yield from self._wait_and_finish(translating, f"Translating {file.name}")
                 file.seconds = decoded.seconds + translating.result()
             except PictureError as error:
                 file.outcome = FileFailed(file.index, file.task.source, str(error))
@@ -483,7 +483,7 @@ class _Batch:
 
     def _read(self, file: _File) -> Work[ConvertEvent, None, Decoded | TooLargeNow]:
         assert file.decoding is not None
-        yield from self._wait(file.decoding, f"Reading {file.name}")
+        yield from self._wait_and_finish(file.decoding, f"Reading {file.name}")
         try:
             return file.decoding.result()
         except (PictureError, MemoryError, OSError):
@@ -519,6 +519,13 @@ class _Batch:
     def _wait(self, future: Future[Any], text: str) -> Work[ConvertEvent, None, None]:
         """Wait for a result; now and then the consumer gets a chance to stop."""
         while wait_for([future], _HEARTBEAT_SECONDS).not_done:
+            yield Preparing(text, self.done, self.count)
+
+    def _wait_and_finish(self, future: Future[Any], text: str) -> Work[ConvertEvent, None, None]:
+        """The same; what is written meanwhile gets its name, so that a large picture holds up none before it."""
+        while wait_for([future], _HEARTBEAT_SECONDS).not_done:
+            while self._writing and self._writing[0].is_ready:
+                yield from self._finish_first()
             yield Preparing(text, self.done, self.count)
 
     # Encoding, writing and naming
@@ -618,7 +625,7 @@ class _Batch:
             return self._taken(file, target)
         self._claim(final, source)
         self._note_published(final, source)
-        notes = [*file.decoded.source.notes, *file.decoded.frames.notes, *written.notes, *_name_notes(wished, final)]
+        notes = [*_losses(file.decoded, written), *_name_notes(wished, final)]
         if self._job.if_exists == "overwrite" and final.name != target.name:
             is_itself = _is_same(target, source)
             other = "the picture itself" if is_itself else "another picture of this batch, or its result"
@@ -650,6 +657,7 @@ class _Batch:
                 target,
                 if_exists=self._job.if_exists,
                 may_replace=lambda candidate: self._may_replace(candidate, me),
+                notes=_losses(file.decoded, written),
             )
             return target, final
 
@@ -846,6 +854,11 @@ def _model_name(model: Path) -> str:
     if path.name == MODEL_FILE_NAME:
         path = path.parent
     return path.name if path.is_dir() else path.stem
+
+
+def _losses(decoded: Decoded, written: Written) -> list[str]:
+    """What a result could not keep, each said once."""
+    return list(dict.fromkeys([*decoded.source.notes, *decoded.frames.notes, *written.notes]))
 
 
 def _name_notes(wished: Path, final: Path) -> list[str]:

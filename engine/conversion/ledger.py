@@ -8,6 +8,7 @@ Needs no torch.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import itertools
@@ -18,7 +19,7 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -109,6 +110,15 @@ class _Entry:
     source_print: Fingerprint
     target: str
     result_print: Fingerprint
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResult:
+    """A result that was made before: where it is, and what it could not keep."""
+
+    target: Path
+    notes: tuple[str, ...]
 
 
 class Ledger:
@@ -200,7 +210,7 @@ class Ledger:
             if self._lock is not None:
                 _release_lock(self._lock)
 
-    def result_of(self, source: Path) -> Path | None:
+    def result_of(self, source: Path) -> KnownResult | None:
         """The result that was made of a picture with these settings, if both are still as they were then.
 
         Size and time tell; where only the time differs, as on another disk, the content does. A picture that is not
@@ -218,12 +228,12 @@ class Ledger:
                 result = None if found is None else _present_print(target, entry.result_print)
                 if found is None or result is None:
                     continue
-                renewed = _Entry(_absolute(source), found, entry.target, result)
+                renewed = dataclasses.replace(entry, source=_absolute(source), source_print=found, result_print=result)
                 if renewed != entry:
                     # So that nothing needs to be read whole next time.
                     with contextlib.suppress(OSError):
                         self._remember(renewed.source, self._append(self._line_of(renewed)))
-                return target
+                return KnownResult(target, entry.notes)
         return None
 
     def temporary_for(self, folder: Path) -> Path:
@@ -251,6 +261,7 @@ class Ledger:
         *,
         if_exists: IfExists,
         may_replace: Callable[[Path], bool],
+        notes: Sequence[str] = (),
     ) -> Path | None:
         """Give a finished result its name, written down first.
 
@@ -262,6 +273,7 @@ class Ledger:
             target: The wished name.
             if_exists: What to do where it is taken: take "name (1)" and so on, give up, or replace what is there.
             may_replace: Whether a file may be replaced; where not, the next name is taken.
+            notes: What the result could not keep.
 
         Returns:
             Where the result is; None where the name is taken and it was given up, `temporary` too.
@@ -281,7 +293,7 @@ class Ledger:
                     if if_exists == "rename" or not may_replace(candidate) or candidate.is_dir():
                         continue
                 place = Path(_absolute(candidate)).relative_to(_absolute(self._folder))
-                entry = _Entry(_absolute(source), source_print, place.as_posix(), result_print)
+                entry = _Entry(_absolute(source), source_print, place.as_posix(), result_print, tuple(notes))
                 place_in_file = self._append(self._line_of(entry))
                 try:
                     if if_exists == "overwrite" and os.path.lexists(candidate):
@@ -359,7 +371,7 @@ class Ledger:
     # Writing
 
     def _line_of(self, entry: _Entry) -> dict[str, Any]:
-        return {
+        line = {
             "result": entry.target,
             "is": _values(entry.result_print),
             "source": entry.source,
@@ -367,6 +379,7 @@ class Ledger:
             "settings": self._settings,
             "session": self._session,
         }
+        return line | ({"notes": entry.notes} if entry.notes else {})
 
     def _append(self, values: dict[str, Any], *, sync: bool = False) -> int:
         """Add a line in one piece: several processes may do so.
@@ -497,7 +510,9 @@ def _entry_from(values: dict[str, Any]) -> _Entry | None:
         case {"source": str(source), "result": str(target), "was": was, "is": now}:
             source_print, result_print = _print_from(was), _print_from(now)
             if source_print is not None and result_print is not None and _is_inside(target):
-                return _Entry(source, source_print, target, result_print)
+                notes = values.get("notes", ())
+                whole = isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+                return _Entry(source, source_print, target, result_print, tuple(notes) if whole else ())
     return None
 
 

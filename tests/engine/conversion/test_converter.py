@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -642,6 +643,38 @@ def test_looking_for_what_is_done_gives_chances_to_stop(
     monkeypatch.setattr(Ledger, "result_of", lambda self, source: time.sleep(0.3))
     events = run(draw(tmp_path / "a.png"))
     assert len([e for e in of_kind(events, Preparing) if e.text == "Looking whether a.png is done already"]) > 3
+
+
+def test_what_a_result_could_not_keep_is_told_again_when_it_is_skipped(
+    tmp_path: Path, run: Callable[..., list[ConvertEvent]]
+) -> None:
+    draw(tmp_path / "in" / "a.png")
+    clear = Image.open(tmp_path / "in" / "a.png").convert("RGBA")
+    clear.putalpha(100)
+    clear.save(tmp_path / "in" / "a.png")
+    first, again = (run(tmp_path / "in", format="jpg") for _ in range(2))
+    (converted,) = (event for event in first if isinstance(event, Converted))
+    (skipped,) = (event for event in again if isinstance(event, FileSkipped))
+    assert skipped.notes == converted.notes == ("JPEG cannot be transparent; transparent parts became white.",)
+
+
+def test_a_large_picture_holds_up_no_result_before_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        draw(tmp_path / "in" / name)
+    told = threading.Event()
+    translate = converter.Translator.translate
+
+    def slow(self: converter.Translator, name: str, *args: object, **values: object) -> object:
+        assert name == "a.png" or told.wait(30), "a.png was not told while b.png was at work"
+        return translate(self, name, *args, **values)
+
+    monkeypatch.setattr(converter.Translator, "translate", slow)
+    for event in convert(make_job(model, tmp_path, tmp_path / "in")):
+        if isinstance(event, Converted) and event.source.name == "a.png":
+            told.set()
+    assert tree(tmp_path / "out") == ["a.png", "b.png"]
 
 
 def test_other_settings_or_another_model_convert_again(tmp_path: Path, run: Callable[..., list[ConvertEvent]]) -> None:

@@ -45,6 +45,11 @@ def make(ledger: Ledger, source: Path, target: Path, content: bytes = b"the resu
     return ledger.publish(source, fingerprint(source), fingerprint(temporary), temporary, target, **values)
 
 
+def result_of(ledger: Ledger, source: Path) -> Path | None:
+    known = ledger.result_of(source)
+    return None if known is None else known.target
+
+
 def shown(folder: Path) -> list[str]:
     """Everything in a folder but its ledger."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -75,11 +80,11 @@ def killed_when() -> Iterator[object]:
 
 def test_a_result_is_known_again_by_the_next_conversion(out: Path, source: Path) -> None:
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         assert make(ledger, source, out / "a.png") == out / "a.png"
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     assert shown(out) == ["a.png"]
 
 
@@ -87,20 +92,20 @@ def test_other_settings_another_source_or_a_changed_file_make_it_unknown(out: Pa
     with Ledger.open(out, "s") as ledger:
         make(ledger, source, out / "a.png")
     with Ledger.open(out, "other") as ledger:
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source.with_name("b.jpg")) is None
+        assert result_of(ledger, source.with_name("b.jpg")) is None
         source.write_bytes(b"another picture")
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         source.write_bytes(b"the picture")
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
         (out / "a.png").write_bytes(b"the rezult")
         os.utime(out / "a.png", ns=(1, 1))
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         (out / "a.png").unlink()
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         (out / "a.png").mkdir()
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
 
 
 def test_where_only_the_time_differs_the_content_decides_once(
@@ -111,19 +116,19 @@ def test_where_only_the_time_differs_the_content_decides_once(
     os.utime(source, ns=(5, 5))
     os.utime(out / "a.png", ns=(7, 7))
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     monkeypatch.setattr(ledger_module, "fingerprint", lambda path: pytest.fail(f"{path} was read again"))
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
 
 
 def test_an_older_result_counts_where_a_newer_one_is_gone(out: Path, source: Path) -> None:
     with Ledger.open(out, "s") as ledger:
         make(ledger, source, out / "a.png")
         again = make(ledger, source, out / "a.png")
-        assert again == out / "a (1).png" == ledger.result_of(source)
+        assert again == out / "a (1).png" == result_of(ledger, source)
         again.unlink()
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
 
 
 def test_a_tree_that_was_moved_is_known_by_name_size_subfolder_and_content(tmp_path: Path, out: Path) -> None:
@@ -138,17 +143,17 @@ def test_a_tree_that_was_moved_is_known_by_name_size_subfolder_and_content(tmp_p
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "b.jpg").write_bytes(b"b.jpg")
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(tmp_path / "copy" / "b.jpg") is None, "the first one is still there, so this is a copy"
+        assert result_of(ledger, tmp_path / "copy" / "b.jpg") is None, "the first one is still there, so this is a copy"
     (tmp_path / "old").rename(tmp_path / "new")
     (tmp_path / "new" / "2020" / "b.jpg").write_bytes(b"B.jpg")
     with Ledger.open(out, "s") as ledger:
         for name in names:
-            assert ledger.result_of(tmp_path / "new" / name) == out / name
+            assert result_of(ledger, tmp_path / "new" / name) == out / name
         (tmp_path / "new" / "2018").mkdir()
         (tmp_path / "new" / "2019" / "a.jpg").rename(tmp_path / "new" / "2018" / "a.jpg")
-        assert ledger.result_of(tmp_path / "new" / "2018" / "a.jpg") is None, "its result belongs elsewhere now"
-        assert ledger.result_of(tmp_path / "new" / "2020" / "b.jpg") is None, "the content differs"
-        assert ledger.result_of(tmp_path / "new" / "gone.jpg") is None
+        assert result_of(ledger, tmp_path / "new" / "2018" / "a.jpg") is None, "its result belongs elsewhere now"
+        assert result_of(ledger, tmp_path / "new" / "2020" / "b.jpg") is None, "the content differs"
+        assert result_of(ledger, tmp_path / "new" / "gone.jpg") is None
 
 
 # Killed
@@ -165,7 +170,7 @@ def test_a_kill_before_the_move_leaves_nothing_done(
     assert len(shown(out)) == 1
     with Ledger.open(out, "s") as ledger:
         assert shown(out) == [LOCK_NAME]
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         assert make(ledger, source, out / "a.png") == out / "a.png"
 
 
@@ -180,7 +185,7 @@ def test_a_kill_after_the_link_and_before_the_end_leaves_it_done(
     killed_when(out, source, monkeypatch, "move_to_free_name", link_and_die)
     assert len(shown(out)) == 2
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     assert shown(out) == ["a.png"]
 
 
@@ -195,7 +200,7 @@ def test_a_kill_on_a_disk_without_links_leaves_no_empty_file(
     (out / "users own.png").touch()
     killed_when(out, source, monkeypatch, "move_to_free_name", take_name_and_die)
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         assert make(ledger, source, out / "a.png") == out / "a.png"
     assert shown(out) == ["a.png", "users own.png"]
 
@@ -230,11 +235,11 @@ def test_a_torn_last_line_is_ignored_and_the_next_begins_anew(out: Path, source:
     path = out / LEDGER_NAME
     path.write_bytes(path.read_bytes() + b'{"result":"b.png","sour')
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
         make(ledger, second, out / "b.png")
-        assert ledger.result_of(second) == out / "b.png"
+        assert result_of(ledger, second) == out / "b.png"
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(second) == out / "b.png"
+        assert result_of(ledger, second) == out / "b.png"
 
 
 def test_a_full_disk_in_the_middle_of_a_line_spoils_no_other(
@@ -254,9 +259,9 @@ def test_a_full_disk_in_the_middle_of_a_line_spoils_no_other(
         assert failure.value.errno == errno.ENOSPC
         assert temporary.exists() and not (out / "a.png").exists()
         ledger.publish(source, *prints, temporary, out / "a.png", if_exists="rename", may_replace=lambda path: True)
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
 
 
 @pytest.mark.parametrize(
@@ -276,12 +281,12 @@ def test_lines_that_make_no_sense_are_ignored_and_kept(out: Path, source: Path, 
     rubbish = rubbish.replace(b"SOURCE", json.dumps(str(source))[1:-1].encode())
     (out / LEDGER_NAME).write_bytes(rubbish)
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
         make(ledger, source, out / "a.png")
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
     assert (out / LEDGER_NAME).read_bytes().startswith(rubbish)
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a.png"
+        assert result_of(ledger, source) == out / "a.png"
 
 
 @pytest.mark.parametrize("escape", ["../secret.png", "sub/../../secret.png", "ABSOLUTE"])
@@ -297,7 +302,7 @@ def test_a_doctored_ledger_leads_to_no_file_outside(tmp_path: Path, out: Path, s
     values |= {"result": place, "is": [7, 0, hashlib.sha256(b"").hexdigest()]}
     (out / LEDGER_NAME).write_text(lines[0] + "\n" + json.dumps(values) + "\n")
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) is None
+        assert result_of(ledger, source) is None
     assert secret.exists()
 
 
@@ -326,7 +331,7 @@ def test_a_name_taken_at_the_last_moment_is_respected(out: Path, source: Path, m
     monkeypatch.setattr(ledger_module, "move_to_free_name", too_late)
     with Ledger.open(out, "s") as ledger:
         assert make(ledger, source, out / "a.png") == out / "a (1).png"
-        assert ledger.result_of(source) == out / "a (1).png"
+        assert result_of(ledger, source) == out / "a (1).png"
         (out / "a.png").unlink()
         assert make(ledger, source, out / "a.png", if_exists="skip") is None
     assert shown(out) == ["a (1).png", "a.png"]
@@ -374,7 +379,7 @@ def test_names_that_are_no_unicode_survive(tmp_path: Path, out: Path) -> None:
     with Ledger.open(out, "s") as ledger:
         make(ledger, source, target)
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == target
+        assert result_of(ledger, source) == target
 
 
 # The folder
@@ -399,11 +404,11 @@ def test_processes_that_share_the_work_write_one_ledger(out: Path, source: Path)
         for number in range(50):
             make(first_rank, source, out / f"a{number}.png")
             make(second_rank, second, out / f"b{number}.png")
-        assert first_rank.result_of(source) == out / "a49.png"
-        assert second_rank.result_of(second) == out / "b49.png"
+        assert result_of(first_rank, source) == out / "a49.png"
+        assert result_of(second_rank, second) == out / "b49.png"
     with Ledger.open(out, "s") as ledger:
-        assert ledger.result_of(source) == out / "a49.png"
-        assert ledger.result_of(second) == out / "b49.png"
+        assert result_of(ledger, source) == out / "a49.png"
+        assert result_of(ledger, second) == out / "b49.png"
 
 
 def test_a_folder_that_is_not_there_or_a_ledger_that_is_no_file_is_a_sentence(tmp_path: Path, out: Path) -> None:
@@ -487,3 +492,20 @@ def test_the_test_above_knows_every_field() -> None:
         if mark.name == "parametrize"
     )
     assert {case[0] for case in mark.args[1]} == {field.name for field in dataclasses.fields(ConvertJob)}
+
+
+def test_what_a_result_could_not_keep_is_remembered(tmp_path: Path, source: Path, out: Path) -> None:
+    notes = ("16 to 8 bits: JPEG.", "Its XMP is \u201ctoo long\u201d.")
+    with Ledger.open(out, "s") as ledger:
+        make(ledger, source, out / "a.png", notes=notes)
+    os.utime(source, ns=(1, 1))
+    for _ in range(2):  # Also from the line that is written anew for the new time.
+        with Ledger.open(out, "s") as ledger:
+            known = ledger.result_of(source)
+            assert known is not None and known.notes == notes
+    with (out / LEDGER_NAME).open("a") as file:
+        lines = (out / LEDGER_NAME).read_text().splitlines()
+        file.write(next(line for line in lines if '"notes"' in line).replace('"16 to', '5,"16 to') + "\n")
+    with Ledger.open(out, "s") as ledger:
+        known = ledger.result_of(source)
+        assert known is not None and known.target == out / "a.png" and known.notes == ()
