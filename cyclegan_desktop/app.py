@@ -15,6 +15,7 @@ from typing import assert_never
 from PySide6.QtCore import QObject, QSocketNotifier
 from PySide6.QtWidgets import QApplication
 
+from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.drops import reference_files
@@ -81,6 +82,10 @@ class App(QObject):
         self._names = ("", "")
         self._planned = self._tried = 0
 
+        conversion_page.comparison.set_mode(settings.compare_mode)
+        conversion_page.comparison.mode_changed.connect(self._remember_mode)
+        self.window.set_unfinished(self.conversion.unfinished_count)
+        self.conversion.offered.connect(self.window.set_unfinished)
         self.window.files_dropped.connect(self.open_paths)
         self.window.page_shown.connect(self._refresh_page)
         self.window.stop_requested.connect(self._stop_all)
@@ -158,6 +163,10 @@ class App(QObject):
             return  # The Convert page says why it cannot be used.
         self.settings.remember_in_library(path)
         self.library.refresh()
+
+    def _remember_mode(self, mode: CompareMode) -> None:
+        self.settings.compare_mode = mode
+        self.settings.save()
 
     def _refresh_page(self, page: int) -> None:
         if page == Page.MODELS:

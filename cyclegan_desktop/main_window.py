@@ -46,6 +46,7 @@ _FIRST_SIZE = QSize(1240, 680)
 _LEAST_SIZE = QSize(960, 600)
 _NAVIGATION_WIDTH = 84
 _TITLE_MILLISECONDS = 250
+_MOST_COUNTED = 10
 
 
 class Page(IntEnum):
@@ -120,7 +121,9 @@ class MainWindow(QMainWindow):
         self._buttons.button(page).setChecked(True)
         if self._pages.currentIndex() != page:
             self._pages.setCurrentIndex(page)
-            self._pages.setFocus()
+            shown = self._pages.currentWidget()
+            assert shown is not None
+            shown.setFocus()
         self.page_shown.emit(int(page))
 
     def set_training(self, running: bool) -> None:
@@ -143,6 +146,22 @@ class MainWindow(QMainWindow):
         """Show in the title how far the conversion is."""
         self._conversion = self.tr("Converting, {done:,} of {total:,}").format(done=done, total=total)
         self._show_title_soon()
+
+    def set_unfinished(self, conversions: int) -> None:
+        """Show beside Convert that so many conversions wait to be gone on with; 0 takes it back."""
+        button = self._buttons.button(Page.CONVERT)
+        assert isinstance(button, _NavigationButton)
+        text = ""
+        if conversions:
+            text = (
+                self.tr("1 conversion was not finished")
+                if conversions == 1
+                else self.tr("{0} conversions were not finished").format(conversions)
+            )
+        key = self.tr("Ctrl+{n}").format(n=Page.CONVERT + 1)
+        button.setToolTip(f"{text} ({key})" if text else key)
+        button.setAccessibleDescription(text)
+        button.set_count(conversions)
 
     def stop_and_close(self) -> None:
         """Close without asking, as soon as what runs has stopped and is saved."""
@@ -277,11 +296,14 @@ class MainWindow(QMainWindow):
         elif self._training:
             text = self.tr("A training is running. Stop it and save, then close?")
         else:
-            text = self.tr("Pictures are being converted. Stop after the one under way, then close?")
+            text = self.tr("Pictures are being converted. Stop, then close?")
         if self._training:
             more = self.tr("You can resume the training later, from where it is now.")
         else:
-            more = self.tr("Those already converted are kept, and the rest is offered when the app starts again.")
+            more = self.tr(
+                "Those already converted are kept. The rest, with the picture under way, is offered when the app "
+                "starts again."
+            )
         question = QMessageBox(self)
         question.setObjectName("stop_question")
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -310,8 +332,43 @@ class MainWindow(QMainWindow):
         self.resize(_FIRST_SIZE.boundedTo(room).expandedTo(_LEAST_SIZE))
 
 
-def _navigation_button(icon_name: str, text: str) -> QToolButton:
-    made = QToolButton()
+class _NavigationButton(QToolButton):
+    """A button of the sidebar, with a number in its corner while something waits on its page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def set_count(self, count: int) -> None:
+        """Show a number; 0 takes it back."""
+        self._count = count
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the button, and its number over it."""
+        super().paintEvent(event)
+        if not self._count:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = QFont(self.font())
+        font.setPointSizeF(font.pointSizeF() * 0.8)
+        font.setWeight(QFont.Weight.DemiBold)
+        painter.setFont(font)
+        text = str(self._count) if self._count < _MOST_COUNTED else f"{_MOST_COUNTED - 1}+"
+        height = painter.fontMetrics().height()
+        width = max(height, painter.fontMetrics().horizontalAdvance(text) + S)
+        badge = QRectF(self.width() / 2 + XS, XS, width, height)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(ACCENT))
+        painter.drawRoundedRect(badge, height / 2, height / 2)
+        painter.setPen(QColor("white"))
+        painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
+        painter.end()
+
+
+def _navigation_button(icon_name: str, text: str) -> _NavigationButton:
+    made = _NavigationButton()
     made.setText(text)
     made.setIcon(icon(icon_name))
     made.setIconSize(QSize(24, 24))

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import platformdirs
 
+from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.job_choices import JobChoices
 from engine.config import Direction
 from engine.files import write_atomically
@@ -47,6 +48,7 @@ class Settings:
         last_model: The model last used for converting.
         last_direction: The direction last used for converting.
         convert_choices: Format, names and so on, as last used for converting.
+        compare_mode: How before and after are compared: "slider", "side" or "toggle".
         window_geometry: `QWidget.saveGeometry` as base64, "" before the first start.
         plot_smoothing: Smoothing of the loss plot, 0 to 0.999.
         plot_log_scale: Whether the losses are plotted on a logarithmic scale.
@@ -61,6 +63,7 @@ class Settings:
     last_model: Path | None = None
     last_direction: Direction = "a2b"
     convert_choices: JobChoices = field(default_factory=JobChoices)
+    compare_mode: CompareMode = "slider"
     window_geometry: str = ""
     plot_smoothing: float = 0.9
     plot_log_scale: bool = False
@@ -181,6 +184,12 @@ def _direction(value: object) -> str:
     return str(value)
 
 
+def _compare_mode(value: object) -> str:
+    if value not in get_args(CompareMode):
+        raise ValueError(f"{value!r} is neither slider nor side nor toggle.")
+    return str(value)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text.")
@@ -210,6 +219,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "last_model": _optional_path,
     "last_direction": _direction,
     "convert_choices": JobChoices.from_json,
+    "compare_mode": _compare_mode,
     "window_geometry": _text,
     "plot_smoothing": _smoothing,
     "plot_log_scale": _yes_or_no,

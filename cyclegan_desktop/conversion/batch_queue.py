@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 Convert: TypeAlias = Callable[[ConvertJob], Iterator[ConvertEvent]]
 
 Leaving: TypeAlias = Literal["", "pause", "cancel"]
-"""What the batch that runs is about to do, after the picture under way."""
+"""What the batch that runs is about to do, as soon as the work lets it."""
 
 _MOST_AT_ONCE: Final = 200
 _HELD_SECONDS: Final = 0.05
@@ -41,7 +41,7 @@ _OUTCOMES: Final[dict[BatchState, str]] = {
 class BatchQueue(QObject):
     """All batches, drafts included, in order; and the thread in which the first one that waits is converted.
 
-    After a pause nothing begins by itself: whoever pauses wants the machine for something else.
+    While the batch that ran is paused nothing begins by itself: whoever pauses wants the machine for something else.
 
     Signals:
         listed: A batch came, went or moved.
@@ -68,7 +68,8 @@ class BatchQueue(QObject):
         self._flow = _Flow()
         self._leaving: Leaving = ""
         self._outcome = BatchState.DONE
-        self._is_held = False
+        self._held_by: Batch | None = None
+        self._is_closing = False
 
     @property
     def batches(self) -> tuple[Batch, ...]:
@@ -87,8 +88,8 @@ class BatchQueue(QObject):
 
     @property
     def is_held(self) -> bool:
-        """Whether those that wait go on waiting, since another was paused."""
-        return self._is_held
+        """Whether those that wait go on waiting, since the one that ran was paused."""
+        return self._held_by is not None and self._held_by.state is BatchState.PAUSED
 
     def add(self, batch: Batch) -> None:
         """Take a batch in, last."""
@@ -100,7 +101,10 @@ class BatchQueue(QObject):
         if batch is self._running or batch not in self._batches:
             return
         self._batches.remove(batch)
+        if batch is self._held_by:
+            self._held_by = None
         self.listed.emit()
+        self._go_on()
 
     def can_move(self, batch: Batch, places: int) -> bool:
         """Whether a batch can go some places down (up, if negative): where it would change nothing, it cannot."""
@@ -122,9 +126,12 @@ class BatchQueue(QObject):
             self._start(batch)
 
     def pause(self, batch: Batch) -> None:
-        """Stop after the picture under way and free the memory, until `resume`. One that waits is passed over."""
+        """Stop and free the memory, until `resume`. One that waits is passed over.
+
+        The picture under way is made anew then.
+        """
         if batch is self._running:
-            self._is_held = True
+            self._held_by = batch
             self._leave("pause")
         elif batch.state is BatchState.WAITING:
             batch.state = BatchState.PAUSED
@@ -149,20 +156,27 @@ class BatchQueue(QObject):
                 batch.shows_summary = True
             batch.state = BatchState.STOPPED if has_begun else BatchState.DRAFT
             self.changed.emit(batch)
+            self._go_on()
 
     def hold(self) -> None:
         """Pause what runs, and begin nothing: the window is closing."""
-        self._is_held = True
+        self._is_closing = True
         if self._running is not None:
+            self._held_by = self._running
             self._leave("pause")
 
     def close(self) -> None:
         """Stop what runs and wait for it; no signal comes after this."""
         self.blockSignals(True)
-        self._is_held = True
+        self._is_closing = True
         self._leaving = "pause"
         if self._thread is not None:
             self._thread.close()
+
+    def _go_on(self) -> None:
+        """Begin with the next, if nothing runs and nothing holds it."""
+        if self._running is None and (following := self._next()) is not None:
+            self._start(following)
 
     def _leave(self, how: Leaving) -> None:
         assert self._thread is not None and self._running is not None
@@ -174,7 +188,8 @@ class BatchQueue(QObject):
         job = batch.job
         assert job is not None and self._thread is None
         was_busy = self._running is not None
-        self._is_held = False
+        self._held_by = None
+        self._is_closing = False  # Whoever begins something stays.
         self._leaving = ""
         self._outcome = BatchState.DONE
         self._running = batch
@@ -215,7 +230,7 @@ class BatchQueue(QObject):
             return
         thread.wait()
         thread.deleteLater()
-        self._leaving = ""
+        leaving, self._leaving = self._leaving, ""
         if self._outcome is BatchState.STOPPED and batch.is_watching:
             self._outcome = BatchState.DONE  # Nothing but stopping ends it.
         batch.settle(FileState.CANCELED if self._outcome is BatchState.STOPPED else FileState.PENDING)
@@ -224,6 +239,12 @@ class BatchQueue(QObject):
         how = _OUTCOMES[self._outcome]
         logger.info("Conversion %s: %s", how, batch.progress)
         following = self._next()
+        if following is not None and leaving == "pause":
+            # It ended by itself before it could pause; but nothing is to run now.
+            following.state = BatchState.PAUSED
+            self._held_by = following
+            self.changed.emit(following)
+            following = None
         if following is not None:
             self._start(following)
         else:
@@ -236,7 +257,7 @@ class BatchQueue(QObject):
             self.emptied.emit()
 
     def _next(self) -> Batch | None:
-        if self._is_held:
+        if self.is_held or self._is_closing:
             return None
         return next((batch for batch in self._batches if batch.state is BatchState.WAITING), None)
 

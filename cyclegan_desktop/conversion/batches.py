@@ -16,7 +16,7 @@ from typing import Final, assert_never
 
 from PySide6.QtCore import QObject, QStandardPaths
 
-from cyclegan_desktop.conversion.file_list import FileListModel, FileState, MadeWith
+from cyclegan_desktop.conversion.file_list import FileListModel, FileState, MadeWith, spans_of
 from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.plain_text import shown_text
@@ -38,6 +38,8 @@ from engine.events import (
 )
 
 _RATE_WINDOW_SECONDS: Final = 15.0
+_LEAST_PICTURES: Final = 3
+_LEAST_SECONDS: Final = 3.0
 _MOST_NOTICES: Final = 3
 _SETTLED: Final = (FileState.DONE, FileState.SKIPPED)
 _UNFINISHED_FILES: Final = (FileState.PENDING, FileState.IN_PROGRESS)
@@ -96,13 +98,17 @@ class Batch(QObject):
     Attributes:
         files: The pictures.
         state: How far it has come.
-        model: What it is converted with, None while nothing is chosen.
+        model: What it is converted with, None while nothing is chosen, or nothing is known of what is.
+        wished_model: File of the model chosen, which may not be there; None while nothing is chosen.
+        is_model_gone: Whether the model chosen was not there, or not whole, when last looked for.
         wished_direction: The direction chosen, which the model may not have.
-        chosen_output: The output folder chosen, None for the one beside the pictures.
+        chosen_output: The output folder chosen by hand, None for a proposed one.
+        begun_output: The folder that was proposed when it was begun at an earlier start: the rest goes there, too.
         choices: Everything else that is chosen.
         other_files: Files that are no pictures, by the folder that was added; such as hold nothing else, too.
         start_wanted: Whether it is to be converted as soon as its folders are looked through.
         is_restored: Whether it goes on with what an earlier start of the app has left: results found are its own.
+        made_before: Of a restored one: pictures whose results were there before it, and are not its own.
         job: What is or was converted last, None before.
         failure: Why the last conversion ended early.
         notices: What the engine has said about it, the newest few.
@@ -126,12 +132,16 @@ class Batch(QObject):
         self.files = FileListModel(self)
         self.state = BatchState.DRAFT
         self.model = model
+        self.wished_model = model.path if model is not None else None
+        self.is_model_gone = False
         self.wished_direction: Direction = direction
         self.chosen_output = output
+        self.begun_output: Path | None = None
         self.choices = choices
         self.other_files: dict[Path, int] = {}
         self.start_wanted = False
         self.is_restored = False
+        self.made_before: frozenset[Path] = frozenset()
 
         self.job: ConvertJob | None = None
         self.failure: Failure | None = None
@@ -157,6 +167,11 @@ class Batch(QObject):
     def is_under_way(self) -> bool:
         """Whether it runs, waits or pauses, so that nothing about it may be changed."""
         return self.state in UNFINISHED
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has been converted, or at least some of it, and is not under way any more."""
+        return not self.is_under_way and self.job is not None and self.progress.tried > 0
 
     @property
     def direction(self) -> Direction:
@@ -194,6 +209,8 @@ class Batch(QObject):
         if not source or not after:
             return source or self.tr("New batch")
         words = self.tr("{source}, {before} to {after}")
+        if self.choices.again:
+            words = self.tr("{source}, {before} to {after}, redo")
         return words.format(source=source, before=shown_text(before), after=shown_text(after))
 
     @property
@@ -218,7 +235,7 @@ class Batch(QObject):
     @property
     def output_folder(self) -> Path | None:
         """Where results go; None while nothing is chosen and there is nothing to put them beside."""
-        return self.chosen_output or self._output_beside_sources()
+        return self.chosen_output or self.begun_output or self._output_beside_sources()
 
     @property
     def results(self) -> Path | None:
@@ -236,7 +253,8 @@ class Batch(QObject):
         self.files.clear()
         self.other_files.clear()
         self.state = BatchState.DRAFT
-        self.job = self.failure = self._results = None
+        self.job = self.failure = self._results = self.begun_output = None
+        self.made_before = frozenset()
         self.notices.clear()
         self._numbers, self._counts = [], Counter()
         self.selected = self.newest = -1
@@ -311,6 +329,7 @@ class Batch(QObject):
     def prepare_to_go_on(self) -> None:
         """Be ready for the same job once more; what is done stays done."""
         assert self.job is not None
+        self._numbers = list(dict.fromkeys(self._numbers))  # One that changed while it was watched is there twice.
         if self.job.again:
             # The ledger cannot tell what this batch has made anew from what was there before it.
             rows = self.files.rows
@@ -401,14 +420,18 @@ class Batch(QObject):
         """How far the job is."""
         counts = self._counts
         left = counts[FileState.PENDING] + counts[FileState.IN_PROGRESS]
-        rate = self._rate.after(self._worked) if self.state is BatchState.RUNNING else None
+        rate = waited = None
+        if self.state is BatchState.RUNNING and self._is_planned:
+            rate, waited = self._rate.after(self._worked)
+        seconds = left / rate - waited if rate and waited is not None else None
         return Progress(
             converted=counts[FileState.DONE],
             skipped=counts[FileState.SKIPPED],
             failed=counts[FileState.FAILED],
             canceled=counts[FileState.CANCELED],
-            total=len(self._numbers),
-            seconds_left=left / rate if rate else None,
+            total=counts.total(),
+            # Later than it promised, for a picture is much larger than those before: then nothing is known.
+            seconds_left=seconds if seconds is not None and seconds > 0 else None,
             rate=rate,
         )
 
@@ -419,11 +442,23 @@ class Batch(QObject):
         Without those done already where the ledger cannot tell these from older results.
         """
         all_rows = self.files.rows
-        rows = [all_rows[number] for number in self._numbers]
+        rows = [all_rows[number] for number in dict.fromkeys(self._numbers)]
         if self.job is not None and self.job.again:
             rows = [row for row in rows if row.state is not FileState.DONE]
         # Two lists instead of 100,000 pairs, which the garbage collector would all go through.
         return [row.path for row in rows], [row.root for row in rows]
+
+    def spans_made_before(self) -> tuple[tuple[int, int], ...]:
+        """Places among `job_files` of those skipped since there were results, as spans (first, last)."""
+        if not self._counts[FileState.SKIPPED] or (self.job is not None and self.job.again):
+            return ()
+        rows = self.files.rows
+        skipped = (
+            place
+            for place, number in enumerate(dict.fromkeys(self._numbers))
+            if rows[number].state is FileState.SKIPPED
+        )
+        return tuple(spans_of(list(skipped)))
 
     def _take_plan(self, plan: ConvertPlanned) -> None:
         """From here on events count by the plan's order."""
@@ -440,9 +475,12 @@ class Batch(QObject):
 
     def _take_found(self, sources: Sequence[Path]) -> None:
         rows = self.files.rows
+        known = set(self._numbers)
         for number in self._listed(sources):
             self._numbers.append(number)
-            self._counts[rows[number].state] += 1
+            if number not in known:
+                known.add(number)
+                self._counts[rows[number].state] += 1
             if rows[number].state is not FileState.PENDING:
                 self._set_row(number, FileState.PENDING)  # Its file has changed since.
 
@@ -469,12 +507,14 @@ class Batch(QObject):
         number = self._numbers[event.index]
         if self.files.rows[number].state is FileState.DONE:
             return  # By this batch itself, before it paused.
+        notes = " ".join(event.notes)
+        reason = f"{event.reason} {notes}".strip()
         if not event.is_result:
-            self._set(event.index, FileState.SKIPPED, event.reason)
-        elif self.is_restored:
-            self._set(event.index, FileState.DONE, "", event.target, self._made_with)
+            self._set(event.index, FileState.SKIPPED, reason)
+        elif self.is_restored and event.source not in self.made_before:
+            self._set(event.index, FileState.DONE, notes, event.target, self._made_with)
         else:
-            self._set(event.index, FileState.SKIPPED, event.reason, event.target, self._made_with)
+            self._set(event.index, FileState.SKIPPED, reason, event.target, self._made_with)
 
     def _set(
         self,
@@ -518,20 +558,27 @@ class Batch(QObject):
 
 
 class _Rate:
-    """Pictures a second lately: over some seconds, or over the last pictures if they take longer."""
+    """Pictures a second lately: over some seconds, or over the last pictures if they take longer.
+
+    What passes before the first picture is done is left out: with it, the graphics card warms up.
+    """
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque()
 
-    def after(self, done: int) -> float | None:
-        """The rate now that `done` pictures are done; None while there is nothing to measure."""
+    def after(self, done: int) -> tuple[float | None, float]:
+        """The rate now that `done` pictures are done, None while too little is known; and seconds since the last."""
         now = time.monotonic()
+        if not done:
+            return None, 0.0
         if not self._marks or self._marks[-1][1] != done:
             self._marks.append((now, done))
-        while len(self._marks) > 2 and now - self._marks[1][0] > _RATE_WINDOW_SECONDS:
+        while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > _RATE_WINDOW_SECONDS:
             self._marks.popleft()
         (first_time, first_done), (last_time, last_done) = self._marks[0], self._marks[-1]
-        return (last_done - first_done) / (last_time - first_time) if last_time > first_time else None
+        took = last_time - first_time
+        is_known = done >= _LEAST_PICTURES and took >= _LEAST_SECONDS
+        return (last_done - first_done) / took if is_known else None, now - last_time
 
 
 def outermost_of(folders: Iterable[Path]) -> list[Path]:

@@ -10,8 +10,9 @@ from PySide6.QtCore import QPoint, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication, QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication, QFrame, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
+from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.compare_tools import CompareTools
-from cyclegan_desktop.conversion.compare_view import CompareMode, CompareView
+from cyclegan_desktop.conversion.compare_view import CompareView
 from cyclegan_desktop.conversion.full_window import FullWindow
 from cyclegan_desktop.conversion.picture_loader import LoadedPicture, PairLoader, Pool, ReadShown
 from cyclegan_desktop.conversion.result_drag import result_data, start_drag
@@ -68,7 +69,7 @@ class Comparison(QFrame):
         self._nothing = EmptyState(
             "picture",
             self.tr("Before and after"),
-            self.tr("Choose a picture in the list; once converted, move the divider to compare."),
+            self.tr("Choose a picture in the list; once converted, it is compared with its result here."),
         )
         self._problem_page = QWidget()
         self._problem_page.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -202,6 +203,12 @@ class Comparison(QFrame):
     def wait(self) -> None:
         """Wait until no picture is being read."""
         self._loader.wait()
+
+    def stop(self) -> None:
+        """Read no picture any more, and wait until none is being read."""
+        for timer in (self._patience, self._detail):
+            timer.stop()
+        self._loader.close()
 
     # What can be done with a result
 

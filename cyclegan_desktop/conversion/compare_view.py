@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -24,15 +24,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
+from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.picture_layer import PictureLayer
 from cyclegan_desktop.conversion.zoom import ZOOM_STEP, Place, Zoom
 from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import ACCENT, RADIUS, WARNING, M, S, colours
-
-CompareMode: TypeAlias = Literal["slider", "side", "toggle"]
-"""How two pictures are compared: with a divider, side by side, or one in place of the other."""
-
-MODES: Final[tuple[CompareMode, ...]] = get_args(CompareMode)
 
 TO_THE_END: Final = 2**30
 """Rows to step to be surely at the first or last one."""

@@ -17,7 +17,8 @@ from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 import engine
 from cyclegan_desktop.conversion.batch_queue import BatchQueue, Convert
 from cyclegan_desktop.conversion.batches import UNFINISHED, Batch, BatchState
-from cyclegan_desktop.conversion.file_list import FileState, MadeWith
+from cyclegan_desktop.conversion.file_list import FileState, MadeWith, spans_of
+from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.conversion.notification import Notifier
 from cyclegan_desktop.conversion.page import ConversionPage, PageState
 from cyclegan_desktop.conversion.queue_panel import BatchLine
@@ -78,6 +79,7 @@ class ConversionController(QObject):
         event: Every event of the engine, passed on.
         library_changed: A model was added to the settings' library.
         import_requested: Weights of the reference were among what was added; they are imported before use.
+        offered: How many unfinished conversions of earlier starts are offered; first right after this start.
     """
 
     busy_changed = Signal(bool)
@@ -85,6 +87,7 @@ class ConversionController(QObject):
     event = Signal(object)  # type: ignore[assignment]  # Hides QObject.event, which nobody calls from Python.
     library_changed = Signal()
     import_requested = Signal(list)
+    offered = Signal(int)
 
     def __init__(
         self,
@@ -110,9 +113,13 @@ class ConversionController(QObject):
         self._keys: dict[Batch, str] = {}
         self._store = QueueStore(settings.queue_folder)
         self._unfinished: list[SavedBatch] = []
+        self._discarded: list[SavedBatch] = []  # Kept as long as that can be undone.
         self._restoring: dict[Batch, SavedBatch] = {}
         self._to_load: list[Batch] = []
         self._loading: Batch | None = None
+        self._loader: Scanner | None = None
+        self._listed_paths: list[Path] = []  # As they were saved; other rows may have come or gone meanwhile.
+        self._said: dict[Batch, list[SourceEvent | Failure]] = {}
         self._notifier = Notifier(page.window, self)
         self._told: list[Batch] = []
         self._report = OneWork(self)
@@ -126,10 +133,12 @@ class ConversionController(QObject):
         self._shown: tuple[Path, FileState, Path | None, bool] | None = None
         self._selecting = False
         self._space_text = ""
+        self._says_model_gone = False
 
         choices = dataclasses.replace(settings.convert_choices, again=False, watch=False)
         page.options.set_choices(choices)
         self._batch = Batch(None, settings.last_direction, settings.output_folder, choices, self)
+        self._batch.wished_model = settings.last_model
         self._queue.add(self._batch)
         page.list.show_files(self._batch.files)
 
@@ -154,6 +163,7 @@ class ConversionController(QObject):
         page.report_asked.connect(self._ask_report)
         page.report_requested.connect(self.write_report)
         page.new_requested.connect(self.new_batch)
+        page.unfinished.dismissed.connect(self._forget_discarded)
         page.queue.batch_chosen.connect(lambda place: self.show_batch(self._queue.batches[place]))
         page.queue.move_asked.connect(lambda place, by: self._queue.move(self._queue.batches[place], by))
         page.queue.remove_asked.connect(lambda place: self.remove_batch(self._queue.batches[place]))
@@ -179,6 +189,16 @@ class ConversionController(QObject):
         return self._queue.running is not None
 
     @property
+    def is_watching(self) -> bool:
+        """Whether the conversion under way has converted everything, and waits for new pictures."""
+        return self._queue.running is not None and self._queue.running.is_watching
+
+    @property
+    def unfinished_count(self) -> int:
+        """How many unfinished conversions of earlier starts are offered."""
+        return len(self._unfinished)
+
+    @property
     def is_looking(self) -> bool:
         """Whether folders are being looked through for the batch that is shown."""
         return self._is_looking(self._batch)
@@ -201,8 +221,8 @@ class ConversionController(QObject):
         if empty is None:
             shown = self._batch
             choices = dataclasses.replace(shown.choices, again=False, watch=False)
-            # An output folder of its own was chosen for the other pictures.
-            empty = Batch(shown.model, shown.wished_direction, self._settings.output_folder, choices, self)
+            # In the folder that was chosen for other pictures, results of both would mix.
+            empty = self._like(shown, None, choices)
             self._queue.add(empty)
         self.show_batch(empty)
 
@@ -225,6 +245,8 @@ class ConversionController(QObject):
             page.show_problem(batch.failure.message, batch.failure.field, batch.failure.details)
         for notice in batch.notices:
             page.show_notice(notice)
+        for event in self._said.get(batch, ()):
+            self._say(event)
         if self._is_empty(before):
             self._queue.remove(before)  # Nothing is lost, and the list of batches stays short.
             self._forget(before)
@@ -254,7 +276,8 @@ class ConversionController(QObject):
     def add_sources(self, paths: list[Path]) -> None:
         """Add files and folders, which are looked through in the background. A model alone is converted with.
 
-        While the batch shown is under way they begin a new one.
+        While the batch shown is under way they begin a new one; also if it has results, whose folder is named after
+        other pictures.
         """
         weights, paths = reference_files(paths)
         if weights:
@@ -266,13 +289,16 @@ class ConversionController(QObject):
         if len(paths) == 1 and _is_model(paths[0]):
             self._open_model(paths[0])
             return
+        if self._batch.has_ended and len(self._batch.files):
+            self.new_batch()
         batch = self._batch
         if not self._is_looking(batch):
             self._page.clear_messages()
-        self._scanner_of(batch, self._look).add(paths)
+            self._said.pop(batch, None)
+        self._scanner_of(batch).add(paths)
         if self._is_looking(batch):
             batch.shows_summary = False
-            self._page.set_scanning(len(batch.files))
+            self._refresh_page()
 
     def remove(self, numbers: list[int]) -> None:
         """Take rows out of the list, unless a conversion counts on them."""
@@ -280,6 +306,7 @@ class ConversionController(QObject):
             return
         self._batch.files.remove(numbers)
         self._batch.shows_summary = False
+        self._save_anew(self._batch)
         self._refresh_page()
 
     def clear(self) -> None:
@@ -290,6 +317,9 @@ class ConversionController(QObject):
         batch.start_wanted = False
         if batch in self._scanners:
             self._scanners[batch].forget()
+        self._restoring.pop(batch, None)
+        self._stop_loading(batch)
+        self._said.pop(batch, None)
         batch.clear()
         self._page.clear_messages()
         self._refresh_page()
@@ -302,7 +332,7 @@ class ConversionController(QObject):
         if not rows:
             return
         choices = dataclasses.replace(before.choices, again=True, watch=False)
-        batch = Batch(before.model, before.wished_direction, before.chosen_output, choices, self)
+        batch = self._like(before, before.chosen_output, choices)
         for row in rows:
             batch.files.add([row.path], row.root)
         self._queue.add(batch)
@@ -316,7 +346,7 @@ class ConversionController(QObject):
         starter = resources_folder() / STARTER_MODEL
         last = self._settings.last_model
         candidates = [*self._settings.library, starter, *([last] if last else [])]
-        candidates += [batch.model.path for batch in self._queue.batches if batch.model is not None]
+        candidates += [batch.wished_model for batch in self._queue.batches if batch.wished_model is not None]
         readable: dict[Path, ModelInfo] = {}
         for path in candidates:
             if path in readable or (path == starter and not path.exists()):
@@ -329,10 +359,14 @@ class ConversionController(QObject):
         self._models = {info.path: info for info in readable.values()}
         preferred = (last, starter, *readable)
         for batch in self._queue.batches:
-            if not batch.is_under_way and (batch.model is None or batch.model.path not in self._models):
+            if batch.wished_model is None:
                 batch.model = next((readable[path] for path in preferred if path in readable), None)
-            elif batch.model is not None:
-                batch.model = self._models.get(batch.model.path, batch.model)
+                batch.wished_model = batch.model.path if batch.model is not None else None
+                continue
+            # Never another one by itself: with that, the pictures would become something else.
+            there = self._models.get(batch.wished_model)
+            batch.is_model_gone = there is None
+            batch.model = there or batch.model
         self._offer_models()
 
     def set_model(self, model: Path) -> None:
@@ -346,7 +380,8 @@ class ConversionController(QObject):
             # Not beside the box: that still holds a model that works.
             self._page.show_problem(str(error))
         else:
-            self._batch.model = info
+            self._batch.model, self._batch.wished_model = info, info.path
+            self._batch.begun_output = None
             self._settings.last_model = info.path
             self._settings.save()
         self.refresh_models()
@@ -358,6 +393,7 @@ class ConversionController(QObject):
             return
         self._page.clear_messages()
         batch.wished_direction = direction
+        batch.begun_output = None
         self._settings.last_direction = direction
         self._settings.save()
         self._choices_changed()
@@ -405,7 +441,7 @@ class ConversionController(QObject):
             self._enqueue(batch, numbers, made_with, again=True)
 
     def pause(self) -> None:
-        """Stop the batch that is shown after the picture under way, and free the model's memory."""
+        """Stop the batch that is shown for now, and free the model's memory."""
         self._queue.pause(self._batch)
 
     def resume(self) -> None:
@@ -413,15 +449,17 @@ class ConversionController(QObject):
         self._queue.resume(self._batch)
 
     def stop(self) -> None:
-        """End the batch that is shown, after the picture under way; `ended` follows if it ran."""
+        """End the batch that is shown; `ended` follows if it ran."""
         batch = self._batch
         if batch.start_wanted:
             batch.start_wanted = False
+            if not self._is_coming(batch):
+                self._restoring.pop(batch, None)
             self._refresh_page()
         self._queue.cancel(batch)
 
     def stop_for_closing(self) -> None:
-        """Stop what runs after the picture under way; everything unfinished is offered at the next start."""
+        """Stop what runs; everything unfinished is offered at the next start."""
         self._queue.hold()
 
     def show_comparison(self, index: int) -> None:
@@ -432,6 +470,9 @@ class ConversionController(QObject):
         """Stop everything; nothing comes to the page after this."""
         for scanner in self._scanners.values():
             scanner.close()
+        if self._loader is not None:
+            self._loader.close()
+        self._forget_discarded()
         self._ticks.stop()
         self._queue.close()
         self._report.close()
@@ -454,13 +495,23 @@ class ConversionController(QObject):
 
     def _checked_settings(self, batch: Batch) -> MadeWith | None:
         """What results would depend on; None after a sentence on the page about what is missing."""
+        if batch.is_model_gone:
+            self.refresh_models()  # Its disk may be back.
         page, to = self._page, batch.output_folder
         if batch is not self._batch:  # Nobody would know what the sentences are about.
-            if batch.model is None or to is None or not to.is_absolute() or batch.root_around(to) is not None:
+            if (
+                batch.is_model_gone
+                or batch.model is None
+                or to is None
+                or not to.is_absolute()
+                or batch.root_around(to) is not None
+            ):
                 return None
             return batch.made_with_now(batch.model, to)
         page.clear_messages()
-        if batch.model is None:
+        if batch.is_model_gone:
+            self._show_model_gone()
+        elif batch.model is None:
             page.options.show_no_model()
         elif to is None:
             page.show_no_pictures_yet()
@@ -481,12 +532,12 @@ class ConversionController(QObject):
         batch.prepare(job, numbers, made_with)
         batch.follows = True
         saved = self._restoring.pop(batch, None)
-        if saved is not None:
-            self._keys[batch] = saved.key
-        else:
-            batch.is_restored = False
-            key = self._keys[batch] = self._store.new_key()
-            self._store.save_files(key, *batch.job_files)
+        begun_with = (saved.model, saved.direction, saved.output) if saved is not None and saved.converted else None
+        batch.is_restored = begun_with == (job.model, job.direction, job.to)
+        # Anew also if it is restored: its list and settings may have been changed since.
+        key = self._keys[batch] = self._store.new_key()
+        self._store.save_files(key, *batch.job_files)
+        self._forget_discarded()
         self._queue.enqueue(batch)
 
     def _on_event(self, batch: Batch, event: ConvertEvent) -> None:
@@ -554,8 +605,10 @@ class ConversionController(QObject):
     def _show_progress(self, batch: Batch) -> None:
         if batch.is_watching:
             self._page.set_watching(batch.progress)
-        elif batch.is_planned:
+        elif batch.is_planned or (batch.state is BatchState.PAUSED and batch.progress.tried):
             self._page.set_progress(batch.progress)
+        elif batch.state is BatchState.PAUSED:
+            self._page.set_paused()
         elif batch.preparing is not None:
             self._page.set_preparing(batch.preparing.text, batch.preparing.done, batch.preparing.total)
         else:
@@ -567,6 +620,10 @@ class ConversionController(QObject):
         self._unfinished = self._store.load()
         if self._store.kept_aside is not None:
             self._page.show_damaged_queue(self._store.kept_aside)
+        self._make_offer()
+        QTimer.singleShot(0, self, lambda: self.offered.emit(self.unfinished_count))  # Once somebody can listen.
+
+    def _make_offer(self) -> None:
         if self._unfinished:
             conversions = [(saved.name, saved.done, saved.total) for saved in self._unfinished]
             self._page.offer_unfinished(conversions, self.resume_unfinished, self.discard_unfinished)
@@ -578,8 +635,10 @@ class ConversionController(QObject):
             model: ModelInfo | None = None
             with suppress(EngineError):  # Convert says what is missing.
                 model = self._read_model(saved.model)
-            batch = Batch(model, saved.direction, saved.output, saved.choices, self)
-            batch.other_files = dict.fromkeys(saved.folders, 0)
+            batch = Batch(model, saved.direction, saved.output if saved.is_output_chosen else None, saved.choices, self)
+            batch.wished_model, batch.is_model_gone = saved.model, model is None
+            batch.begun_output = None if saved.is_output_chosen else saved.output
+            batch.other_files = dict(saved.folders)
             batch.is_restored = batch.start_wanted = True
             self._restoring[batch] = saved
             self._to_load.append(batch)
@@ -591,30 +650,95 @@ class ConversionController(QObject):
         if restored:
             self._load_next()
             self.show_batch(restored[0])
+        self.offered.emit(0)
 
     def _load_next(self) -> None:
         """List the pictures of one batch at a time, so that they begin in their old order."""
-        while self._to_load:
+        while self._to_load and self._loading is None:
             batch = self._to_load.pop(0)
             if batch in self._restoring:
                 saved = self._restoring[batch]
                 self._loading = batch
-                self._scanner_of(batch, partial(self._look_into_saved, saved)).add([saved.output])
-                return
+                self._loader = self._made_scanner(batch, partial(self._look_into_saved, saved))
+                self._loader.found.connect(lambda found: self._listed_paths.extend(found.pictures))
+                self._loader.add([saved.output])
+
+    def _stop_loading(self, batch: Batch) -> None:
+        """List no more of the saved pictures of a batch, and go on with the next."""
+        if batch in self._to_load:
+            self._to_load.remove(batch)
+        if batch is self._loading:
+            loader, self._loading, self._loader = self._loader, None, None
+            if loader is not None:
+                loader.blockSignals(True)
+                loader.close()
+                loader.deleteLater()
+            self._listed_paths.clear()
+            self._load_next()
+
+    def _on_loaded(self, batch: Batch) -> None:
+        """All saved pictures of a batch are listed: from now on it looks for pictures like every other."""
+        loader, self._loading, self._loader = self._loader, None, None
+        if loader is not None:
+            loader.deleteLater()
+        saved = self._restoring.get(batch)
+        if saved is not None:
+            spans = (self._listed_paths[first : last + 1] for first, last in saved.made_before)
+            batch.made_before = frozenset(path for span in spans for path in span)
+            if not batch.start_wanted:
+                del self._restoring[batch]  # It was canceled meanwhile.
+            elif len(batch.files) != saved.total:
+                self._save_anew(batch)
+        self._listed_paths.clear()
+        self._on_scan_ended(batch)
+        self._load_next()
+        self._save()
+
+    def _save_anew(self, batch: Batch) -> None:
+        """Keep a restored batch that has not begun as its list is now."""
+        saved = self._restoring.get(batch)
+        if saved is None or self._is_coming(batch):
+            return
+        rows = batch.files.rows
+        if not rows:
+            del self._restoring[batch]
+        else:
+            key = self._store.new_key()
+            self._store.save_files(key, [row.path for row in rows], [row.root for row in rows])
+            spans = spans_of([number for number, row in enumerate(rows) if row.path in batch.made_before])
+            total = len(rows)
+            self._restoring[batch] = dataclasses.replace(
+                saved, key=key, made_before=tuple(spans), done=min(saved.done, total), total=total
+            )
+        self._save()
 
     def _look_into_saved(self, saved: SavedBatch, _paths: Sequence[Path]) -> Iterator[SourceEvent]:
         return self._store.files_of(saved)
 
     def discard_unfinished(self) -> None:
         """Forget what earlier starts have left; its results stay."""
-        self._page.unfinished.take_back()
-        self._unfinished = []
+        self._discarded, self._unfinished = self._unfinished, []
+        self._page.offer_undo_discard(len(self._discarded), self._undo_discard)
         self._save()
+        self.offered.emit(0)
+
+    def _undo_discard(self) -> None:
+        self._unfinished, self._discarded = self._discarded, []
+        self._make_offer()
+        self.offered.emit(self.unfinished_count)
+
+    def _forget_discarded(self) -> None:
+        """What was discarded is so for good."""
+        if self._discarded:
+            self._discarded = []
+            self._page.unfinished.take_back()
+            self._save()
 
     def _save(self) -> None:
         """Keep what is not finished, and how far it is."""
         self._saved_at = time.monotonic()
-        saved = [*self._unfinished, *self._restoring.values()]
+        saved = [*self._unfinished, *self._discarded]
+        saved += [self._as_it_is_now(batch, before) for batch, before in self._restoring.items()]
         for batch in self._queue.batches:
             if batch.state not in UNFINISHED or batch.job is None or batch not in self._keys:
                 continue
@@ -626,13 +750,37 @@ class ConversionController(QObject):
                     model=batch.job.model,
                     direction=batch.job.direction,
                     output=batch.job.to,
+                    is_output_chosen=batch.chosen_output is not None,
                     choices=dataclasses.replace(batch.choices, again=batch.job.again),
-                    folders=tuple(batch.other_files),
+                    folders=tuple(batch.other_files.items()),
                     done=progress.tried,
+                    converted=progress.converted,
+                    made_before=batch.spans_made_before(),
                     total=progress.total,
                 )
             )
         self._store.save_index(saved)
+
+    def _as_it_is_now(self, batch: Batch, saved: SavedBatch) -> SavedBatch:
+        """What to keep of a restored batch that has not begun: the user may have chosen something else for it."""
+        to = batch.output_folder
+        if self._is_coming(batch) or to is None:
+            return saved
+        return dataclasses.replace(
+            saved,
+            model=batch.wished_model or saved.model,
+            direction=batch.direction,
+            output=to,
+            is_output_chosen=batch.chosen_output is not None,
+            choices=batch.choices,
+            folders=tuple(batch.other_files.items()),
+        )
+
+    def _like(self, batch: Batch, output: Path | None, choices: JobChoices) -> Batch:
+        """A new batch with the model and direction of another."""
+        new = Batch(batch.model, batch.wished_direction, output, choices, self)
+        new.wished_model, new.is_model_gone = batch.wished_model, batch.is_model_gone
+        return new
 
     def _forget(self, batch: Batch) -> None:
         """Free what belongs to a batch that is off the list."""
@@ -641,7 +789,9 @@ class ConversionController(QObject):
             scanner.close()
             scanner.deleteLater()
         self._keys.pop(batch, None)
+        self._said.pop(batch, None)
         self._restoring.pop(batch, None)
+        self._stop_loading(batch)
         batch.deleteLater()
 
     # The report
@@ -742,16 +892,24 @@ class ConversionController(QObject):
     # Looking for pictures
 
     def _is_looking(self, batch: Batch) -> bool:
-        return batch in self._scanners and self._scanners[batch].is_busy
+        return batch is self._loading or (batch in self._scanners and self._scanners[batch].is_busy)
 
-    def _scanner_of(self, batch: Batch, look: LookForPictures) -> Scanner:
+    def _is_coming(self, batch: Batch) -> bool:
+        """Whether its saved pictures are not all listed yet."""
+        return batch is self._loading or batch in self._to_load
+
+    def _scanner_of(self, batch: Batch) -> Scanner:
         """What looks through folders for a batch: what is found goes there, whichever batch is shown by then."""
         if batch not in self._scanners:
-            scanner = self._scanners[batch] = Scanner(look, self)
-            scanner.found.connect(partial(self._on_scan_event, batch))
-            scanner.failed.connect(partial(self._on_scan_failed, batch))
-            scanner.ended.connect(partial(self._on_scan_ended, batch))
+            self._scanners[batch] = self._made_scanner(batch, self._look)
         return self._scanners[batch]
+
+    def _made_scanner(self, batch: Batch, look: LookForPictures) -> Scanner:
+        scanner = Scanner(look, self)
+        scanner.found.connect(partial(self._on_scan_event, batch))
+        scanner.failed.connect(partial(self._on_scan_failed, batch))
+        scanner.ended.connect(partial(self._on_loaded if batch is self._loading else self._on_scan_ended, batch))
+        return scanner
 
     def _on_scan_event(self, batch: Batch, event: SourceEvent) -> None:
         match event:
@@ -763,6 +921,24 @@ class ConversionController(QObject):
                     self._page.set_scanning(len(batch.files))
             case FolderDone():
                 batch.other_files[event.root] = event.other_files
+                if not event.pictures or event.unreadable:
+                    self._tell_about(batch, event)
+            case NotThere() | NoPictures():
+                self._tell_about(batch, event)
+            case _:
+                assert_never(event)
+
+    def _tell_about(self, batch: Batch, event: SourceEvent | Failure) -> None:
+        """Say something about what was dropped on a batch, whenever that is shown."""
+        self._said.setdefault(batch, []).append(event)
+        if batch is self._batch:
+            self._say(event)
+
+    def _say(self, event: SourceEvent | Failure) -> None:
+        match event:
+            case Found():
+                pass
+            case FolderDone():
                 if not event.pictures:
                     self._page.show_no_pictures(event.root, event.other_files)
                 if event.unreadable:
@@ -771,24 +947,21 @@ class ConversionController(QObject):
                 self._page.show_not_there(event.path, event.reason)
             case NoPictures(files=files):
                 self._page.show_not_pictures(files)
+            case Failure():
+                self._page.show_problem(event.message, event.field, event.details)
             case _:
                 assert_never(event)
 
     def _on_scan_failed(self, batch: Batch, failure: Failure) -> None:
-        if batch in self._restoring:  # What is left of a damaged file is no whole batch.
+        if batch is self._loading and batch in self._restoring:  # What is left of a damaged file is no whole batch.
             del self._restoring[batch]
             batch.start_wanted = False
-        self._page.show_problem(failure.message, failure.field, failure.details)
+        self._tell_about(batch, failure)
 
     def _on_scan_ended(self, batch: Batch) -> None:
-        if batch is self._loading:
-            self._loading = None
-            # From now on the batch looks for pictures like every other.
-            if (scanner := self._scanners.pop(batch, None)) is not None:
-                scanner.deleteLater()
-        if batch not in self._queue.batches:  # Taken off the list meanwhile.
-            self._load_next()
+        if batch not in self._queue.batches or self._is_coming(batch) or self._is_looking(batch):
             return
+        self._save_anew(batch)
         if batch is self._batch:
             self._refresh_page()
         self._refresh_panel()
@@ -797,7 +970,6 @@ class ConversionController(QObject):
             if batch is self._batch:
                 self._refresh_page()
             self._start(batch)
-        self._load_next()
 
     # The page
 
@@ -823,7 +995,7 @@ class ConversionController(QObject):
         if self._batch.is_under_way:
             return
         self._page.clear_messages()
-        self._batch.chosen_output = folder
+        self._batch.chosen_output, self._batch.begun_output = folder, None
         self._settings.output_folder = folder
         self._settings.save()
         self._choices_changed()
@@ -833,6 +1005,7 @@ class ConversionController(QObject):
             return
         self._batch.choices = self._page.options.choices
         self._settings.convert_choices = self._batch.choices
+        self._page.offer.take_back()
         self._choices_changed()
 
     def _choices_changed(self) -> None:
@@ -847,9 +1020,9 @@ class ConversionController(QObject):
     def _offer_models(self) -> None:
         """Show the models, and which one the batch has."""
         batch = self._batch
-        current = batch.model.path if batch.model is not None else None
+        current = batch.wished_model if not batch.is_model_gone or batch.is_under_way else None
         models = dict(self._models)
-        if batch.model is not None:
+        if batch.model is not None and (batch.is_under_way or not batch.is_model_gone):
             models.setdefault(batch.model.path, batch.model)
         self._page.options.set_models(list(models.values()), current, resources_folder() / STARTER_MODEL)
         self._page.options.set_direction(batch.model, batch.direction)
@@ -910,13 +1083,26 @@ class ConversionController(QObject):
         page.set_can_begin_anew(not self._is_empty(batch))
         if is_over:
             self._advise()
+        if batch.is_model_gone and is_over:
+            self._show_model_gone()
+        elif self._says_model_gone:
+            page.options.clear_model_problem()
+            self._says_model_gone = False
         if state in ("running", "pausing", "stopping", "paused"):
             self._show_progress(batch)
         elif state in ("waiting", "held"):
-            page.set_waiting(is_held=state == "held")
+            page.set_waiting(is_held=state == "held", is_behind_watch=self.is_watching)
         else:
-            page.set_can_convert(state == "looking" or (batch.model is not None and batch.has_something))
+            has_something = batch.has_something or self._is_looking(batch)
+            page.set_can_convert(state == "looking" or (batch.wished_model is not None and has_something))
             self._show_what_to_do(batch, to)
+
+    def _show_model_gone(self) -> None:
+        model = self._batch.wished_model
+        words = self.tr("The model {0} is not there, or damaged: connect its disk, or choose another model.")
+        self._says_model_gone = model is not None
+        if model is not None:
+            self._page.show_problem(words.format(model), "model")
 
     def _show_what_to_do(self, batch: Batch, to: Path | None) -> None:
         is_fine = batch.model is not None and to is not None and self._output_is_fine(batch, to)
@@ -946,7 +1132,7 @@ class ConversionController(QObject):
 
     def _is_empty(self, batch: Batch) -> bool:
         is_coming = self._is_looking(batch) or batch in self._restoring
-        return batch.state is BatchState.DRAFT and not len(batch.files) and not is_coming
+        return batch.state is BatchState.DRAFT and not batch.has_something and not is_coming
 
 
 def _line_of(batch: Batch) -> BatchLine:
@@ -954,7 +1140,9 @@ def _line_of(batch: Batch) -> BatchLine:
     if batch.job is None or batch.state is BatchState.DRAFT:
         return BatchLine(name, batch.state, 0, 0, len(batch.files), text)
     progress = batch.progress
-    return BatchLine(name, batch.state, progress.tried, progress.failed, progress.total, text)
+    return BatchLine(
+        name, batch.state, progress.tried, progress.failed, progress.total, text, is_watching=batch.is_watching
+    )
 
 
 def _is_model(path: Path) -> bool:

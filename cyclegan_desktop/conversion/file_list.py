@@ -22,7 +22,7 @@ from PySide6.QtCore import (
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QResizeEvent
+from PySide6.QtGui import QColor, QFocusEvent, QIcon, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -223,7 +223,7 @@ class FileListModel(QAbstractTableModel):
     def remove(self, numbers: Iterable[int]) -> None:
         """Take rows out of the list; the files stay where they are."""
         gone = sorted(set(numbers))
-        spans = _spans(gone)
+        spans = spans_of(gone)
         if self._failed is None and len(spans) <= _MOST_SPANS:
             for first, last in reversed(spans):
                 self.beginRemoveRows(_ROOT, first, last)
@@ -462,13 +462,14 @@ class FileList(QTableView):
         return self._files
 
     def show_files(self, files: FileListModel) -> None:
-        """Show other pictures, with no row chosen."""
+        """Show other pictures from the first one on, with no row chosen."""
         if files is self._files:
             return
         self._files.rowsRemoved.disconnect(self._choose_next)
         self._files.modelReset.disconnect(self._report_reset)
         self._files = files
         self._connect()
+        self.scrollToTop()
         self._report_reset()
 
     def _connect(self) -> None:
@@ -519,6 +520,18 @@ class FileList(QTableView):
         most = width - _STATE_COLUMN - _LEAST_COLUMN
         self.horizontalHeader().resizeSection(NAME, min(max(120, width * 2 // 5), most))
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Choose the first row for whoever comes by key or mouse; not where the page only parks the focus here."""
+        if event.reason() != Qt.FocusReason.OtherFocusReason or self.currentIndex().isValid():
+            super().focusInEvent(event)
+
+    def moveCursor(self, cursorAction: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
+        """Home and End go to the first and the last row; those of a table stay in their row."""
+        ends = {QAbstractItemView.CursorAction.MoveHome: 0, QAbstractItemView.CursorAction.MoveEnd: -1}
+        if cursorAction in ends and (count := self._files.rowCount()):
+            return self._files.index(ends[cursorAction] % count, NAME)
+        return super().moveCursor(cursorAction, modifiers)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Del removes the selected rows, M marks them."""
         if event.matches(QKeySequence.StandardKey.Delete) or event.key() == Qt.Key.Key_Backspace:
@@ -558,7 +571,7 @@ def _key(path: Path) -> str:
     return os.path.normcase(path)
 
 
-def _spans(numbers: list[int]) -> list[tuple[int, int]]:
+def spans_of(numbers: list[int]) -> list[tuple[int, int]]:
     """Ascending numbers as spans (first, last) without gaps."""
     spans: list[tuple[int, int]] = []
     for number in numbers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
@@ -15,7 +15,13 @@ from cyclegan_desktop.widgets import button, plain_label
 
 
 class Offer(QFrame):
-    """One sentence at a time; hidden without one. Each of its buttons also takes it away."""
+    """One sentence at a time; hidden without one. Each of its buttons also takes it away.
+
+    Signals:
+        dismissed: The user has closed it without a choice.
+    """
+
+    dismissed = Signal()
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,7 +37,7 @@ class Offer(QFrame):
         self._close.setIcon(icon("close"))
         self._close.setToolTip(self.tr("Not now"))
         self._close.setAccessibleName(self.tr("Not now"))
-        self._close.clicked.connect(self.take_back)
+        self._close.clicked.connect(self._dismiss)
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(M, XS, XS, XS)
         self._layout.setSpacing(S)
@@ -67,10 +73,15 @@ class Offer(QFrame):
         for made in self._buttons:
             self._layout.removeWidget(made)
             made.hide()
+            made.setObjectName("")  # Until it is gone, another may have come by that name.
             made.deleteLater()
         self._buttons.clear()
         self._words.clear()
         self.hide()
+
+    def _dismiss(self) -> None:
+        self.take_back()
+        self.dismissed.emit()
 
     def _choose(self, act: Callable[[], None]) -> None:
         self.take_back()

@@ -61,6 +61,7 @@ class ConversionOptions(QFrame):
         direction_picked: "a2b" or "b2a".
         output_picked: The output folder as text; "" for the one beside the pictures.
         choices_changed: The user has chosen something else of `choices`.
+        compare_sizes_asked: The sizes are to be seen side by side.
 
     Attributes:
         size_hint: The advice about the size, hidden until there is some.
@@ -71,6 +72,7 @@ class ConversionOptions(QFrame):
     direction_picked = Signal(str)
     output_picked = Signal(str)
     choices_changed = Signal()
+    compare_sizes_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,8 +91,11 @@ class ConversionOptions(QFrame):
         self._offer_sizes(None)
         self.size_hint = SizeHint()
         self._lay_out()
-        self.setFocusProxy(self._model)
         self.clear_problems()
+
+    def focus_first(self) -> None:
+        """Give the box of models the focus. It is no focus proxy: from one the Tab key would never leave the card."""
+        self._model.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # What the user has chosen
 
@@ -120,6 +125,10 @@ class ConversionOptions(QFrame):
         self._show_size(resize)
         if self._resize != before:
             self.choices_changed.emit()
+
+    def set_can_compare_sizes(self, can_compare: bool) -> None:
+        """Whether there are pictures for which the sizes make a difference; also after the advice was dismissed."""
+        self._compare_sizes.setVisible(can_compare)
 
     @property
     def _resize(self) -> Resize:
@@ -301,7 +310,7 @@ class ConversionOptions(QFrame):
         self._model.setSizeAdjustPolicy(NoWheelComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._model.setMinimumContentsLength(12)
         self._model.activated.connect(lambda place: self.model_picked.emit(self._models[place].path))
-        self._browse = button(self.tr("Bro&wse..."))
+        self._browse = button(self.tr("&Browse..."))
         self._browse.setObjectName("convert_browse_model")
         self._browse.clicked.connect(self.pick_model)
         self._model_error = plain_label(role="error", wrap=True)
@@ -387,6 +396,13 @@ class ConversionOptions(QFrame):
         self._longest.setAccessibleName(self.tr("Longest side in pixels"))
         self._longest.setToolTip(self.tr("Pictures with a longer side are scaled down to this; smaller ones stay."))
         self._longest.hide()
+        self._compare_sizes = QToolButton()
+        self._compare_sizes.setObjectName("convert_compare_sizes")
+        self._compare_sizes.setIcon(icon("compare-side"))
+        self._compare_sizes.setToolTip(self.tr("Compare sizes, with a picture much larger than the model's"))
+        self._compare_sizes.setAccessibleName(self.tr("Compare sizes"))
+        self._compare_sizes.clicked.connect(self.compare_sizes_asked)
+        self._compare_sizes.hide()
         self._size.currentIndexChanged.connect(self._size_changed)
         self._longest.valueChanged.connect(self._size_changed)
         self._if_exists = _combo_box(
@@ -424,7 +440,7 @@ class ConversionOptions(QFrame):
         _add_field(second, self.tr("Out&put folder"), self._output, self._beside, self._choose)
         second.setColumnStretch(0, 3)
         _add_field(second, self.tr("&Format"), self._format)
-        _add_field(second, self.tr("Si&ze"), self._size, self._longest)
+        _add_field(second, self.tr("Si&ze"), self._size, self._longest, self._compare_sizes)
         second.setColumnStretch(2, 2)
         _add_field(second, self.tr("If a file e&xists"), self._if_exists)
         second.addWidget(self._more_button, 1, second.columnCount())

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from PySide6.QtCore import QSignalBlocker, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtGui import QDesktopServices, QFocusEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
+    QApplication,
     QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QProgressBar,
+    QPushButton,
     QSizePolicy,
     QSplitter,
     QToolButton,
@@ -120,10 +122,36 @@ class ConversionPage(QWidget):
         new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self)
         new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         new.activated.connect(self.new_requested)
-        self.setFocusProxy(self.options)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._keep_focus)
+        app.aboutToQuit.connect(self.comparison.stop)
         self.clear_messages()
         self.set_state("idle")
         self.set_idle_status("")
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Hand the focus to where it is of use, whenever the page itself is given it."""
+        super().focusInEvent(event)
+        if self.options.isEnabled():
+            self.options.focus_first()
+        else:
+            self.list.setFocus(Qt.FocusReason.MouseFocusReason)  # For any other reason Qt would choose a row.
+
+    def _keep_focus(self, old: QWidget | None, now: QWidget | None) -> None:
+        """Keep the focus on the page where what had it is hidden or cannot be used any more.
+
+        Qt hands it to the next widget, which may be the sidebar's first, or Cancel after Pause.
+        """
+        if old is None or not self.isVisible() or not self.isAncestorOf(old) or (old.isVisible() and old.isEnabled()):
+            return
+        if now is not None and self.isAncestorOf(now) and now is not self._convert:
+            return
+        begins = self._convert if self._state == "idle" else self.list
+        for widget in (begins, self.list, *self.drop_area.findChildren(QPushButton)):
+            if widget.isVisible() and widget.isEnabled():
+                widget.setFocus(Qt.FocusReason.MouseFocusReason)  # For any other reason Qt would choose a row.
+                return
 
     # What is shown
 
@@ -144,10 +172,12 @@ class ConversionPage(QWidget):
         goes_on = state in ("paused", "held")
         self._pause.setVisible(state in ("running", "pausing", "paused", "held", "waiting"))
         self._pause.setEnabled(state != "pausing")
-        words = self.tr("Pausing...") if state == "pausing" else self.tr("&Pause")
+        words = self.tr("Pausing...") if state == "pausing" else self.tr("Pa&use")
         self._pause.setText(self.tr("Res&ume") if goes_on else words)
         self._pause.setToolTip(
-            "" if goes_on else self.tr("Stops after the picture under way and frees the memory of the model.")
+            ""
+            if goes_on
+            else self.tr("Stops at once and unloads the model. The picture under way is converted anew later.")
         )
         dress_button(self._pause, "play" if goes_on else "pause", primary=goes_on)
 
@@ -189,7 +219,7 @@ class ConversionPage(QWidget):
     def set_marked_count(self, marked: int) -> None:
         """Offer to convert the marked pictures in another way."""
         self._redo.setVisible(marked > 0)
-        self._redo.setText(self.tr("Redo &marked ({0})...").format(f"{marked:,}"))
+        self._redo.setText(self.tr("Redo mar&ked ({0})...").format(f"{marked:,}"))
 
     def set_can_report(self, can_report: bool) -> None:
         """Whether there is something to write a report about."""
@@ -217,6 +247,9 @@ class ConversionPage(QWidget):
 
     def set_starting(self) -> None:
         """A conversion was asked for, and nothing is known of it yet."""
+        if self._state == "paused":
+            self.set_paused()
+            return
         self._status.setText(self.tr("Starting"))
         self._show_progress(0, 0)
 
@@ -230,11 +263,11 @@ class ConversionPage(QWidget):
         parts = [self.tr("Converted {0} of {1}").format(f"{progress.converted:,}", f"{progress.total:,}")]
         parts += self._left_out(progress)
         if self._state == "stopping":
-            parts.append(self.tr("stopping after this picture"))
+            parts.append(self.tr("stopping"))
         elif self._state == "pausing":
-            parts.append(self.tr("pausing after this picture"))
+            parts.append(self.tr("pausing"))
         elif self._state == "paused":
-            parts.append(self.tr("paused, the model's memory is free"))
+            parts.append(self.tr("paused; the model is unloaded"))
         elif progress.seconds_left is not None and progress.rate:
             parts.append(self.tr("{0} left").format(duration_words(progress.seconds_left)))
             parts.append(
@@ -251,12 +284,24 @@ class ConversionPage(QWidget):
         self._status.setText(_joined(parts + self._left_out(progress)))
         self._show_progress(0, 0)
 
-    def set_waiting(self, *, is_held: bool) -> None:
-        """It is not its turn yet."""
-        self._status.setText(
-            self.tr("Waiting: another conversion is paused") if is_held else self.tr("Waiting for its turn")
-        )
-        self._progress.hide()
+    def set_waiting(self, *, is_held: bool, is_behind_watch: bool = False) -> None:
+        """It is not its turn yet.
+
+        Args:
+            is_held: Another is paused, so nothing begins by itself.
+            is_behind_watch: Another watches its folders, which only ends when it is stopped.
+        """
+        if is_held:
+            words = self.tr("Waiting: another conversion is paused")
+        elif is_behind_watch:
+            words = self.tr("Waits until the watching is stopped")
+        else:
+            words = self.tr("Waiting for its turn")
+        self.set_idle_status(words)
+
+    def set_paused(self) -> None:
+        """It was paused before anything of it was known; `set_progress` says more of one that had begun."""
+        self.set_idle_status(self.tr("Paused"))
 
     def set_idle_status(self, text: str) -> None:
         """Nothing is going on."""
@@ -355,7 +400,16 @@ class ConversionPage(QWidget):
             else self.tr("{1} conversions were not finished: {0}.")
         )
         text = begin.format("; ".join(each), count)
-        self.unfinished.make(text, (self.tr("&Resume"), resume), (self.tr("&Discard"), discard))
+        self.unfinished.make(text, (self.tr("Resu&me"), resume), (self.tr("&Discard"), discard))
+
+    def offer_undo_discard(self, conversions: int, undo: Callable[[], None]) -> None:
+        """Unfinished conversions were forgotten, and can still come back."""
+        words = (
+            self.tr("Discarded 1 unfinished conversion; its results stay.")
+            if conversions == 1
+            else self.tr("Discarded {0} unfinished conversions; their results stay.").format(conversions)
+        )
+        self.unfinished.make(words, (self.tr("Un&do"), undo))
 
     def show_damaged_queue(self, aside: Path) -> None:
         """The list of unfinished conversions cannot be read."""
@@ -369,7 +423,7 @@ class ConversionPage(QWidget):
     def offer_report(self, report: Path, folder: Path) -> None:
         """A report is written."""
         self.offer.make(
-            self.tr("The report is in {0}.").format(folder), (self.tr("&Open report"), lambda: self.open_file(report))
+            self.tr("The report is in {0}.").format(folder), (self.tr("Vie&w report"), lambda: self.open_file(report))
         )
 
     def show_not_there(self, path: Path, reason: str) -> None:
@@ -537,7 +591,7 @@ class ConversionPage(QWidget):
         self._retry = button(self.tr("Retr&y failed"), "convert")
         self._retry.setObjectName("convert_retry")
         self._retry.clicked.connect(self.retry_requested)
-        self._open = button(self.tr("Open o&utput folder"), "folder-open")
+        self._open = button(self.tr("&Open output folder"), "folder-open")
         self._open.setObjectName("convert_open_output")
         self._open.clicked.connect(self.open_output_requested)
         self._report = button(self.tr("Repor&t..."), "report")

@@ -121,9 +121,9 @@ class PairLoader(QObject):
     def __init__(self, read: ReadShown = read_shown, pool: Pool | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._read = read
+        workers: Workers | None = None
         if pool is None:
             pool = workers = Workers(_AT_ONCE, _SECONDS)
-            self.destroyed.connect(workers.close)
         self._pool = pool
         self.cache = PictureCache()
         self._lock = threading.Lock()
@@ -136,9 +136,11 @@ class PairLoader(QObject):
         self._wanted: frozenset[Path] = frozenset()
         self._wanted_full: frozenset[Path] = frozenset()
         # They wait only, also for a disk that does not answer.
-        self._threads, self._ahead = QThreadPool(self), QThreadPool(self)
+        self._threads, self._ahead = QThreadPool(), QThreadPool()
         self._threads.setMaxThreadCount(4)
         self._ahead.setMaxThreadCount(1)
+        self._end = _End(workers, self._threads, self._ahead)
+        self.destroyed.connect(self._end.come)
 
     def load(self, paths: Sequence[Path]) -> int:
         """Read pictures for the screen; `loaded` follows unless another call comes first.
@@ -149,7 +151,7 @@ class PairLoader(QObject):
         self.forget()
         self._wanted = frozenset(paths)
         ticket = self._newest
-        self._threads.start(_Task(lambda: self._load(ticket, list(paths))))
+        self._end.start(self._threads, lambda: self._load(ticket, list(paths)))
         return ticket
 
     def load_full(self, pictures: Sequence[tuple[Path, QSize]]) -> int:
@@ -161,7 +163,7 @@ class PairLoader(QObject):
         self.forget_full()
         self._wanted_full = frozenset(path for path, _ in pictures)
         ticket = self._newest_full
-        self._threads.start(_Task(lambda: self._load_full(ticket, list(pictures))))
+        self._end.start(self._threads, lambda: self._load_full(ticket, list(pictures)))
         return ticket
 
     def prefetch(self, shown: Iterable[Path], ahead: Iterable[Path]) -> None:
@@ -169,7 +171,7 @@ class PairLoader(QObject):
         paths = list(ahead)
         self._wanted = frozenset([*shown, *paths])
         ticket = self._newest
-        self._ahead.start(_Task(lambda: self._prefetch(ticket, paths)))
+        self._end.start(self._ahead, lambda: self._prefetch(ticket, paths))
 
     def forget(self) -> None:
         """Want nothing of what is being read."""
@@ -181,6 +183,11 @@ class PairLoader(QObject):
         """Want no more than what a screen shows."""
         self._newest_full += 1
         self._wanted_full = frozenset()
+
+    def close(self) -> None:
+        """Want nothing from now on, and wait until nothing is waited for."""
+        self.forget()
+        self._end.come()
 
     def wait(self) -> None:
         """Wait until nothing is being read."""
@@ -220,7 +227,11 @@ class PairLoader(QObject):
         self, wanted: list[tuple[Path, int]], is_wanted: Callable[[Path], bool]
     ) -> tuple[list[LoadedPicture | None], str]:
         """The pictures, side by side in the pool; None for what cannot be read or is no longer wanted."""
-        begun = [self._begin(path, longest, is_wanted) for path, longest in wanted]
+
+        def is_still_wanted(path: Path) -> bool:
+            return not self._end.has_come and is_wanted(path)
+
+        begun = [self._begin(path, longest, is_still_wanted) for path, longest in wanted]
         pictures: list[LoadedPicture | None] = []
         problem = ""
         for (path, _), future in zip(wanted, begun, strict=True):
@@ -228,7 +239,7 @@ class PairLoader(QObject):
             try:
                 if isinstance(future, LoadedPicture):
                     picture = future
-                elif future is not None and _is_done(future, partial(is_wanted, path)):
+                elif future is not None and _is_done(future, partial(is_still_wanted, path)):
                     picture = future.result()
             except CancelledError:  # The pool was closed: the window has gone.
                 pass
@@ -339,6 +350,32 @@ def _sentence(path: Path, error: Exception) -> str:
         case MemoryError():
             return f"There is too little memory to show {path.name}. Close other programs and try again."
     return str(error) or type(error).__name__
+
+
+class _End:
+    """Ends the reading, also where nobody has said so before Qt destroys the loader.
+
+    The destructor of a `QThreadPool` would wait with Python's lock in its hands, for threads that need it.
+    """
+
+    def __init__(self, workers: Workers | None, *pools: QThreadPool) -> None:
+        self._workers = workers
+        self._pools = pools
+        self.has_come = False
+
+    def start(self, pool: QThreadPool, work: Callable[[], None]) -> None:
+        """Do this in a thread of one of the pools, unless the end has come."""
+        if not self.has_come:
+            pool.start(_Task(work))
+
+    def come(self) -> None:
+        """Cancel what is being read, and wait for the threads."""
+        self.has_come = True
+        if self._workers is not None:
+            self._workers.close()
+        for pool in self._pools:
+            with suppress(RuntimeError):  # At the end of the process Qt may have destroyed it already.
+                pool.waitForDone()
 
 
 class _Task(QRunnable):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QItemSelectionModel,
     QModelIndex,
     QObject,
@@ -18,7 +19,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QPainter
+from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QMouseEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -67,6 +68,7 @@ class BatchLine:
         failed: Those of them that failed.
         total: All its pictures.
         text: Why it failed, or "".
+        is_watching: Whether everything is converted, and it waits for new pictures.
     """
 
     name: str
@@ -75,6 +77,7 @@ class BatchLine:
     failed: int
     total: int
     text: str = ""
+    is_watching: bool = False
 
 
 class BatchTable(QAbstractTableModel):
@@ -118,7 +121,8 @@ class BatchTable(QAbstractTableModel):
         line, column = self._lines[index.row()], index.column()
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return (line.name, self.state_text(line.state), self._progress_text(line))[column]
+                state = self.tr("Watching") if line.is_watching else self.state_text(line.state)
+                return (line.name, state, self._progress_text(line))[column]
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tooltip(line.text or line.name)
             case Qt.ItemDataRole.DecorationRole if column == STATE:
@@ -127,6 +131,7 @@ class BatchTable(QAbstractTableModel):
                 return QColor(colours().danger)
             case Qt.ItemDataRole.UserRole if column == PROGRESS:
                 is_part = line.state in (BatchState.RUNNING, BatchState.PAUSED, BatchState.STOPPED) and line.total
+                is_part = is_part and not line.is_watching
                 return line.tried / line.total if is_part else None
             case _:
                 return None
@@ -154,7 +159,10 @@ class BatchTable(QAbstractTableModel):
             if not line.total:
                 return ""
             return self.tr("1 picture") if line.total == 1 else self.tr("{0} pictures").format(f"{line.total:,}")
-        text = self.tr("{0} of {1}").format(f"{line.tried:,}", f"{line.total:,}")
+        if line.is_watching:
+            text = self.tr("{0} done").format(f"{line.tried:,}")
+        else:
+            text = self.tr("{0} of {1}").format(f"{line.tried:,}", f"{line.total:,}")
         return self.tr("{0}, {1} failed").format(text, f"{line.failed:,}") if line.failed else text
 
 
@@ -232,6 +240,8 @@ class QueuePanel(QWidget):
 
     def _current_changed(self, current: QModelIndex) -> None:
         if current.isValid():
+            flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+            self._view.selectionModel().select(current, flags)
             self.batch_chosen.emit(current.row())
 
     def _move(self, places: int) -> None:
@@ -282,6 +292,23 @@ class _BatchView(QTableView):
     def fit(self, lines: int) -> None:
         """Be as high as so many lines."""
         self.setFixedHeight(max(lines, 2) * self.verticalHeader().defaultSectionSize() + 2 * self.frameWidth())
+
+    def selectionCommand(
+        self, index: QModelIndex | QPersistentModelIndex, event: QEvent | None = None
+    ) -> QItemSelectionModel.SelectionFlag:
+        """Leave it to the current line to be the selected one.
+
+        Choosing a line may take another off the list while the mouse button is still being pressed, and Qt would select
+        what lies under the mouse then.
+        """
+        if isinstance(event, QMouseEvent):
+            return QItemSelectionModel.SelectionFlag.NoUpdate
+        return super().selectionCommand(index, event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Choose nothing by moving the mouse: what lies under it may not be what was pressed."""
+        if event.buttons() == Qt.MouseButton.NoButton:
+            super().mouseMoveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Alt with an arrow moves the batch, Del takes it off the list."""

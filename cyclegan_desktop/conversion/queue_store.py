@@ -46,9 +46,12 @@ class SavedBatch:
         model: The model file.
         direction: The direction.
         output: The output folder.
+        is_output_chosen: Whether that was chosen by hand, rather than proposed.
         choices: Everything else that was chosen.
-        folders: The folders that were added.
+        folders: The folders that were added, and how many files of each are no pictures.
         done: Pictures that were over and done with, when last asked.
+        converted: Those of them that it has converted itself.
+        made_before: Places of pictures whose results were there before, as spans (first, last).
         total: All pictures of it.
     """
 
@@ -57,9 +60,12 @@ class SavedBatch:
     model: Path
     direction: Direction
     output: Path
+    is_output_chosen: bool
     choices: JobChoices
-    folders: tuple[Path, ...]
+    folders: tuple[tuple[Path, int], ...]
     done: int
+    converted: int
+    made_before: tuple[tuple[int, int], ...]
     total: int
 
     def to_json(self) -> dict[str, Any]:
@@ -70,9 +76,12 @@ class SavedBatch:
             "model": str(self.model),
             "direction": self.direction,
             "output": str(self.output),
+            "is_output_chosen": self.is_output_chosen,
             "choices": self.choices.to_json(),
-            "folders": [str(folder) for folder in self.folders],
+            "folders": [[str(folder), other_files] for folder, other_files in self.folders],
             "done": self.done,
+            "converted": self.converted,
+            "made_before": [list(span) for span in self.made_before],
             "total": self.total,
         }
 
@@ -92,9 +101,12 @@ class SavedBatch:
             model=_path(values["model"]),
             direction=cast("Direction", direction),
             output=_path(values["output"]),
+            is_output_chosen=bool(values["is_output_chosen"]),
             choices=JobChoices.from_json(values["choices"]),
-            folders=tuple(_path(folder) for folder in values["folders"]),
+            folders=tuple((_path(folder), int(other_files)) for folder, other_files in values["folders"]),
             done=int(values["done"]),
+            converted=int(values["converted"]),
+            made_before=tuple((int(first), int(last)) for first, last in values["made_before"]),
             total=int(values["total"]),
         )
 

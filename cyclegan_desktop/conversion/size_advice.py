@@ -70,6 +70,7 @@ class SizeAdvice(QObject):
         options.choices_changed.connect(self._refresh)
         options.size_hint.use_asked.connect(options.set_resize)
         options.size_hint.compare_asked.connect(self.compare)
+        options.compare_sizes_asked.connect(self.compare)
         options.size_hint.dismissed.connect(self._dismiss)
 
     @property
@@ -165,12 +166,13 @@ class SizeAdvice(QObject):
         """Show the advice, or take it back."""
         hint, model, pictures = self._options.size_hint, self._model, self.large_pictures
         is_original = self._options.choices.resize is None
+        self._options.set_can_compare_sizes(bool(pictures))
         if model is not None and not is_original:
             self._unwanted.discard(model.path)
         if model is None or not pictures or not is_original or model.path in self._unwanted:
             hint.hide()
             return
-        picture, size = pictures[0]
+        picture, size = max(pictures, key=lambda each: each[1][0] * each[1][1])
         hint.show_advice(picture, size, model.size, long_skip=model.architecture.long_skip)
 
     def _dismiss(self) -> None:

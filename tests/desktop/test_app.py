@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolButton
 
 from cyclegan_desktop import app as app_module
 from cyclegan_desktop.app import App, make_application
 from cyclegan_desktop.main_window import Page
+from cyclegan_desktop.settings import Settings
 from engine.events import (
     Converted,
     ConvertPlanned,
@@ -233,3 +234,27 @@ def test_numbers_are_written_with_points_whatever_the_users_language(app):
 def test_the_application_has_a_name_and_an_icon(app, qapp):
     assert qapp.applicationName() == "CycleGAN Desktop"
     assert not qapp.windowIcon().isNull()
+
+
+def test_the_way_to_compare_is_remembered(app, settings):
+    comparison = app.conversion._page.comparison
+    comparison.set_mode("side")
+    assert Settings.load(settings.path).compare_mode == "side"
+
+
+@pytest.fixture
+def remembered(settings):
+    settings.compare_mode = "toggle"
+
+
+def test_the_way_to_compare_comes_back_at_the_start(remembered, app):
+    assert app.conversion._page.comparison.view.mode == "toggle"
+
+
+def test_conversions_that_were_not_finished_are_counted_in_the_sidebar(app):
+    button = app.window.findChild(QToolButton, "show_convert")
+    assert button.accessibleDescription() == ""
+    app.conversion.offered.emit(2)
+    assert button.accessibleDescription() == "2 conversions were not finished"
+    app.conversion.offered.emit(0)
+    assert button.accessibleDescription() == ""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from cyclegan_desktop.main_window import MainWindow, Page
 from cyclegan_desktop.settings import Settings
@@ -258,3 +258,24 @@ def test_about_tells_where_the_log_is(window, qtbot, own_folders):
 
     assert any(str(own_folders) in label.text() for label in dialog.findChildren(QLabel))
     dialog.close()
+
+
+def test_unfinished_conversions_are_counted_on_the_button_of_their_page(window):
+    convert = window.findChild(QToolButton, "show_convert")
+    before = convert.grab().toImage()
+    tooltip = convert.toolTip()
+    window.set_unfinished(1)
+    assert convert.toolTip().startswith("1 conversion was not finished")
+    assert convert.accessibleDescription() == "1 conversion was not finished"
+    assert convert.grab().toImage() != before
+    window.set_unfinished(12)
+    assert convert.accessibleDescription() == "12 conversions were not finished"
+    window.set_unfinished(0)
+    assert (convert.toolTip(), convert.accessibleDescription()) == (tooltip, "")
+    assert convert.grab().toImage() == before
+
+
+def test_another_page_has_the_focus_at_once(window, qtbot):
+    qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    page = window.findChild(QWidget, "convert_page")
+    assert QApplication.focusWidget() in (page, *page.findChildren(QWidget))

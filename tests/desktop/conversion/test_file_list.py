@@ -219,3 +219,26 @@ def test_other_pictures_can_be_shown_in_the_same_list(file_list, qtbot):
     other.remove([0])
     assert selected[-1] == 0 and file_list.files.shown_name(0) == "last.png"
     assert file_list.horizontalHeader().length() == file_list.viewport().width()
+
+
+def test_end_and_home_go_to_the_last_and_the_first_row(file_list, qtbot):
+    file_list.select(3)
+    qtbot.keyClick(file_list, Qt.Key.Key_End)
+    assert file_list.selected_numbers() == [5] and file_list.currentIndex().row() == 5
+    qtbot.keyClick(file_list, Qt.Key.Key_Home)
+    assert file_list.selected_numbers() == [0]
+    qtbot.keyClick(file_list, Qt.Key.Key_End, Qt.KeyboardModifier.ShiftModifier)
+    assert file_list.selected_numbers() == list(range(6))
+
+
+def test_other_pictures_are_shown_from_the_first_one_or_the_one_chosen(file_list):
+    first, other = file_list.files, FileListModel()
+    for files in (first, other):
+        files.add([PHOTOS / f"more {number}.png" for number in range(200)], PHOTOS)
+    file_list.select(150)
+    assert file_list.rowAt(0) > 100
+    file_list.show_files(other)
+    assert file_list.rowAt(0) == 0
+    file_list.show_files(first)
+    file_list.select(150)
+    assert file_list.rowAt(0) <= 150 <= file_list.rowAt(file_list.viewport().height() - 1)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -274,3 +276,57 @@ def test_nothing_is_kept_of_a_thousand_steps_but_what_the_cache_may_hold(make_lo
         loaded(qtbot, loader, Path(f"{number}-before"), Path(f"{number}-after"))
     qtbot.waitUntil(lambda: not loader._under_way)
     assert loader.cache.used <= 10 * side * side * 3
+
+
+def test_closing_cancels_what_is_read_and_nothing_more_is_begun(make_loader, tmp_path, qtbot):
+    executor = ThreadPoolExecutor(2)
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_path: Path, _longest: int) -> ShownPicture:
+        begun.set()
+        go.wait()
+        return ShownPicture(np.zeros((2, 2, 3), np.uint8), (2, 2))
+
+    loader = make_loader(read=slow, pool=executor)
+    came: list[int] = []
+    loader.loaded.connect(lambda ticket, _pictures, _problem: came.append(ticket))
+    loader.prefetch([tmp_path / "a.png"], [tmp_path / "b.png"])
+    assert begun.wait(20)
+    loader.close()  # Although the picture is still being read.
+    assert not go.is_set()
+    loader.load([tmp_path / "c.png"])
+    loader.wait()
+    go.set()
+    executor.shutdown()
+    qtbot.wait(20)
+    assert came == []
+
+
+_DESTROYED = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from PySide6.QtWidgets import QApplication
+import shiboken6
+from cyclegan_desktop.conversion.compare import Comparison
+
+app = QApplication([])
+begun, go = threading.Event(), threading.Event()
+def slow(path, longest):
+    begun.set()
+    go.wait()
+    raise ValueError("never shown")
+pool = ThreadPoolExecutor(2)
+comparison = Comparison(read=slow, pool=pool)
+comparison._loader.prefetch([Path("a.png")], [Path("b.png")])
+assert begun.wait(20)
+shiboken6.delete(comparison)
+go.set()
+pool.shutdown()
+print("gone")
+"""
+
+
+def test_destroying_the_comparison_while_it_reads_ahead_does_not_hang():
+    done = subprocess.run([sys.executable, "-c", _DESTROYED], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["gone"], done.stderr

@@ -284,7 +284,7 @@ def test_marked_pictures_go_into_a_new_batch_to_be_made_anew(page, controller, c
     page.comparison.mark_asked.emit()
     page.comparison.mark_asked.emit()
     page.comparison.mark_asked.emit()
-    assert button(page, "convert_redo").text() == "Redo &marked (2)..."
+    assert button(page, "convert_redo").text() == "Redo mar&ked (2)..."
     press(qtbot, page, "convert_redo")
     assert page.options.isEnabled()
     controller.set_direction("b2a")
@@ -325,7 +325,7 @@ def test_while_watching_new_pictures_join_the_list(page, make_controller, conver
     controller.start()
     qtbot.waitUntil(lambda: label(page, "convert_status").text().startswith("Watching for new pictures"))
     assert jobs[0].sources == (pictures,) and jobs[0].watch
-    assert label(page, "convert_status").text() == "Watching for new pictures  ·  7 converted"
+    assert label(page, "convert_status").text() == "Watching for new pictures  ·  6 converted"
     assert page.list.files.shown_name(5) == str(Path("sub/newer.png"))
     assert row_states(controller) == [FileState.DONE] * 6
     with qtbot.waitSignal(controller.ended) as ended:
@@ -556,7 +556,7 @@ def test_without_its_model_an_unfinished_batch_is_kept_and_explained(
     again = make_controller(read_model=read)
     press(qtbot, page, "unfinished_offer_0")
     qtbot.waitUntil(lambda: len(again.batch.files) == 4 and not again.is_looking)
-    assert label(page, "convert_model_error").text().startswith("Choose a model first")
+    assert label(page, "convert_model_error").text().startswith("The model ")
     again.close()
     make_controller().close()
     assert page.unfinished.text.startswith("1 conversion was not finished")
@@ -620,7 +620,20 @@ def test_a_batch_of_a_hundred_thousand_is_kept_in_order(tmp_path):
     from cyclegan_desktop.conversion.job_choices import JobChoices
     from cyclegan_desktop.conversion.queue_store import SavedBatch
 
-    saved = SavedBatch("key", "A", tmp_path / "m", "a2b", tmp_path / "to", JobChoices(), tuple(roots), 5, 100_001)
+    saved = SavedBatch(
+        key="key",
+        name="A",
+        model=tmp_path / "m",
+        direction="a2b",
+        output=tmp_path / "to",
+        is_output_chosen=True,
+        choices=JobChoices(),
+        folders=tuple((root, 7) for root in roots),
+        done=5,
+        converted=3,
+        made_before=((0, 1),),
+        total=100_001,
+    )
     store.save_index([saved])
     store.close()
     later = QueueStore(tmp_path / "queue")
@@ -693,3 +706,526 @@ def test_a_notification_only_calls_someone_who_is_elsewhere(page, monkeypatch):
     monkeypatch.setattr(page, "isActiveWindow", lambda: True)
     notifier.tell("Conversion finished", "Photos: 3 converted")
     assert called == [page]
+
+
+# What a batch keeps to itself
+
+
+def test_a_pause_that_becomes_a_cancel_lets_the_next_begin(page, controller, converter, pictures, scans, qtbot):
+    add(qtbot, controller, pictures)
+    hold(qtbot, controller, converter, "a.png")
+    add(qtbot, controller, scans)
+    controller.start()
+    controller.show_batch(controller.batches[0])
+    controller.pause()
+    controller.stop()
+    converter.go.set()
+    qtbot.waitUntil(lambda: batch_states(controller) == [STOPPED, DONE])
+
+
+@pytest.mark.parametrize("how", ["cancel", "remove"])
+def test_without_the_paused_batch_those_that_wait_begin(page, controller, converter, pictures, scans, how, qtbot):
+    add(qtbot, controller, pictures)
+    hold(qtbot, controller, converter, "a.png")
+    add(qtbot, controller, scans)
+    controller.start()
+    controller.show_batch(controller.batches[0])
+    controller.pause()
+    with qtbot.waitSignal(controller.ended):
+        converter.go.set()
+    assert batch_states(controller) == [PAUSED, WAITING]
+    if how == "cancel":
+        controller.stop()
+    else:
+        controller.remove_batch(controller.batches[0])
+    qtbot.waitUntil(lambda: batch_states(controller)[-1] is DONE)
+
+
+def test_a_pause_at_the_last_picture_pauses_the_next_batch(page, controller, converter, pictures, scans, qtbot):
+    add(qtbot, controller, pictures / "a.png")
+    finished = []
+    original = controller._queue._convert
+
+    def convert(job):
+        yield from original(job)
+        finished.append(job)
+
+    controller._queue._convert = convert
+    hold(qtbot, controller, converter, "a.png")
+    add(qtbot, controller, scans)
+    controller.start()
+    controller._queue._thread.stop = lambda: None  # The work ends before the thread looks whether it is to stop.
+    controller._queue.pause(controller.batches[0])
+    with qtbot.waitSignal(controller.ended):
+        converter.go.set()
+    assert batch_states(controller) == [DONE, PAUSED] and len(finished) == 1
+    assert label(page, "convert_status").text() == "Paused"
+    press(qtbot, page, "convert_pause")
+    qtbot.waitUntil(lambda: batch_states(controller) == [DONE, DONE])
+
+
+def test_a_batch_that_pauses_before_its_turn_says_so(page, controller, converter, pictures, scans, qtbot):
+    add(qtbot, controller, pictures)
+    hold(qtbot, controller, converter, "a.png")
+    add(qtbot, controller, scans)
+    controller.start()
+    controller.pause()
+    assert label(page, "convert_status").text() == "Paused"
+    assert not page.findChild(object, "convert_progress").isVisibleTo(page)
+    converter.go.set()
+    qtbot.waitUntil(lambda: not controller.is_busy)
+    assert batch_states(controller) == [DONE, PAUSED]
+
+
+def test_a_folder_that_is_to_be_watched_is_kept_though_it_is_empty(page, controller, pictures, tmp_path, qtbot):
+    folder = tmp_path / "Inbox"
+    folder.mkdir()
+    add(qtbot, controller, folder)
+    page.options.set_choices(type(page.options.choices)(watch=True))
+    page.options.choices_changed.emit()
+    controller.new_batch()
+    add(qtbot, controller, pictures)
+    assert [batch.source_name for batch in controller.batches] == ["Inbox", "Photos"]
+
+
+def test_a_file_that_changes_while_watched_counts_once(tmp_path, read_model):
+    from cyclegan_desktop.conversion.batches import Batch
+    from cyclegan_desktop.conversion.job_choices import JobChoices
+
+    batch = Batch(read_model(tmp_path / "apple"), "a2b", None, JobChoices(watch=True))
+    source = tmp_path / "Photos" / "a.png"
+    batch.files.add([source], tmp_path / "Photos")
+    made_with = batch.made_with_now(batch.model, tmp_path / "to")
+    batch.prepare(batch.job_for([0], made_with), [0], made_with)
+    batch.follow(ConvertPlanned((source,), 0, tmp_path / "to", "CPU", "fp32"))
+    batch.follow(Converted(0, source, tmp_path / "to" / "a.png", (), 0.1))
+    batch.follow(FilesFound((source,)))
+    assert (batch.progress.converted, batch.progress.total) == (0, 1)
+    batch.follow(Converted(1, source, tmp_path / "to" / "a.png", (), 0.1))
+    assert (batch.progress.converted, batch.progress.total) == (1, 1)
+    assert batch.job_files[0] == [source]
+
+
+def planned_batch(tmp_path, read_model, pictures: int):
+    from cyclegan_desktop.conversion.batches import Batch
+    from cyclegan_desktop.conversion.job_choices import JobChoices
+
+    batch = Batch(read_model(tmp_path / "apple"), "a2b", None, JobChoices())
+    sources = tuple(tmp_path / f"{number}.png" for number in range(pictures))
+    batch.files.add(sources, None)
+    made_with = batch.made_with_now(batch.model, tmp_path / "to")
+    numbers = list(range(pictures))
+    batch.prepare(batch.job_for(numbers, made_with), numbers, made_with)
+    batch.state = RUNNING
+    batch.follow(ConvertPlanned(sources, 0, tmp_path / "to", "CPU", "fp32"))
+    return batch, sources
+
+
+def test_the_time_left_waits_for_some_pictures_and_counts_down(tmp_path, read_model, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("cyclegan_desktop.conversion.batches.time.monotonic", lambda: now[0])
+    batch, sources = planned_batch(tmp_path, read_model, 100)
+    assert batch.progress.seconds_left is None
+    now[0] += 60  # The first one also warms up the graphics card.
+    for done in range(5):
+        now[0] += 2
+        batch.follow(Converted(done, sources[done], tmp_path / "to" / "x.png", (), 2.0))
+        left = batch.progress.seconds_left
+        assert (left is None) == (done < 2)
+    assert left == pytest.approx(190)
+    now[0] += 30  # A large picture is at work.
+    assert batch.progress.seconds_left == pytest.approx(160)
+    now[0] += 200
+    assert batch.progress.seconds_left is None
+
+
+def test_what_a_result_made_before_has_lost_is_still_said(tmp_path, read_model):
+    from engine.events import FileSkipped
+
+    batch, sources = planned_batch(tmp_path, read_model, 3)
+    batch.is_restored = True
+    lost = ("Only the first of 12 frames was converted.",)
+    target = tmp_path / "to" / "x.png"
+    batch.follow(FileSkipped(0, sources[0], target, True, "It was converted before.", lost))
+    batch.made_before = frozenset({sources[1]})
+    batch.follow(FileSkipped(1, sources[1], target, True, "It was converted before.", lost))
+    batch.follow(FileSkipped(2, sources[2], target, False, "The name is taken.", ()))
+    assert [(row.state, row.text) for row in batch.files.rows] == [
+        (FileState.DONE, lost[0]),
+        (FileState.SKIPPED, "It was converted before. " + lost[0]),
+        (FileState.SKIPPED, "The name is taken."),
+    ]
+
+
+def test_pictures_dropped_on_a_finished_batch_begin_a_new_one(page, controller, pictures, scans, tmp_path, qtbot):
+    add(qtbot, controller, pictures)
+    controller.set_output_folder(tmp_path / "Results")
+    with qtbot.waitSignal(controller.ended):
+        controller.start()
+    add(qtbot, controller, scans)
+    assert [batch.source_name for batch in controller.batches] == ["Photos", "Scans"]
+    # Results of other pictures do not mix with those in the folder chosen for the first.
+    assert controller.output_folder == tmp_path / "Scans - Oranges"
+    controller.show_batch(controller.batches[0])
+    controller.clear()
+    add(qtbot, controller, scans)
+    assert len(controller.batches) == 2
+
+
+def test_a_redo_is_called_so(page, controller, pictures, qtbot):
+    add(qtbot, controller, pictures)
+    with qtbot.waitSignal(controller.ended):
+        controller.start()
+    controller._mark([0])
+    controller.redo_marked()
+    assert controller.batch.name == "Photos, Apples to Oranges, redo"
+
+
+def test_a_restored_model_that_is_not_in_the_library_stands_in_the_box(
+    page, make_controller, converter, settings, pictures, qtbot
+):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    settings.library = [Path("/horse")]
+    again = make_controller()
+    with qtbot.waitSignal(again.ended):
+        again.resume_unfinished()
+    assert page.findChild(object, "convert_model").currentText().startswith("apple")
+    assert converter.jobs[1].model == Path("/apple/model.safetensors")
+    again.close()
+
+
+def test_a_model_of_last_time_that_is_away_is_not_replaced_by_another(page, make_controller, settings, read_model):
+    settings.library = [Path("/apple"), Path("/horse")]
+    settings.last_model = Path("/horse/model.safetensors")
+    controller = make_controller(read_model=gone(read_model, ["horse"]))
+    assert controller.batch.model is None and page.findChild(object, "convert_model").currentIndex() == -1
+    assert label(page, "convert_model_error").text().startswith("The model ")
+
+
+def test_other_choices_take_back_what_was_offered_for_the_old_ones(page, controller, pictures, qtbot):
+    add(qtbot, controller, pictures / "a.png")
+    with qtbot.waitSignal(controller.ended):
+        controller.start()
+    controller.start()
+    assert "converted already" in page.offer.text
+    page.findChild(object, "convert_format").setCurrentText("WebP")
+    assert page.offer.text == ""
+
+
+def test_convert_can_be_pressed_while_the_first_drop_is_looked_through(
+    page, make_controller, converter, settings, pictures, qtbot
+):
+    import threading
+
+    from cyclegan_desktop.conversion.sources import Found
+
+    settings.library = [Path("/apple")]
+    go = threading.Event()
+
+    def look(_paths):
+        assert go.wait(20)
+        yield Found((pictures / "a.png",), pictures)
+
+    controller = make_controller(look=look)
+    controller.add_sources([pictures])
+    press(qtbot, page, "convert_button")
+    with qtbot.waitSignal(controller.ended):
+        go.set()
+    assert batch_states(controller) == [DONE]
+
+
+def test_what_is_said_about_a_drop_stands_with_its_own_batch(
+    page, make_controller, settings, pictures, tmp_path, qtbot
+):
+    import threading
+
+    from cyclegan_desktop.conversion.sources import FolderDone, Found
+
+    settings.library = [Path("/apple")]
+    go = threading.Event()
+    empty = tmp_path / "Empty"
+
+    def look(paths):
+        if paths == [pictures]:
+            yield Found((pictures / "a.png",), pictures)
+            return
+        yield Found((pictures / "b.gif",), None)
+        assert go.wait(20)
+        yield FolderDone(empty, 0, 3, ())
+
+    controller = make_controller(look=look)
+    add(qtbot, controller, pictures)
+    controller.new_batch()
+    controller.add_sources([empty])
+    second = controller.batch
+    qtbot.waitUntil(lambda: len(second.files) == 1)
+    controller.show_batch(controller.batches[0])
+    go.set()
+    qtbot.waitUntil(lambda: not controller._is_looking(second))
+    assert page.messages.texts == []
+    controller.show_batch(second)
+    assert "Empty holds no pictures" in page.messages.texts[0]
+
+
+# A model that is not there
+
+
+def gone(read_model, names: list[str]):
+    """Reads models, except those whose path holds one of the names, as they are by then."""
+
+    def read(path: Path):
+        if any(name in str(path) for name in names):
+            raise ModelFileError(f"{path} is not there.")
+        return read_model(path)
+
+    return read
+
+
+def test_a_draft_keeps_its_model_while_the_disk_is_away(page, make_controller, settings, read_model, pictures, qtbot):
+    settings.library = [Path("/apple"), Path("/horse")]
+    away: list[str] = []
+    controller = make_controller(read_model=gone(read_model, away))
+    add(qtbot, controller, pictures)
+    away.append("apple")
+    controller.refresh_models()
+    error = label(page, "convert_model_error")
+    assert "model.safetensors" in error.text() and "is not there" in error.text() and error.isVisibleTo(page)
+    controller.start()
+    assert not controller.is_busy and batch_states(controller) == [DRAFT]
+    away.clear()  # Connected again: Convert looks for itself.
+    with qtbot.waitSignal(controller.ended):
+        controller.start()
+    assert controller.batch.job.model == Path("/apple/model.safetensors")
+    assert not error.isVisibleTo(page)
+
+
+def test_a_restored_batch_never_gets_another_model(
+    page, make_controller, converter, settings, read_model, pictures, qtbot
+):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    settings.library = [Path("/horse")]
+    again = make_controller(read_model=gone(read_model, ["apple"]))
+    again.resume_unfinished()
+    again.refresh_models()  # As after every save of a training.
+    qtbot.waitUntil(lambda: len(again.batch.files) == 4 and not again.is_looking)
+    again.refresh_models()
+    assert len(converter.jobs) == 1 and batch_states(again)[-1] is DRAFT
+    assert "The model" in label(page, "convert_model_error").text()
+    assert "is not there" in label(page, "convert_model_error").text()
+    again.set_model(Path("/horse"))
+    assert not label(page, "convert_model_error").isVisibleTo(page)
+    with qtbot.waitSignal(again.ended):
+        again.start()
+    assert converter.jobs[1].model == Path("/horse/model.safetensors")
+    again.close()
+
+
+# What was not finished, once more
+
+
+def restored_without_model(qtbot, page, make_controller, converter, settings, read_model, pictures):
+    """A restored batch that cannot begin, since its model is away."""
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller(read_model=gone(read_model, ["apple"]))
+    again.resume_unfinished()
+    qtbot.waitUntil(lambda: len(again.batch.files) == 4 and not again.is_looking)
+    return again
+
+
+def test_a_restored_batch_is_kept_as_it_was_changed(
+    page, make_controller, converter, settings, read_model, pictures, scans, qtbot
+):
+    again = restored_without_model(qtbot, page, make_controller, converter, settings, read_model, pictures)
+    again.remove([0])
+    add(qtbot, again, scans)
+    again.close()
+    third = make_controller()
+    with qtbot.waitSignal(third.ended):
+        third.resume_unfinished()
+    assert [path.name for path in converter.jobs[-1].sources] == ["b.gif", "bad.png", "c.png", "x.png", "y.png"]
+    third.close()
+
+
+def test_a_restored_batch_that_was_changed_and_begun_is_kept_as_it_is_now(
+    page, make_controller, converter, settings, read_model, pictures, qtbot
+):
+    again = restored_without_model(qtbot, page, make_controller, converter, settings, read_model, pictures)
+    again.set_model(Path("/horse"))
+    again.remove([3])
+    converter.go.clear()
+    hold(qtbot, again, converter, "a.png")
+    again.stop_for_closing()
+    with qtbot.waitSignal(again.ended):
+        converter.go.set()
+    again.close()
+    converter.hold_before = ""
+    third = make_controller()
+    with qtbot.waitSignal(third.ended):
+        third.resume_unfinished()
+    assert [path.name for path in converter.jobs[-1].sources] == ["a.png", "b.gif", "bad.png"]
+    third.close()
+
+
+def test_a_restored_batch_that_is_cleared_is_not_offered_again(
+    page, make_controller, converter, settings, read_model, pictures, qtbot
+):
+    again = restored_without_model(qtbot, page, make_controller, converter, settings, read_model, pictures)
+    again.clear()
+    again.close()
+    assert list(settings.queue_folder.glob("*.json*")) == []
+
+
+def test_cancel_while_a_restored_batch_is_read_forgets_it(page, make_controller, converter, settings, pictures, qtbot):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller()
+    again.resume_unfinished()
+    again.stop()
+    qtbot.waitUntil(lambda: not again.is_looking)
+    assert len(again.batch.files) == 4 and batch_states(again)[-1] is DRAFT and len(converter.jobs) == 1
+    again.close()
+    assert list(settings.queue_folder.glob("*.json*")) == []
+
+
+def test_a_drop_on_a_batch_that_is_still_read_joins_it(
+    page, make_controller, converter, settings, pictures, scans, qtbot
+):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller()
+    again.resume_unfinished()
+    again.add_sources([scans])
+    with qtbot.waitSignal(again.ended):
+        pass
+    names = {path.name for path in converter.jobs[-1].sources}
+    assert names == {"a.png", "b.gif", "bad.png", "c.png", "x.png", "y.png"}
+    again.close()
+
+
+def test_a_scan_of_another_batch_does_not_mix_up_those_that_are_read(
+    page, make_controller, converter, settings, pictures, scans, tmp_path, qtbot
+):
+    settings.library = [Path("/apple")]
+    controller = make_controller()
+    add(qtbot, controller, pictures)
+    hold(qtbot, controller, converter, "a.png")
+    add(qtbot, controller, scans)
+    controller.start()
+    controller.stop_for_closing()
+    with qtbot.waitSignal(controller.ended):
+        converter.go.set()
+    controller.close()
+    again = make_controller()
+    again.resume_unfinished()
+    first = again._loading
+    again._on_scan_ended(again.batches[-1])  # Some other batch was looked through.
+    assert again._loading is first
+    qtbot.waitUntil(lambda: [batch.state for batch in again.batches] == [DONE, DONE])
+    again.close()
+
+
+def test_a_proposed_output_folder_stays_a_proposal_after_the_next_start(
+    page, make_controller, converter, settings, pictures, qtbot
+):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller()
+    with qtbot.waitSignal(again.ended):
+        again.resume_unfinished()
+    assert converter.jobs[-1].to == pictures.parent / "Photos - Oranges"
+    assert again.batch.chosen_output is None
+    assert label(page, "convert_others").text() == "2 other files left alone"
+    again._mark([0])
+    again.redo_marked()
+    again.set_direction("b2a")
+    assert again.output_folder == pictures.parent / "Photos - Apples"
+    again.close()
+
+
+def test_results_of_an_earlier_batch_are_called_skipped_also_after_the_next_start(
+    page, make_controller, converter, settings, pictures, qtbot
+):
+    settings.library = [Path("/apple")]
+    results = pictures.parent / "Photos - Oranges"
+    results.mkdir()
+    (results / "a.png").write_bytes(b"made before")
+    converter.has_ledger = True
+    controller = make_controller()
+    add(qtbot, controller, pictures)
+    hold(qtbot, controller, converter, "bad.png")
+    controller.stop_for_closing()
+    with qtbot.waitSignal(controller.ended):
+        converter.go.set()
+    controller.close()
+    converter.hold_before = ""
+    again = make_controller()
+    with qtbot.waitSignal(again.ended):
+        again.resume_unfinished()
+    assert row_states(again) == [FileState.SKIPPED, FileState.DONE, FileState.FAILED, FileState.DONE]
+    again.close()
+
+
+def test_discard_can_be_undone(page, make_controller, converter, settings, pictures, qtbot):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller()
+    counts: list[int] = []
+    again.offered.connect(counts.append)
+    qtbot.waitUntil(lambda: counts == [1])
+    press(qtbot, page, "unfinished_offer_1")
+    assert page.unfinished.text.startswith("Discarded") and again.unfinished_count == 0
+    press(qtbot, page, "unfinished_offer_0")
+    assert again.unfinished_count == 1 and counts == [1, 0, 1]
+    with qtbot.waitSignal(again.ended):
+        press(qtbot, page, "unfinished_offer_0")
+    assert converter.jobs[1] == converter.jobs[0]
+    again.close()
+
+
+def test_a_discard_that_is_not_undone_is_for_good(page, make_controller, converter, settings, pictures, qtbot):
+    settings.library = [Path("/apple")]
+    begin_and_leave(qtbot, make_controller, converter, pictures)
+    again = make_controller()
+    press(qtbot, page, "unfinished_offer_1")
+    press(qtbot, page, "unfinished_offer_close")
+    again._store.wait()
+    assert list(settings.queue_folder.glob("*.json*")) == []
+    again.close()
+
+
+# Watching
+
+
+def test_those_behind_a_batch_that_watches_say_for_what_they_wait(
+    page, make_controller, converter, settings, pictures, scans, qtbot
+):
+    from engine.events import Preparing
+
+    settings.library = [Path("/apple")]
+
+    def watch(job):
+        yield ConvertPlanned((pictures / "a.png",), 0, job.to, "CPU", "fp32")
+        yield Converted(0, pictures / "a.png", job.to / "a.png", (), 0.1)
+        while job.watch and not converter.go.wait(0.01):
+            yield Preparing("Watching for new pictures", 1, 1)
+
+    controller = make_controller(convert=watch)
+    add(qtbot, controller, pictures)
+    page.options.set_choices(type(page.options.choices)(watch=True))
+    page.options.choices_changed.emit()
+    controller.start()
+    qtbot.waitUntil(lambda: controller.batches[0].is_watching)
+    add(qtbot, controller, scans)
+    controller.start()
+    assert label(page, "convert_status").text() == "Waits until the watching is stopped"
+    assert controller.is_watching
+    controller._refresh_panel()
+    cells = [page.queue._table.index(0, column).data() for column in (1, 2)]
+    assert cells == ["Watching", "1 done"]
+    controller.show_batch(controller.batches[0])
+    controller.stop()
+    qtbot.waitUntil(lambda: batch_states(controller) == [DONE, DONE])
+    assert not controller.is_watching

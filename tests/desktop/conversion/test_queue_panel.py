@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QTableView
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QTableView, QToolButton
 
 from cyclegan_desktop.conversion.batches import BatchState
 from cyclegan_desktop.conversion.queue_panel import NAME, PROGRESS, STATE, BatchLine, BatchTable, QueuePanel
@@ -82,3 +82,50 @@ def test_progress_draws_anew_only_the_line_that_changed(qapp):
     table.dataChanged.connect(lambda first, _last, _roles: changed.append(first.row()))
     table.set_lines([line("Photos"), line("Scans", BatchState.RUNNING, 1)])
     assert changed == [1]
+
+
+def selected_lines(panel: QueuePanel) -> list[int]:
+    return [index.row() for index in table_of(panel).selectionModel().selectedRows()]
+
+
+@pytest.mark.parametrize("is_scrolled", [False, True])
+def test_a_line_that_vanishes_while_another_is_pressed_leaves_the_shown_one_highlighted(panel, qtbot, is_scrolled):
+    names = [f"Batch {number}" for number in range(8)]
+
+    def choose(place: int) -> None:
+        # The batch shown before was empty and is gone.
+        if "Batch 0" in names:
+            names.remove("Batch 0")
+            panel.set_batches([line(name) for name in names], place - 1, can_remove=True)
+
+    panel.set_batches([line(name) for name in names], 0, can_remove=True)
+    panel.batch_chosen.connect(choose)
+    panel.show()
+    table = table_of(panel)
+    place = 1
+    if is_scrolled:
+        table.scrollToBottom()
+        place = 6
+    at = table.visualRect(table.model().index(place, NAME)).center()
+    qtbot.mousePress(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    qtbot.mouseMove(table.viewport(), at + QPoint(3, 1))
+    qtbot.mouseRelease(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert selected_lines(panel) == [table.currentIndex().row()] == [place - 1]
+    index = table.model().index(place - 1, NAME)
+    assert table.viewport().rect().contains(table.visualRect(index).center())
+    removed: list[int] = []
+    panel.remove_asked.connect(removed.append)
+    panel.findChild(QToolButton, "queue_remove").click()
+    assert removed == [place - 1]
+
+
+def test_a_line_that_is_clicked_is_the_highlighted_one(panel, qtbot):
+    panel.set_batches([line("Photos"), line("Scans"), line("Inbox")], 0, can_remove=True)
+    panel.show()
+    table = table_of(panel)
+    for place in (2, 1):
+        at = table.visualRect(table.model().index(place, PROGRESS)).center()
+        qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        assert selected_lines(panel) == [place]
+    qtbot.keyClick(table, Qt.Key.Key_Up)
+    assert selected_lines(panel) == [0]

@@ -195,6 +195,24 @@ def test_advice_waved_away_stays_away_for_that_model(options, look) -> None:
     assert not options.size_hint.isHidden()
 
 
+def test_the_largest_of_those_looked_at_is_named(options, look) -> None:
+    look([SMALL, LARGE, HUGE])
+    assert "huge.jpg" in options.size_hint.text
+
+
+def test_the_sizes_can_be_compared_also_after_the_advice_was_waved_away(options, look, preview, qtbot) -> None:
+    again = options.findChild(QAbstractButton, "convert_compare_sizes")
+    look([SMALL])
+    assert again.isHidden()
+    look([HUGE])
+    options.size_hint.findChild(QAbstractButton, "size_hint_close").click()
+    assert not again.isHidden()
+    again.click()
+    dialog = dialog_of(options)
+    qtbot.waitUntil(lambda: is_ready(dialog))
+    dialog.close()
+
+
 # Side by side
 
 

@@ -402,7 +402,8 @@ def test_scrolling_the_options_changes_none(options: Options) -> None:
     assert options.widget.values() == {}
 
 
-def test_every_option_is_reached_with_the_tab_key_and_then_seen(options: Options, qtbot: QtBot) -> None:
+@pytest.mark.parametrize("key", [Qt.Key.Key_Tab, Qt.Key.Key_Backtab])
+def test_every_option_is_reached_with_the_tab_key_and_then_seen(options: Options, qtbot: QtBot, key: Qt.Key) -> None:
     options.open()
     options.widget.activateWindow()
     qtbot.waitActive(options.widget)
@@ -410,15 +411,18 @@ def test_every_option_is_reached_with_the_tab_key_and_then_seen(options: Options
     reached: list[str] = []
     area = options.widget.findChild(QScrollArea, "options")
     for _ in range(3 * len(OPTIONS)):
-        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        qtbot.keyClick(QApplication.focusWidget(), key)
         at = QApplication.focusWidget()
         if at is options.button("advanced"):
-            break
+            break  # Once round.
         if area.isAncestorOf(at):
-            assert not at.visibleRegion().isEmpty()
+            assert key == Qt.Key.Key_Backtab or not at.visibleRegion().isEmpty()
             row = next(part for part in _ancestors(at) if part.objectName().startswith("option_"))
             reached.append(row.objectName().removeprefix("option_"))
-    assert list(dict.fromkeys(reached)) == [option.field for option in OPTIONS]
+    else:
+        pytest.fail(f"The Tab key never comes back from {reached[-1]}.")
+    in_order = [option.field for option in OPTIONS]
+    assert list(dict.fromkeys(reached)) == (in_order if key == Qt.Key.Key_Tab else in_order[::-1])
 
 
 def _ancestors(widget: QWidget) -> list[QWidget]:
