@@ -201,16 +201,22 @@ class App(QObject):
         match event:
             case ConvertPlanned(sources=sources):
                 self._planned, self._tried = len(sources), 0
-                self.window.set_conversion_progress(0, self._planned)
+                self._show_conversion()
             case FilesFound(sources=sources):
                 self._planned += len(sources)
             case Converted() | FileSkipped() | FileFailed():
                 self._tried += 1
-                self.window.set_conversion_progress(self._tried, self._planned)
+                self._show_conversion()
             case Preparing() | Notice() | ConvertingFile() | WaitingForSpace() | ConvertFinished():
                 pass
             case _:
                 assert_never(event)
+
+    def _show_conversion(self) -> None:
+        if self.conversion.is_watching:
+            self.window.set_watching(self._tried)  # There is no end to count towards.
+        else:
+            self.window.set_conversion_progress(self._tried, self._planned)
 
 
 def make_application() -> QApplication:

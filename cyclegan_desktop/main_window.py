@@ -147,6 +147,11 @@ class MainWindow(QMainWindow):
         self._conversion = self.tr("Converting, {done:,} of {total:,}").format(done=done, total=total)
         self._show_title_soon()
 
+    def set_watching(self, done: int) -> None:
+        """Show in the title that folders are watched, and how many pictures have been done."""
+        self._conversion = self.tr("Watching, {done:,} done").format(done=done)
+        self._show_title_soon()
+
     def set_unfinished(self, conversions: int) -> None:
         """Show beside Convert that so many conversions wait to be gone on with; 0 takes it back."""
         button = self._buttons.button(Page.CONVERT)

@@ -146,6 +146,8 @@ def test_the_title_tells_what_runs(window, qtbot):
     window.set_conversion(True)
     window.set_conversion_progress(3, 12)
     qtbot.waitUntil(lambda: window.windowTitle().endswith("15% - Converting, 3 of 12 - CycleGAN Desktop"))
+    window.set_watching(22)
+    qtbot.waitUntil(lambda: window.windowTitle().endswith("15% - Watching, 22 done - CycleGAN Desktop"))
     window.set_training(False)
     window.set_conversion(False)
     assert window.windowTitle() == "CycleGAN Desktop"
