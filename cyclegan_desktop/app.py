@@ -15,7 +15,6 @@ from typing import assert_never
 from PySide6.QtCore import QObject, QSocketNotifier
 from PySide6.QtWidgets import QApplication
 
-from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.drops import reference_files
@@ -26,6 +25,7 @@ from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.logs import Log
 from cyclegan_desktop.main_window import MainWindow, Page
 from cyclegan_desktop.preload import preload_engine
+from cyclegan_desktop.review.compare_mode import CompareMode
 from cyclegan_desktop.settings import APP_NAME, Settings
 from cyclegan_desktop.style import apply_style
 from cyclegan_desktop.training.controller import TrainingController

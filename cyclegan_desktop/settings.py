@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import platformdirs
 
-from cyclegan_desktop.conversion.compare_mode import CompareMode
 from cyclegan_desktop.conversion.job_choices import JobChoices
+from cyclegan_desktop.review.compare_mode import CompareMode
 from engine.config import Direction
 from engine.files import write_atomically
 

@@ -23,7 +23,6 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.conversion.batches import Progress
-from cyclegan_desktop.conversion.compare import Comparison
 from cyclegan_desktop.conversion.drop_area import DropArea
 from cyclegan_desktop.conversion.file_list import FileList, FileRow, FileState
 from cyclegan_desktop.conversion.offer import Offer
@@ -33,6 +32,7 @@ from cyclegan_desktop.free_names import free_path
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_text
+from cyclegan_desktop.review.compare import Comparison
 from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.widgets import button, dress_button, plain_label
 from cyclegan_desktop.words import duration_words

@@ -112,9 +112,9 @@ def read_model() -> Callable[[Path], ModelInfo]:
 
 @pytest.fixture
 def page(qtbot, converter) -> Iterator[ConversionPage]:
-    from cyclegan_desktop.conversion.compare import Comparison
     from cyclegan_desktop.conversion.controller import ConversionController
     from cyclegan_desktop.conversion.page import ConversionPage
+    from cyclegan_desktop.review.compare import Comparison
 
     # Threads instead of processes, which take their time to start.
     pool = ThreadPoolExecutor(2)

@@ -8,9 +8,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
-from cyclegan_desktop.conversion.compare_mode import MODES, CompareMode
-from cyclegan_desktop.conversion.result_drag import DragHandle
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.review.compare_mode import MODES, CompareMode
+from cyclegan_desktop.review.result_drag import DragHandle
 from cyclegan_desktop.style import XS, S
 from cyclegan_desktop.widgets import plain_tooltip
 

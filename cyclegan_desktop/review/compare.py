@@ -10,16 +10,16 @@ from PySide6.QtCore import QPoint, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication, QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication, QFrame, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
-from cyclegan_desktop.conversion.compare_mode import CompareMode
-from cyclegan_desktop.conversion.compare_tools import CompareTools
-from cyclegan_desktop.conversion.compare_view import CompareView
-from cyclegan_desktop.conversion.full_window import FullWindow
-from cyclegan_desktop.conversion.picture_loader import LoadedPicture, PairLoader, Pool, ReadShown
-from cyclegan_desktop.conversion.result_drag import result_data, start_drag
-from cyclegan_desktop.conversion.shown_picture import read_shown
-from cyclegan_desktop.conversion.zoom import ZOOM_STEP
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.plain_text import shown_paragraph
+from cyclegan_desktop.review.compare_mode import CompareMode
+from cyclegan_desktop.review.compare_tools import CompareTools
+from cyclegan_desktop.review.compare_view import CompareView
+from cyclegan_desktop.review.full_window import FullWindow
+from cyclegan_desktop.review.picture_loader import LoadedPicture, PairLoader, Pool, ReadShown
+from cyclegan_desktop.review.result_drag import result_data, start_drag
+from cyclegan_desktop.review.shown_picture import read_shown
+from cyclegan_desktop.review.zoom import ZOOM_STEP
 from cyclegan_desktop.style import DANGER, DARK, XL, XS, L, M, S
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, plain_label
 

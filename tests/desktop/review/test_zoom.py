@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPointF, QRectF, QSize
 
-from cyclegan_desktop.conversion.zoom import Place, Zoom
+from cyclegan_desktop.review.zoom import Place, Zoom
 
 ROOM = QRectF(0, 0, 600, 400)
 

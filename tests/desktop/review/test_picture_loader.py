@@ -14,8 +14,8 @@ from PIL import Image
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QImage
 
-from cyclegan_desktop.conversion.picture_loader import SCREEN_SIDE, LoadedPicture, PairLoader, PictureCache
-from cyclegan_desktop.conversion.shown_picture import ShownPicture, read_shown
+from cyclegan_desktop.review.picture_loader import SCREEN_SIDE, LoadedPicture, PairLoader, PictureCache
+from cyclegan_desktop.review.shown_picture import ShownPicture, read_shown
 from engine.data.workers import Workers
 
 
@@ -308,7 +308,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from PySide6.QtWidgets import QApplication
 import shiboken6
-from cyclegan_desktop.conversion.compare import Comparison
+from cyclegan_desktop.review.compare import Comparison
 
 app = QApplication([])
 begun, go = threading.Event(), threading.Event()

@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeAlias
 from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal
 from PySide6.QtGui import QImage
 
-from cyclegan_desktop.conversion.shown_picture import ShownPicture, read_shown
+from cyclegan_desktop.review.shown_picture import ShownPicture, read_shown
 from cyclegan_desktop.widgets import image_of
 from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
 from engine.errors import EngineError

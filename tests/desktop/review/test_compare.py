@@ -11,9 +11,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor, QDesktopServices, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QToolButton
 
-from cyclegan_desktop.conversion.compare import Comparison
-from cyclegan_desktop.conversion.shown_picture import ShownPicture, read_shown
 from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.review.compare import Comparison
+from cyclegan_desktop.review.shown_picture import ShownPicture, read_shown
 from engine.errors import PictureError
 
 RED = QColor("#ff0000")

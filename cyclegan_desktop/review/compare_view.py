@@ -24,10 +24,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
-from cyclegan_desktop.conversion.compare_mode import CompareMode
-from cyclegan_desktop.conversion.picture_layer import PictureLayer
-from cyclegan_desktop.conversion.zoom import ZOOM_STEP, Place, Zoom
 from cyclegan_desktop.plain_text import shown_text
+from cyclegan_desktop.review.compare_mode import CompareMode
+from cyclegan_desktop.review.picture_layer import PictureLayer
+from cyclegan_desktop.review.zoom import ZOOM_STEP, Place, Zoom
 from cyclegan_desktop.style import ACCENT, RADIUS, WARNING, M, S, colours
 
 TO_THE_END: Final = 2**30

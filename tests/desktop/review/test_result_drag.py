@@ -9,8 +9,8 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor, QDrag, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
-from cyclegan_desktop.conversion.result_drag import DragHandle, result_data, start_drag
 from cyclegan_desktop.drops import local_paths
+from cyclegan_desktop.review.result_drag import DragHandle, result_data, start_drag
 
 
 @pytest.fixture
