@@ -42,8 +42,11 @@ from engine.events import (
     FileFailed,
     FilesFound,
     FileSkipped,
+    HealthChecked,
     Notice,
     Preparing,
+    QualityMeasured,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -192,7 +195,9 @@ class App(QObject):
                 self.window.set_training_progress(name_A, name_B, step, total_steps)
             case StepReport(step=step, total_steps=total_steps):
                 self.window.set_training_progress(*self._names, step, total_steps)
-            case Preparing() | Notice() | SamplesDrawn() | Saved() | TrainFinished():
+            case Preparing() | Notice() | SamplesDrawn() | QualityMeasured() | HealthChecked() | RolledBack():
+                pass
+            case Saved() | TrainFinished():
                 pass
             case _:
                 assert_never(event)

@@ -23,8 +23,11 @@ from engine.errors import EngineError
 from engine.events import (
     ConvertFinished,
     FileFailed,
+    HealthChecked,
     Notice,
     Preparing,
+    QualityMeasured,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -141,6 +144,8 @@ class Narrator:
             case TrainFinished():
                 say(f"Trained {event.step:,} steps in {event.seconds:.0f} s.")
             case Preparing() | Notice() | StepReport() | SamplesDrawn() | Saved():
+                pass
+            case QualityMeasured() | HealthChecked() | RolledBack():
                 pass
             case _:
                 assert_never(event)

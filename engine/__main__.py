@@ -39,8 +39,11 @@ from engine.events import (
     FileFailed,
     FilesFound,
     FileSkipped,
+    HealthChecked,
     Notice,
     Preparing,
+    QualityMeasured,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -565,7 +568,12 @@ class _TrainProgress(_Progress):
                     f"epoch {event.epoch}/{event.total_epochs} G {losses.G_AB:.2f} {losses.G_BA:.2f} "
                     f"D {losses.D_A:.2f} {losses.D_B:.2f} cycle {losses.cycle_A:.2f} {losses.cycle_B:.2f}",
                 )
-            case SamplesDrawn() | Saved():
+            case RolledBack():
+                self.say(event.text)
+            case HealthChecked():
+                for alarm in event.alarms:
+                    self.say(f"{alarm.sentence} {alarm.evidence}")
+            case SamplesDrawn() | QualityMeasured() | Saved():
                 pass
             case TrainFinished():
                 self.close_bar()

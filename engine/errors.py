@@ -6,6 +6,8 @@ engine; any other exception that leaves it is a bug.
 
 from __future__ import annotations
 
+from engine.remedies import Remedy
+
 
 class EngineError(Exception):
     """Something went wrong that the user can understand and mend. `str(error)` is shown as it is."""
@@ -52,4 +54,12 @@ class DivergedError(EngineError):
 
 
 class OutOfMemoryError(EngineError):
-    """The device has too little memory for these settings."""
+    """The device has too little memory for these settings.
+
+    Attributes:
+        remedies: What would need less, the mildest first; each can be taken with the training's last checkpoint.
+    """
+
+    def __init__(self, message: str, *, remedies: tuple[Remedy, ...] = ()) -> None:
+        super().__init__(message)
+        self.remedies = remedies

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.config import Direction
+from engine.remedies import Remedy
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """A picture: [H, W, 3], uint8, sRGB."""
@@ -149,6 +150,23 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of a training whose samples are kept on disk, so that one can come back to it.
+
+    Attributes:
+        step: Steps taken then.
+        files: Its sheets of samples, one PNG a direction.
+        model: The generators and discriminators as they were then, as a model file; None where they are not kept.
+        is_starred: Whether the user keeps it for good.
+    """
+
+    step: int
+    files: tuple[Path, ...]
+    model: Path | None = None
+    is_starred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SamplesDrawn:
     """The fixed pictures, translated by the generators as they are now.
 
@@ -157,12 +175,128 @@ class SamplesDrawn:
         samples: First those of A, then those of B.
         held_out: False if the pictures shown are also trained on (very small sets, `paper`, `reference`).
         files: Where the sheets were stored, one PNG a direction.
+        moments: All moments that are kept now, this one included, in the order of their steps.
     """
 
     step: int
     samples: tuple[Sample, ...]
     held_out: bool
     files: tuple[Path, ...]
+    moments: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionQuality:
+    """How near translated held-out pictures are to real ones of the other domain.
+
+    Distances are sliced Wasserstein distances between patches (Karras et al. 2018, Sec. 5), times 1,000, one a scale,
+    the finest first; lower is nearer.
+
+    Attributes:
+        direction: Which.
+        scales: Side of the pictures at each scale, in pixels.
+        distances: Translated pictures against the real other domain.
+        start: Untranslated pictures against the real other domain: the line at which every training starts.
+        finish: Real pictures of the other domain against others of it: as near as a translation can come.
+        cycle_error: Mean absolute difference of held-out pictures from themselves translated and back, on [-1, 1].
+    """
+
+    direction: Direction
+    scales: tuple[int, ...]
+    distances: tuple[float, ...]
+    start: tuple[float, ...]
+    finish: tuple[float, ...]
+    cycle_error: float
+
+    @property
+    def distance(self) -> float:
+        """Mean over the scales."""
+        return sum(self.distances) / len(self.distances)
+
+    @property
+    def start_line(self) -> float:
+        """Mean of `start` over the scales."""
+        return sum(self.start) / len(self.start)
+
+    @property
+    def finish_line(self) -> float:
+        """Mean of `finish` over the scales."""
+        return sum(self.finish) / len(self.finish)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityMeasured:
+    """Quality at one moment, in both directions.
+
+    Attributes:
+        step: Steps taken.
+        seconds: Time spent on training so far, over all sittings.
+        directions: A to B, then B to A.
+        held_out: False if the pictures measured are also trained on.
+        best_step: The step with the lowest `score` so far, whose generators are the model's default.
+    """
+
+    step: int
+    seconds: float
+    directions: tuple[DirectionQuality, DirectionQuality]
+    held_out: bool
+    best_step: int
+
+    @property
+    def score(self) -> float:
+        """One number to rank moments by: the mean distance of both directions; lower is better."""
+        return sum(direction.distance for direction in self.directions) / len(self.directions)
+
+
+AlarmKind = Literal["discriminator_won", "collapsed", "inverted", "hidden_information", "identity_only", "not_finite"]
+"""What can be ill about a training; see `engine.training.health`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that is going wrong.
+
+    Attributes:
+        kind: What.
+        sentence: It in plain words.
+        evidence: The numbers that show it, a sentence.
+        remedies: What can be done, the best first.
+    """
+
+    kind: AlarmKind
+    sentence: str
+    evidence: str
+    remedies: tuple[Remedy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChecked:
+    """What is ill now; nothing in a healthy training.
+
+    Attributes:
+        step: Steps taken.
+        alarms: All that stand, the worst first. One that no longer stands is missing.
+    """
+
+    step: int
+    alarms: tuple[Alarm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Numbers were not finite several times in a row, so the training goes on from its last good checkpoint.
+
+    Attributes:
+        from_step: Where it was.
+        step: Where it goes on.
+        rate_factor: What the learning rate is multiplied with from here on.
+        text: Whole sentences.
+    """
+
+    from_step: int
+    step: int
+    rate_factor: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +325,18 @@ class TrainFinished:
     seconds: float
 
 
-TrainEvent: TypeAlias = Preparing | Notice | TrainStarted | StepReport | SamplesDrawn | Saved | TrainFinished
+TrainEvent: TypeAlias = (
+    Preparing
+    | Notice
+    | TrainStarted
+    | StepReport
+    | SamplesDrawn
+    | QualityMeasured
+    | HealthChecked
+    | RolledBack
+    | Saved
+    | TrainFinished
+)
 
 
 def train_event_from_json(
@@ -215,8 +360,12 @@ def train_event_from_json(
         if kind is StepReport:
             fields["losses"] = Losses(**fields["losses"])
         elif kind is SamplesDrawn:
-            files = tuple(Path(name) for name in fields["files"])
-            fields |= {"samples": read_samples(values), "files": files}
+            fields |= {"samples": read_samples(values), "files": _paths(fields["files"])}
+            fields["moments"] = tuple(map(_moment, fields["moments"]))
+        elif kind is QualityMeasured:
+            fields["directions"] = tuple(map(_direction_quality, fields["directions"]))
+        elif kind is HealthChecked:
+            fields["alarms"] = tuple(map(_alarm, fields["alarms"]))
         event: TrainEvent = kind(**fields)
     except (KeyError, TypeError) as error:
         raise ValueError(f"no event of a training: {error}") from error
@@ -224,6 +373,24 @@ def train_event_from_json(
 
 
 _PATH_FIELDS = frozenset({"run", "checkpoint", "model"})
+
+
+def _paths(names: list[str]) -> tuple[Path, ...]:
+    return tuple(Path(name) for name in names)
+
+
+def _moment(values: dict[str, Any]) -> Moment:
+    model = values["model"]
+    return Moment(**{**values, "files": _paths(values["files"]), "model": None if model is None else Path(model)})
+
+
+def _direction_quality(values: dict[str, Any]) -> DirectionQuality:
+    lists = {name: tuple(values[name]) for name in ("scales", "distances", "start", "finish")}
+    return DirectionQuality(**{**values, **lists})
+
+
+def _alarm(values: dict[str, Any]) -> Alarm:
+    return Alarm(**{**values, "remedies": tuple(Remedy.from_json(remedy) for remedy in values["remedies"])})
 
 
 @dataclass(frozen=True, slots=True)

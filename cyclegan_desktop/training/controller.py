@@ -24,8 +24,11 @@ from engine.conversion.model_file import MODEL_FILE_NAME
 from engine.errors import RunError
 from engine.events import (
     EstimateEvent,
+    HealthChecked,
     Notice,
     Preparing,
+    QualityMeasured,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -208,6 +211,10 @@ class TrainingController(QObject):
                 self._page.show_report(event)
             case SamplesDrawn():
                 self._page.show_samples(event)
+            case QualityMeasured() | HealthChecked():
+                pass
+            case RolledBack(text=text):
+                self._page.messages.add(text)
             case Saved():
                 self._announce_run()
             case TrainFinished(reason=reason):
