@@ -149,6 +149,8 @@ def _add_train(commands: Any) -> None:
     where.add_argument("--config", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--names", nargs=2, metavar=("NAME_A", "NAME_B"), help="what the two domains are called")
+    parser.add_argument("--leave-out", type=Path, metavar="LIST", help="a text file that names pictures not to train "
+                        "on, one a line, such as cyclegan check --leave-out-list writes")  # fmt: skip
     parser.add_argument("--preset", choices=list(PRESETS), help="where the settings begin (standard)")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs at the full learning rate, in total")
@@ -308,10 +310,27 @@ def _run_train(options: argparse.Namespace) -> int:
         if options.names:
             given["name_A"], given["name_B"] = options.names
         folders = _training_folders(options.folders)
+        if options.leave_out is not None:
+            given["left_out"] = _read_list(options.leave_out)
         if options.start_from is not None:
             given = {**_settings_of_model(options.start_from), **given}
         events = train(preset_config(options.preset or "standard", run=options.run, **folders, **given))
     return _TrainProgress(as_json=options.json, paced=options.paced).follow(events)
+
+
+def _read_list(path: Path) -> tuple[Path, ...]:
+    """The files that a list names, one a line.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    from engine.files import disk_sentence
+
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise DataError(disk_sentence(error, path)) from error
+    return tuple(Path(os.fsdecode(line)) for line in lines if line.strip())
 
 
 def _settings_of_model(model: Path) -> dict[str, Any]:
@@ -344,7 +363,9 @@ def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
 
 def _refuse_on_resume(options: argparse.Namespace, given: dict[str, Any]) -> None:
     refused = ["A B"] if options.folders else []
-    refused += [f"--{name}" for name in ("names", "preset") if getattr(options, name) is not None]
+    refused += [
+        f"--{name.replace('_', '-')}" for name in ("names", "preset", "leave_out") if getattr(options, name) is not None
+    ]
     refused += [f"--{name.replace('_', '-').lower()}" for name in given if name not in _RESUME_FIELDS]
     if refused:
         raise ConfigError(

@@ -81,6 +81,7 @@ class TrainConfig:
         run: Folder of this training on disk, made when it starts.
         test_A: Held-out pictures of A, shown as samples and never trained on; None holds some out of `folder_A`.
         test_B: The same for B.
+        left_out: Pictures in these folders that are neither trained on nor shown as samples; the files stay.
         name_A: What domain A is called on screen and in the model file, such as "Horses".
         name_B: What domain B is called.
         preset: The preset these values began from; a record, it changes nothing by itself.
@@ -157,6 +158,7 @@ class TrainConfig:
     run: Path
     test_A: Path | None = None
     test_B: Path | None = None
+    left_out: tuple[Path, ...] = ()
     name_A: str = "A"
     name_B: str = "B"
     preset: PresetName = "standard"
@@ -215,6 +217,7 @@ class TrainConfig:
             # A training is resumed from wherever its user happens to be.
             path = getattr(self, field)
             object.__setattr__(self, field, None if path is None else Path(path).absolute())
+        object.__setattr__(self, "left_out", tuple(Path(path).absolute() for path in self.left_out))
         for field in ("name_A", "name_B"):
             name = getattr(self, field)
             _require(bool(name.strip()), field, "Give each of the two domains a name, such as Horses and Zebras.")
@@ -390,9 +393,23 @@ class TrainConfig:
         return self.epochs + self.decay_epochs
 
     def to_json(self) -> dict[str, Any]:
-        """This configuration as plain JSON values; paths become strings."""
+        """This configuration as plain JSON values; paths become strings.
+
+        Pictures left out are told from where their folders are, so that a moved folder is mended in one place.
+        """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["left_out"] = self._left_out_by_folder()
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    def _left_out_by_folder(self) -> dict[str, list[str]]:
+        """Pictures left out by the field of their folder, "" for those in none of them."""
+        folders = {field: getattr(self, field) for field in _PICTURE_FOLDERS if getattr(self, field) is not None}
+        found: dict[str, list[str]] = {}
+        for path in self.left_out:
+            field = next((field for field, folder in folders.items() if path.is_relative_to(folder)), "")
+            name = path.relative_to(folders[field]).as_posix() if field else str(path)
+            found.setdefault(field, []).append(name)
+        return found
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainConfig:
@@ -408,8 +425,14 @@ class TrainConfig:
             name: Path(value) if name in _PATHS and value is not None else value for name, value in values.items()
         }
         try:
+            if isinstance(left_out := converted.get("left_out"), dict):
+                converted["left_out"] = tuple(
+                    Path(converted[field] or "") / name if field else Path(name)
+                    for field, names in left_out.items()
+                    for name in names
+                )
             return cls(**converted)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, KeyError) as error:
             raise ConfigError("", f"The settings are incomplete or of the wrong kind: {error}.") from error
 
 
@@ -547,7 +570,8 @@ NAME_PLACEHOLDERS = ("name", "direction", "model", "date", "index")
 """What a template of names may hold between braces."""
 
 
-_PATHS = ("folder_A", "folder_B", "run", "test_A", "test_B", "start_from")
+_PICTURE_FOLDERS = ("folder_A", "folder_B", "test_A", "test_B")
+_PATHS = (*_PICTURE_FOLDERS, "run", "start_from")
 
 
 def _require(condition: bool, field: str, message: str) -> None:

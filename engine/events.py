@@ -1,4 +1,4 @@
-"""What long work reports, as it goes: two closed unions, `TrainEvent` and `ConvertEvent`.
+"""What long work reports, as it goes: closed unions such as `TrainEvent`, `CheckEvent` and `ConvertEvent`.
 
 Consumers `match` on an event and end in `assert_never`. Only numbers, text, paths and uint8 arrays cross; no tensors.
 """
@@ -413,6 +413,96 @@ class Estimated:
 
 
 EstimateEvent: TypeAlias = Preparing | Notice | Estimated
+
+
+Side = Literal["A", "B"]
+
+Severity = Literal["stop", "warning", "note"]
+"""How serious a finding is: "stop" lets no training begin, "note" is good to know."""
+
+FindingKind = Literal[
+    "too_few",
+    "few_pictures",
+    "small_set",
+    "imbalance",
+    "unreadable",
+    "unreadable_folder",
+    "other_files",
+    "same_on_both",
+    "alike_on_both",
+    "same",
+    "alike",
+    "domains_alike",
+    "flat",
+    "tiny",
+    "small",
+    "sizes_apart",
+    "strips",
+    "squashed",
+    "grey_among_colour",
+    "colour_among_grey",
+    "all_grey",
+    "sixteen_bits",
+    "cmyk",
+    "wide_gamut",
+    "frames",
+    "transparent",
+]
+"""What the doctor can find; see `engine.data.doctor`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the doctor says about the two folders of a training.
+
+    Attributes:
+        kind: What.
+        severity: How serious it is.
+        sides: The sides concerned.
+        sentence: It in plain words, and what to do.
+        files: Every file concerned; of groups one group after the other.
+        groups: Of pictures that are the same or alike: those that belong together, the one to keep first.
+        leave_out: The files among `files` that a training does better without.
+        reasons: Of files that cannot be read: why, a sentence for each of `files`.
+    """
+
+    kind: FindingKind
+    severity: Severity
+    sides: tuple[Side, ...]
+    sentence: str
+    files: tuple[Path, ...] = ()
+    groups: tuple[tuple[Path, ...], ...] = ()
+    leave_out: tuple[Path, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def can_leave_out(self) -> bool:
+        """Whether leaving files out is a remedy."""
+        return bool(self.leave_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Both folders have been examined, and everything found has been told.
+
+    Attributes:
+        count_A: Pictures of A, readable or not.
+        count_B: The same of B.
+        good_A: Pictures of A with nothing for which they should be left out.
+        good_B: The same of B.
+        findings: How many there were.
+        seconds: Time it took.
+    """
+
+    count_A: int
+    count_B: int
+    good_A: int
+    good_B: int
+    findings: int
+    seconds: float
+
+
+CheckEvent: TypeAlias = Preparing | Finding | Examined
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from engine.ranks import rank_and_count
 from engine.training.run import Choices, Pictures, Run
 from engine.training.samples import MOST_SAMPLES, FixedPicture, read_fixed_pictures
 from engine.training.schedule import steps_per_epoch, total_steps
+from engine.words import counted, listed
 
 _HOLD_OUT_SHARE = 0.02
 _HOLD_OUT_MOST = 8
@@ -29,13 +30,21 @@ _MANY_TIMES = 50
 
 
 def find_pictures(config: TrainConfig) -> Pictures:
-    """Choose what is trained on and what is shown as samples.
+    """Choose what is trained on and what is shown as samples; nothing of it is left out by the settings.
 
     Raises:
-        DataError: The folders do not allow a training.
+        DataError: The folders do not allow a training, or too much is left out of them.
     """
-    scan_A, scan_B = check_training_folders(config.folder_A, config.folder_B, config.run)
-    test_A, test_B = (None if t is None else scan_folder(t).pictures for t in (config.test_A, config.test_B))
+    scans = check_training_folders(config.folder_A, config.folder_B, config.run)
+    scan_A, scan_B = (
+        _without_left_out(scan, config, field, name)
+        for scan, field, name in zip(scans, ("folder_A", "folder_B"), (config.name_A, config.name_B), strict=True)
+    )
+    left_out = set(config.left_out)
+    test_A, test_B = (
+        None if t is None else tuple(path for path in scan_folder(t).pictures if path not in left_out)
+        for t in (config.test_A, config.test_B)
+    )
     train_A, held_A = _hold_out(scan_A, test_A, config, Stream.HOLD_OUT_A)
     train_B, held_B = _hold_out(scan_B, test_B, config, Stream.HOLD_OUT_B)
     held_out = bool(held_A and held_B)
@@ -129,7 +138,7 @@ def fixed_pictures(config: TrainConfig, pictures: Pictures) -> list[FixedPicture
 
 def advice(config: TrainConfig, pictures: Pictures) -> list[str]:
     """What is worth saying when a training begins."""
-    said = []
+    said = [words] if (words := _left_out_words(config)) else []
     if config.lambda_identity > 0 and config.grey_A != config.grey_B:
         said.append("There is no identity loss in this training: it would compare grey pictures with coloured ones.")
     counts = len(pictures.train_A), len(pictures.train_B)
@@ -238,6 +247,37 @@ def _hold_out(
     chosen = set(random_at(config.seed, stream).permutation(len(scan.pictures))[:count].tolist())
     kept = tuple(path for i, path in enumerate(scan.pictures) if i not in chosen)
     return kept, tuple(path for i, path in enumerate(scan.pictures) if i in chosen)
+
+
+def _without_left_out(scan: FolderScan, config: TrainConfig, field: str, name: str) -> FolderScan:
+    """One side without what is left out of it.
+
+    Raises:
+        DataError: Too little remains.
+    """
+    left_out = set(config.left_out)
+    kept = tuple(path for path in scan.pictures if path not in left_out)
+    if len(kept) < 2:
+        remain = "none" if not kept else "only one"
+        raise DataError(
+            f"Of the {counted(len(scan.pictures), 'picture')} of {name} {remain} would remain, since the others are "
+            "left out. A training needs at least two on each side: leave out fewer.",
+            field=field,
+        )
+    return dataclasses.replace(scan, pictures=kept)
+
+
+def _left_out_words(config: TrainConfig) -> str:
+    """Such as "3 pictures of Apples and 1 picture of Oranges are left out of this training."; "" for none."""
+    counts = [
+        (sum(path.is_relative_to(folder) for path in config.left_out), name)
+        for folder, name in ((config.folder_A, config.name_A), (config.folder_B, config.name_B))
+    ]
+    parts = [f"{counted(count, 'picture')} of {name}" for count, name in counts if count]
+    if not parts:
+        return ""
+    verb = "is" if sum(count for count, _ in counts) == 1 else "are"
+    return f"{listed(parts)} {verb} left out of this training, as the settings say. The files stay where they are."
 
 
 def _spread(pictures: tuple[Path, ...]) -> tuple[Path, ...]:

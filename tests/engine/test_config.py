@@ -162,6 +162,23 @@ def test_a_configuration_survives_json(preset: str) -> None:
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+def test_pictures_left_out_are_stored_from_their_folders_and_follow_them_when_these_move() -> None:
+    out = (Path("a/one.png"), Path("b/sub/two.png"), Path("t/three.png"), Path("elsewhere.png"))
+    config = TrainConfig(**PLACES, test_A=Path("t"), left_out=out)
+    assert config.left_out == tuple(path.absolute() for path in out)
+    stored = json.loads(json.dumps(config.to_json()))
+    assert stored["left_out"]["folder_B"] == ["sub/two.png"]
+    assert TrainConfig.from_json(stored) == config
+    moved = TrainConfig.from_json({**stored, "folder_B": "/moved"})
+    assert moved.left_out[1] == Path("/moved/sub/two.png").absolute()
+
+
+@pytest.mark.parametrize("left_out", [{"nowhere": ["x"]}, {"test_A": [1]}, {"folder_A": 3}, 5])
+def test_damaged_lists_of_what_is_left_out_are_refused(left_out: object) -> None:
+    with pytest.raises(ConfigError):
+        TrainConfig.from_json({**TrainConfig(**PLACES).to_json(), "left_out": left_out})
+
+
 def test_another_size_keeps_the_proportion_of_the_crops() -> None:
     assert preset_config("standard", **PLACES, size=128).load_size == 143
     assert preset_config("quick", **PLACES, size=128).load_size == 144

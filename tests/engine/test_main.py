@@ -515,3 +515,23 @@ def test_asked_to_be_a_worker_it_is_one_until_its_program_has_gone() -> None:
     command = [sys.executable, "-m", "engine", WORKER_ARGUMENT]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_pictures_on_a_list_are_not_trained_on(root: Path, tmp_path: Path) -> None:
+    out = root / "trainA" / "000.png"
+    (tmp_path / "list.txt").write_text(f"{out}\n\n", encoding="utf-8")
+    run = tmp_path / "run"
+    listed = ["--leave-out", str(tmp_path / "list.txt")]
+    assert (
+        main(["train", str(root), "--run", str(run), "--names", "Reds", "Blues", "--max-steps", "1", *listed, *TINY])
+        == 0
+    )
+    document = json.loads((run / "config.json").read_bytes())
+    assert document["config"]["left_out"] == {"folder_A": ["000.png"]}
+    assert "000.png" not in document["pictures"]["train_A"]
+
+
+def test_a_list_that_is_not_there_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = ["--leave-out", str(tmp_path / "no-list.txt")]
+    assert main(["train", str(root), "--run", str(tmp_path / "run"), *listed, *TINY]) == 2
+    assert "no-list.txt" in capsys.readouterr().err

@@ -15,7 +15,7 @@ PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
 
 # What is asked for elsewhere: where the pictures are, and the few settings that everybody sees.
 ELSEWHERE = {
-    *("folder_A", "folder_B", "run", "test_A", "test_B", "name_A", "name_B"),
+    *("folder_A", "folder_B", "run", "test_A", "test_B", "left_out", "name_A", "name_B"),
     *("preset", "size", "epochs", "decay_epochs", "device"),
 }
 

@@ -31,7 +31,7 @@ from engine.tensor_file import read_tensors
 from engine.training import preparing, steps, trainer
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
-from engine.training.run import Run
+from engine.training.run import Run, read_run_summary
 from engine.training.trainer import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -616,6 +616,41 @@ def test_test_folders_are_the_held_out_pictures(tiny_config: MakeConfig, tmp_pat
     assert pictures.held_out
     assert pictures.sample_A == (tmp_path / "testA" / "held.png",)
     assert len(pictures.train_A) == 6
+
+
+def test_pictures_left_out_are_neither_trained_on_nor_shown_and_stay(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    out = (tmp_path / "A" / "000.png", tmp_path / "A" / "001.png", tmp_path / "B" / "003.png")
+    config = tiny_config(left_out=out, max_steps=1)
+    pictures = find_pictures(config)
+    used = {*pictures.train_A, *pictures.train_B, *pictures.sample_A, *pictures.sample_B}
+    assert not used & set(out)
+    assert (len(pictures.train_A), len(pictures.train_B)) == (4, 4)
+    events = list(train(config))
+    assert "2 pictures of Reds and 1 picture of Blues are left out" in events_of(Notice, events)[0].text
+    assert all(path.exists() for path in out)
+    stored = json.loads((config.run / "config.json").read_text())
+    assert stored["config"]["left_out"] == {"folder_A": ["000.png", "001.png"], "folder_B": ["003.png"]}
+    assert read_run_summary(config.run).config.left_out == config.left_out
+
+
+def test_held_out_pictures_that_are_left_out_are_not_shown(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    for name in ("testA", "testB"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.new("RGB", (8, 8)).save(tmp_path / name / f"{number}.png")
+    tests = {"test_A": tmp_path / "testA", "test_B": tmp_path / "testB"}
+    pictures = find_pictures(tiny_config(**tests, left_out=(tmp_path / "testA" / "0.png",)))
+    assert pictures.sample_A == (tmp_path / "testA" / "1.png",)
+
+
+@pytest.mark.parametrize(("kept", "words"), [(1, "only one"), (0, "none")])
+def test_leaving_out_too_much_is_refused_in_words(
+    tiny_config: MakeConfig, tmp_path: Path, kept: int, words: str
+) -> None:
+    everything = sorted((tmp_path / "B").iterdir())
+    with pytest.raises(DataError, match=f"{words} would remain.*leave out fewer") as caught:
+        find_pictures(tiny_config(left_out=tuple(everything[kept:])))
+    assert caught.value.field == "folder_B"
 
 
 def test_another_precision_on_resume_is_stored_and_said_not_to_be_exact(tiny_config: MakeConfig) -> None:
