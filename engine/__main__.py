@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, assert_never, get_args
 
-from engine import __version__, convert, preset_config, resume, train
+from engine import __version__, convert, preset_config, resume, train, upkeep_command
 from engine.config import (
     NAME_PLACEHOLDERS,
     PRESETS,
@@ -123,12 +123,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cyclegan {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="{train,convert,info,import,export}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_convert(commands)
     _add_info(commands)
     _add_import(commands)
     _add_export(commands)
+    upkeep_command.add_commands(commands)
     return parser
 
 

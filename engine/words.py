@@ -14,3 +14,12 @@ def listed(things: Sequence[object]) -> str:
     """Such as "a, b and c"; there is at least one."""
     words = [str(thing) for thing in things]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def bytes_words(count: float) -> str:
+    """Such as "3.4 GB" and "12 MB": powers of 1,000, two digits at least."""
+    for unit in ("KB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:,.0f} {unit}"
