@@ -120,6 +120,11 @@ class Settings:
         self.hidden = [path, *(other for other in self.hidden if other != path)]
         self.save()
 
+    def forget_deleted(self, path: Path) -> None:
+        """Take what the user has deleted off the list, and save. Brought back from the trash it is listed again."""
+        self.library = [other for other in self.library if other != path]
+        self.save()
+
 
 def _read(path: Path) -> dict[str, Any]:
     """The settings in the file by name, as JSON values; {} if there are none to use."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QObject, QUrl, Signal
+from PySide6.QtCore import QCoreApplication, QFile, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
 from cyclegan_desktop.engine_thread import Failure
@@ -18,7 +20,10 @@ from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
 from engine.conversion.model_file import read_model_info
-from engine.errors import EngineError
+from engine.errors import EngineError, RunError
+from engine.training.run import read_run_summary
+from engine.training.upkeep import About, CleanKind, at_rest, clean_up, write_about
+from engine.words import bytes_words
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,7 @@ class LibraryController(QObject):
         resume_requested: Go on with the training in this run folder.
         convert_requested: Convert with this run folder or model file.
         fine_tune_requested: Begin a new training with the networks of this run folder or model file.
+        duplicate_requested: Begin a new training with these settings: `TrainConfig`.
         models_changed: The user put a model on the list or took one off.
         imported: A model of the reference was imported, and is on the list and chosen: its file.
     """
@@ -42,6 +48,7 @@ class LibraryController(QObject):
     resume_requested = Signal(object)
     convert_requested = Signal(object)
     fine_tune_requested = Signal(object)
+    duplicate_requested = Signal(object)
     models_changed = Signal()
     imported = Signal(object)
 
@@ -51,6 +58,7 @@ class LibraryController(QObject):
         settings: Settings,
         *,
         reveal: Callable[[Path], object] | None = None,
+        trash: Callable[[Path], bool] | None = None,
         importer: Importer | None = None,
         exporter: Exporter | None = None,
         parent: QObject | None = None,
@@ -59,6 +67,7 @@ class LibraryController(QObject):
         self._page = page
         self._settings = settings
         self._reveal = reveal or show_in_file_manager
+        self._trash = trash or move_to_trash
         self._reading = OneWork(self)
         self._reading.reported.connect(self._show)
         self._reading.ended.connect(self._finish)
@@ -76,6 +85,13 @@ class LibraryController(QObject):
         page.reveal_requested.connect(self._reveal)
         page.remove_requested.connect(self._remove)
         page.add_requested.connect(self.add)
+        page.describe_requested.connect(self._describe)
+        page.duplicate_requested.connect(self._duplicate)
+        page.clean_up_requested.connect(self._clean_up)
+        page.trash_requested.connect(self._move_to_trash)
+        self._keeping = OneWork(self)
+        self._keeping.reported.connect(self._take_kept)
+        self._keeping.ended.connect(self._finish_keeping)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.close)
@@ -116,6 +132,7 @@ class LibraryController(QObject):
         # An import that comes in now is still remembered, and asks for the list once more.
         self._importer.close()
         self._exporter.close()
+        self._keeping.close()
         self._again = False
         self._reading.close()
 
@@ -141,6 +158,62 @@ class LibraryController(QObject):
         self.models_changed.emit()
         self.refresh()
 
+    def _describe(self, run: Path, name: str, note: str) -> None:
+        try:
+            write_about(run, About(name, note))
+        except EngineError as error:
+            self._page.messages.add(str(error), is_error=True)
+            return
+        self.models_changed.emit()
+        self.refresh()
+
+    def _duplicate(self, run: Path) -> None:
+        try:
+            self.duplicate_requested.emit(read_run_summary(run).config)
+        except EngineError as error:
+            self._page.messages.add(str(error), is_error=True)
+
+    def _clean_up(self, run: Path, kinds: list[CleanKind]) -> None:
+        def work() -> Iterator[_Kept]:
+            yield _Kept(run, clean_up(run, kinds))
+
+        self._keep(work)
+
+    def _move_to_trash(self, path: Path) -> None:
+        def work() -> Iterator[_Kept]:
+            # Not moved while it is held: no system moves a file that is locked.
+            with at_rest(path) if path.is_dir() else contextlib.nullcontext():
+                pass
+            if not self._trash(path):
+                raise RunError(
+                    f"{path} could not be moved to the trash: there is none for its disk, or it may not be written. "
+                    "It is as it was; delete it in the file manager."
+                )
+            yield _Kept(path, None)
+
+        self._keep(work)
+
+    def _keep(self, work: Callable[[], Iterator[_Kept]]) -> None:
+        if self._keeping.is_running:
+            self._page.messages.add(self.tr("Another training is being cleaned up; try again when that is done."))
+        else:
+            self._page.messages.clear()
+            self._keeping.start(work)
+
+    def _take_kept(self, kept: _Kept) -> None:
+        if kept.freed is None:
+            self._settings.forget_deleted(kept.path)
+            self.models_changed.emit()
+            text = self.tr("{name} is in the trash.").format(name=kept.path.name)
+        else:
+            text = self.tr("{size} freed.").format(size=bytes_words(kept.freed))
+        self._page.messages.add(text)
+
+    def _finish_keeping(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._page.messages.add(failure.message, is_error=True, details=failure.details)
+        self.refresh()
+
     def _finish(self, failure: Failure | None) -> None:
         if failure is not None:
             self._page.messages.add(failure.message, is_error=True, details=failure.details)
@@ -148,6 +221,21 @@ class LibraryController(QObject):
             self._arrange()
         if self._again:
             self.refresh()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A run that was cleaned up, with the bytes that freed; None for one that is in the trash now."""
+
+    path: Path
+    freed: int | None
+
+
+def move_to_trash(path: Path) -> bool:
+    """Move a file or folder to the system's trash; False if that cannot be done, and it is as it was."""
+    # Typed as a pair, answered by some versions of PySide as a plain yes or no.
+    moved: tuple[bool, str] | bool = QFile.moveToTrash(str(path))
+    return moved[0] if isinstance(moved, tuple) else moved
 
 
 def show_in_file_manager(path: Path) -> None:

@@ -17,6 +17,7 @@ from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError
 from engine.model.architecture import Architecture
 from engine.training.run import RunSummary, read_run_summary
+from engine.training.upkeep import CleanKind, DiskUse, disk_use, freeable, read_about
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,13 @@ class LibraryEntry:
         architecture: What its generators are made of; None where that cannot be read.
         directions: The directions it can convert in, or will.
         has_discriminators: Whether a model file holds them too; a run keeps its own in its checkpoints.
-        note: What its author says about it, or "".
+        name: What its user calls it, or "".
+        note: What its author or user says about it, or "".
+        seconds: Time spent on training it; 0 if that is not known.
+        best_score: The lowest score of its moments so far; None if none was measured.
+        best_step: The step of that score.
+        disk: The room that a run takes; None for other kinds.
+        freeable: What cleaning up each kind of its files would free, in bytes.
         sheets: Its newest samples, A to B and B to A, as far as there are any.
     """
 
@@ -64,7 +71,13 @@ class LibraryEntry:
     architecture: Architecture | None = None
     directions: tuple[Direction, ...] = ("a2b", "b2a")
     has_discriminators: bool = False
+    name: str = ""
     note: str = ""
+    seconds: float = 0.0
+    best_score: float | None = None
+    best_step: int | None = None
+    disk: DiskUse | None = None
+    freeable: dict[CleanKind, int] = field(default_factory=dict, hash=False)
     sheets: tuple[QImage, ...] = field(default=(), compare=False)
 
     @property
@@ -129,6 +142,7 @@ def read_entry(path: Path, *, is_starter: bool = False) -> LibraryEntry:
 
 def _read_run(path: Path) -> LibraryEntry:
     run = read_run_summary(path)
+    about = read_about(path)
     return LibraryEntry(
         path=path,
         kind="run",
@@ -142,6 +156,11 @@ def _read_run(path: Path) -> LibraryEntry:
         day=date.fromtimestamp(run.modified),
         model=run.model,
         architecture=run.config.architecture,
+        name=about.name,
+        note=about.note,
+        seconds=run.seconds,
+        disk=disk_use(path),
+        freeable=freeable(path),
         sheets=_newest_sheets(run),
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, QStandardPaths, Qt, Signal
 from PySide6.QtGui import (
+    QAction,
     QColor,
     QFont,
     QFontMetrics,
@@ -17,6 +19,7 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPixmap,
+    QShortcut,
 )
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -24,6 +27,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
@@ -42,11 +46,14 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.entries import LibraryEntry
 from cyclegan_desktop.library.file_dialogs import choose_new_file, choose_reference_files, open_dialog
+from cyclegan_desktop.library.keeping import CleanUpDialog, DescribeDialog, trash_question
 from cyclegan_desktop.library.model_words import architecture_words, directions_words
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import ACCENT, RADIUS, SUCCESS, XL, XS, L, M, S, colours
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, plain_label
+from cyclegan_desktop.words import duration_words
+from engine.words import bytes_words
 
 ExportKind = Literal["pth", "onnx", "card"]
 """The reference's weights, ONNX, or the story of a model as JSON."""
@@ -56,6 +63,8 @@ _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
 _LIST_WIDTHS = (280, 360)
 _ROW_HEIGHT = 76
+# Cleaning up is proposed from this share of a run's room on.
+_WORTH_CLEANING = 0.2
 _THUMBNAIL_SIZE = QSize(96, 48)
 
 
@@ -70,6 +79,10 @@ class LibraryPage(QWidget):
         add_requested: Put this model file on the list.
         import_requested: Make a model of these .pth files.
         fine_tune_requested: Begin a new training with the networks of this run folder or model file.
+        describe_requested: Call this run by another name and note something about it: run folder, name, note.
+        duplicate_requested: Begin a new training with the settings of this run folder.
+        clean_up_requested: Delete what this run folder does not need: the folder, and the kinds of files as a list.
+        trash_requested: Move this run folder or model file to the system's trash; the user has agreed.
         export_requested: Write this run folder or model file in another format, the `ExportKind`, to this folder, or
             file in the case of a card.
     """
@@ -81,6 +94,10 @@ class LibraryPage(QWidget):
     add_requested = Signal(object)
     import_requested = Signal(list)
     fine_tune_requested = Signal(object)
+    describe_requested = Signal(object, str, str)
+    duplicate_requested = Signal(object)
+    clean_up_requested = Signal(object, list)
+    trash_requested = Signal(object)
     export_requested = Signal(object, str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -113,6 +130,19 @@ class LibraryPage(QWidget):
         self._outcome = _Outcome()
         self._outcome.reveal.clicked.connect(self._reveal_outcome)
 
+        self._search = QLineEdit()
+        self._search.setObjectName("library_search")
+        self._search.setPlaceholderText(self.tr("Search"))
+        self._search.setAccessibleName(self.tr("Search the trainings and models"))
+        self._search.setClearButtonEnabled(True)
+        self._search.setMaximumWidth(_LIST_WIDTHS[1])
+        self._search.textChanged.connect(self._filter)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.activated.connect(self._search.setFocus)
+        self._nothing_found = plain_label(self.tr("Nothing matches."), role="muted", wrap=True)
+        self._nothing_found.setObjectName("nothing_found")
+        self._nothing_found.hide()
+
         self._list = QListWidget()
         self._list.setObjectName("library_list")
         self._list.setAccessibleName(self.tr("Trainings and model files"))
@@ -143,7 +173,12 @@ class LibraryPage(QWidget):
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(L)
-        row.addWidget(self._list, 1)
+        column = QVBoxLayout()
+        column.setSpacing(S)
+        column.addWidget(self._search)
+        column.addWidget(self._nothing_found)
+        column.addWidget(self._list, 1)
+        row.addLayout(column, 1)
         row.addWidget(self._make_details(), 2)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
@@ -170,6 +205,7 @@ class LibraryPage(QWidget):
         item.setData(_STATE, self._state(entry))
         # What a screen reader says, and what typing a letter looks for.
         item.setText(self._title(entry))
+        item.setHidden(not self._matches(entry))
         self._show_list(True)
         if self._list.currentItem() is None:
             self._list.setCurrentItem(item)
@@ -185,6 +221,8 @@ class LibraryPage(QWidget):
         items = {self._entry(item).path: item for item in self._take_all()}
         for path in paths:
             self._list.addItem(items[path])
+            # Taking an item out of the list shows it again.
+            items[path].setHidden(not self._matches(self._entry(items[path])))
         remaining = self._item(chosen) if chosen in paths else self._list.item(0)
         if remaining is not None:
             self._list.setCurrentItem(remaining)
@@ -238,6 +276,10 @@ class LibraryPage(QWidget):
         self._subtitle = plain_label(role="muted", wrap=True)
         self._networks = plain_label(role="muted", wrap=True)
         self._networks.setObjectName("library_networks")
+        self._room = plain_label(role="muted", wrap=True)
+        self._room.setObjectName("library_room")
+        self._note = plain_label(wrap=True)
+        self._note.setObjectName("library_note")
         self._problem = plain_label(role="error", wrap=True)
         self._problem.setObjectName("library_problem")
 
@@ -280,7 +322,7 @@ class LibraryPage(QWidget):
         self._fine_tune.clicked.connect(lambda: self._ask(self.fine_tune_requested.emit))
         buttons = QHBoxLayout()
         buttons.setSpacing(S)
-        for made in (self._convert, self._resume, self._fine_tune, self._make_export()):
+        for made in (self._convert, self._resume, self._fine_tune, self._make_export(), self._make_more()):
             buttons.addWidget(made)
         buttons.addStretch()
         place = QHBoxLayout()
@@ -298,7 +340,7 @@ class LibraryPage(QWidget):
         layout.setContentsMargins(L, L, L, L)
         layout.setSpacing(S)
         layout.addLayout(top)
-        for widget in (self._subtitle, self._networks, self._problem):
+        for widget in (self._subtitle, self._networks, self._room, self._note, self._problem):
             layout.addWidget(widget)
         layout.addWidget(self._middle, 1)
         layout.addLayout(place)
@@ -322,6 +364,72 @@ class LibraryPage(QWidget):
         self._export.setMenu(menu)
         return self._export
 
+    def _make_more(self) -> QPushButton:
+        self._more = button(self.tr("&More"))
+        self._more.setObjectName("library_more")
+        menu = QMenu(self._more)
+        self._actions: dict[str, QAction] = {}
+        for name, text, act, key in (
+            ("describe", self.tr("Name and note..."), self._ask_for_name, "F2"),
+            ("duplicate", self.tr("New training with these settings..."), self._ask_to_duplicate, ""),
+            ("clean_up", self.tr("Clean up..."), self._ask_to_clean_up, ""),
+            ("trash", self.tr("Move to the trash..."), self._ask_to_trash, "Shift+Del"),
+        ):
+            action = QAction(text, self)
+            action.setObjectName(f"library_{name}")
+            action.triggered.connect(act)
+            if key:
+                action.setShortcut(QKeySequence(key))
+                # Also while the menu is closed, but only on this page.
+                action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                self.addAction(action)
+            menu.addAction(action)
+            self._actions[name] = action
+        self._more.setMenu(menu)
+        return self._more
+
+    def _ask_for_name(self) -> None:
+        entry = self._current()
+        if entry is not None:
+            dialog = DescribeDialog(self._title(replace(entry, name="")), entry.name, entry.note, self)
+            dialog.described.connect(lambda name, note: self.describe_requested.emit(entry.path, name, note))
+            dialog.open()
+
+    def _ask_to_duplicate(self) -> None:
+        self._ask(self.duplicate_requested.emit)
+
+    def _ask_to_clean_up(self) -> None:
+        entry = self._current()
+        if entry is not None:
+            dialog = CleanUpDialog(self._title(entry), entry.freeable, self)
+            dialog.agreed.connect(lambda kinds: self.clean_up_requested.emit(entry.path, kinds))
+            dialog.open()
+
+    def _ask_to_trash(self) -> None:
+        entry = self._current()
+        if entry is not None:
+            dialog = trash_question(self._title(entry), entry, self)
+            dialog.accepted.connect(lambda: self.trash_requested.emit(entry.path))
+            dialog.open()
+
+    def _current(self) -> LibraryEntry | None:
+        item = self._list.currentItem()
+        return None if item is None else self._entry(item)
+
+    def _matches(self, entry: LibraryEntry) -> bool:
+        """Whether every word that is searched for stands somewhere in what is said of an entry."""
+        said = " ".join((self._title(entry), entry.name_A, entry.name_B, entry.preset, entry.note, str(entry.path)))
+        return all(word in said.casefold() for word in self._search.text().casefold().split())
+
+    def _filter(self) -> None:
+        for row in range(self._list.count()):
+            item = self._list.item(row)
+            item.setHidden(not self._matches(self._entry(item)))
+        shown = [row for row in range(self._list.count()) if not self._list.item(row).isHidden()]
+        self._nothing_found.setVisible(not shown)
+        if shown and self._list.currentRow() not in shown:
+            self._list.setCurrentRow(shown[0])
+
     def _show_current(self, *_: object) -> None:
         item = self._list.currentItem()
         if item is None:
@@ -332,6 +440,11 @@ class LibraryPage(QWidget):
         self._subtitle.setVisible(bool(self._subtitle.text()))
         self._networks.setText(self._network_words(entry))
         self._networks.setVisible(bool(self._networks.text()))
+        self._room.setText(self._room_words(entry))
+        self._room.setVisible(bool(self._room.text()))
+        # The notes of model files stand in the middle, where runs have their samples.
+        self._note.setText(shown_paragraph(entry.note) if entry.kind == "run" else "")
+        self._note.setVisible(bool(self._note.text()))
         self._problem.setText(self._problem_text(entry))
         self._problem.setVisible(bool(self._problem.text()))
         self._path_label.setText(str(entry.path))
@@ -344,6 +457,10 @@ class LibraryPage(QWidget):
         self._export.setText(self.tr("Exporting...") if self._is_exporting else self.tr("E&xport..."))
         self._reveal.setEnabled(entry.kind != "missing")
         self._remove.setVisible(entry.kind != "starter")
+        for name, action in self._actions.items():
+            action.setEnabled(entry.kind == "run" or (name == "trash" and entry.kind in ("model", "unreadable")))
+        self._actions["duplicate"].setEnabled(entry.kind == "run" and not self._is_training)
+        self._more.setEnabled(any(action.isEnabled() for action in self._actions.values()))
         self._why_not.setText(self._hint(entry))
         self._why_not.setVisible(bool(self._why_not.text()))
 
@@ -365,6 +482,8 @@ class LibraryPage(QWidget):
         self._no_sheets.set_text(*self._without_sheets(entry))
 
     def _title(self, entry: LibraryEntry) -> str:
+        if entry.name:
+            return entry.name
         if not entry.name_A:
             return entry.path.name
         return self.tr("{a} and {b}").format(a=entry.name_A, b=entry.name_B)
@@ -382,9 +501,29 @@ class LibraryPage(QWidget):
             facts = [preset, size, self.tr("{n:,} steps").format(n=entry.step)]
         else:  # How it was trained, nobody here knows.
             facts = [self.tr("Imported"), size]
+        if entry.name:
+            facts.insert(0, self.tr("{a} and {b}").format(a=entry.name_A, b=entry.name_B))
+        if entry.seconds:
+            facts.append(duration_words(entry.seconds))
         if entry.day is not None:
             facts.append(f"{entry.day:%Y-%m-%d}")
         return "  ·  ".join(facts)
+
+    def _room_words(self, entry: LibraryEntry) -> str:
+        """The best score, and the room it takes."""
+        words = []
+        if entry.best_score is not None and entry.best_step is not None:
+            words.append(
+                self.tr("best score {score} at step {step:,}").format(
+                    score=f"{entry.best_score:.1f}", step=entry.best_step
+                )
+            )
+        if entry.disk is not None:
+            words.append(self.tr("{size} on disk").format(size=bytes_words(entry.disk.total)))
+            freed = sum(entry.freeable.values())
+            if freed > _WORTH_CLEANING * entry.disk.total:
+                words.append(self.tr("{size} of it can be cleaned up").format(size=bytes_words(freed)))
+        return "  ·  ".join(words)
 
     def _network_words(self, entry: LibraryEntry) -> str:
         """What the generators are made of, which there are, and whether the discriminators are with them."""
@@ -405,9 +544,9 @@ class LibraryPage(QWidget):
         match entry.kind:
             case "run":
                 if entry.is_complete:
-                    return self.tr("Training, complete")
+                    return self.tr("Training, complete") + self._score_words(entry)
                 percent = 100 * entry.step // entry.total_steps if entry.total_steps else 0
-                return self.tr("Training, {percent}%").format(percent=percent)
+                return self.tr("Training, {percent}%").format(percent=percent) + self._score_words(entry)
             case "model":
                 return self.tr("Model file")
             case "starter":
@@ -416,6 +555,11 @@ class LibraryPage(QWidget):
                 return self.tr("No longer there")
             case "unreadable":
                 return self.tr("Cannot be read")
+
+    def _score_words(self, entry: LibraryEntry) -> str:
+        if entry.best_score is None:
+            return ""
+        return "  ·  " + self.tr("score {score}").format(score=f"{entry.best_score:.1f}")
 
     def _problem_text(self, entry: LibraryEntry) -> str:
         if entry.kind == "missing":

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +24,8 @@ CleanKind = Literal["checkpoints", "moments", "samples"]
 """What `clean_up` can delete: all checkpoints but the newest, the models of moments, the sheets of samples. What is
 starred, and the newest of each, always stays."""
 
-_LONGEST_NAME, _LONGEST_NOTE = 100, 10_000
+LONGEST_NAME = 100
+_LONGEST_NOTE = 10_000
 _STEP = re.compile(r"step_(\d+)(?:_[ab]2[ab])?\.(?:safetensors|png)")
 _LEFT_OVER = re.compile(r"\..*\.part-[0-9a-f]{8}|.*\.damaged")
 
@@ -70,7 +71,7 @@ def read_about(folder: Path) -> About:
     """What the user has said; nothing where that cannot be read."""
     try:
         values = json.loads((folder / "about.json").read_bytes())
-        return About(str(values.get("name", ""))[:_LONGEST_NAME], str(values.get("note", ""))[:_LONGEST_NOTE])
+        return About(str(values.get("name", ""))[:LONGEST_NAME], str(values.get("note", ""))[:_LONGEST_NOTE])
     except (OSError, ValueError, AttributeError):
         return About()
 
@@ -83,8 +84,8 @@ def write_about(folder: Path, about: About) -> None:
     """
     read_run_summary(folder)
     name = about.name.strip()
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise RunError(f"A name has at most {_LONGEST_NAME} characters, on one line. Choose a shorter one.")
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise RunError(f"A name has at most {LONGEST_NAME} characters, on one line. Choose a shorter one.")
     if len(about.note) > _LONGEST_NOTE:
         raise RunError(f"A note has at most {_LONGEST_NOTE:,} characters. Shorten it.")
     document = json.dumps(asdict(About(name, about.note.strip())), indent=2)
@@ -101,8 +102,7 @@ def disk_use(folder: Path) -> DiskUse:
         part = path.relative_to(folder).parts[0]
         if path.parent == folder and path.suffix == ".safetensors":
             part = "models"
-        with contextlib.suppress(OSError):
-            sizes[part if part in sizes else "other"] += path.stat().st_size
+        sizes[part if part in sizes else "other"] += _size(path)
     return DiskUse(**sizes)
 
 
@@ -119,6 +119,15 @@ def cleanable(folder: Path, kinds: Collection[CleanKind]) -> tuple[Path, ...]:
         kept = {max(steps, default=None), *(() if kind == "checkpoints" else starred)}
         found += [path for step, paths in steps.items() if step not in kept for path in paths]
     return tuple(sorted(found))
+
+
+def freeable(folder: Path) -> dict[CleanKind, int]:
+    """What deleting each kind would free, in bytes; what cut-off saves have left behind counts with the first."""
+    freed: dict[CleanKind, int] = {}
+    for kind in get_args(CleanKind):
+        others = set() if not freed else set(cleanable(folder, ()))
+        freed[kind] = sum(_size(path) for path in cleanable(folder, (kind,)) if path not in others)
+    return freed
 
 
 def clean_up(folder: Path, kinds: Collection[CleanKind]) -> int:
@@ -184,6 +193,13 @@ def _require_whole(folder: Path) -> None:
             f"The newest checkpoint, {newest}, is damaged, so the older ones are kept. Resume the training, which goes "
             "on from a whole one, and clean up after that."
         ) from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _step_of(path: Path) -> int:

@@ -16,6 +16,7 @@ from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.settings import Settings
 from engine.conversion.model_file import ModelInfo, read_model_info
 from engine.model.architecture import Architecture
+from engine.training.run import Run
 
 
 @pytest.fixture
@@ -174,3 +175,61 @@ def test_a_fault_in_reading_is_shown_and_reading_works_again(controller, page, q
         qtbot.waitUntil(lambda: any("a bug" in text for text in page.messages.texts))
     controller.refresh()
     qtbot.waitUntil(lambda: len(listed(page)) == 1)
+
+
+def texts(page: LibraryPage) -> str:
+    return " ".join(page.messages.texts)
+
+
+def test_a_training_that_is_named_is_listed_by_that_name(controller, page, qtbot, settings, make_run):
+    path = make_run(settings.runs_folder / "found")
+    page.describe_requested.emit(path, "Second try", "Better.")
+    listing = page.findChild(QListWidget, "library_list")
+    qtbot.waitUntil(lambda: listing.count() == 2 and listing.item(0).text() == "Second try")
+    page.describe_requested.emit(path, "two\nlines", "")
+    assert "at most 100 characters" in texts(page)
+
+
+def test_the_settings_of_a_training_are_handed_on(controller, page, qtbot, settings, make_run):
+    path = make_run(settings.runs_folder / "found")
+    with qtbot.waitSignal(controller.duplicate_requested) as asked:
+        page.duplicate_requested.emit(path)
+    assert (asked.args[0].preset, asked.args[0].name_A) == ("quick", "Apples")
+
+
+def test_cleaning_up_says_what_it_freed(controller, page, qtbot, settings, make_run):
+    path = make_run(settings.runs_folder / "found")
+    (path / "checkpoints" / ".step_00000004.safetensors.part-0123abcd").write_bytes(b"x" * 5000)
+    page.clean_up_requested.emit(path, [])
+    qtbot.waitUntil(lambda: "5.0 KB freed." in texts(page))
+
+
+def test_what_was_put_into_the_trash_is_off_the_list_and_comes_back_with_it(page, qtbot, settings, make_run, starter):
+    path = make_run(settings.runs_folder / "found")
+    settings.remember_in_library(path)
+    aside = path.with_name("trashed")
+    controller = LibraryController(page, settings, trash=lambda path: bool(path.rename(aside)))
+    controller.refresh()
+    page.trash_requested.emit(path)
+    qtbot.waitUntil(lambda: listed(page) == [("starter.safetensors", "starter"), ("trashed", "run")][::-1])
+    assert path not in settings.library
+    aside.rename(path)
+    controller.refresh()
+    qtbot.waitUntil(lambda: ("found", "run") in listed(page))
+    controller.close()
+
+
+def test_a_training_at_work_or_without_a_trash_stays(page, qtbot, settings, make_run, starter):
+    path = make_run(settings.runs_folder / "found")
+    tried = []
+    controller = LibraryController(page, settings, trash=lambda path: bool(tried.append(path)))
+    at_work = Run.open(path)
+    page.trash_requested.emit(path)
+    qtbot.waitUntil(lambda: "being trained" in texts(page))
+    at_work.close()
+    assert not tried
+    page.messages.clear()
+    page.trash_requested.emit(path)
+    qtbot.waitUntil(lambda: "could not be moved to the trash" in texts(page))
+    assert tried == [path]
+    controller.close()

@@ -6,12 +6,25 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QColor, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QListWidget, QPushButton, QStackedWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QMessageBox,
+    QPlainTextEdit,
+    QPushButton,
+    QStackedWidget,
+)
 
 from cyclegan_desktop.library.entries import LibraryEntry
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState
 from engine.model.architecture import Architecture
+from engine.training.upkeep import DiskUse
 
 
 def sheet() -> QImage:
@@ -20,7 +33,7 @@ def sheet() -> QImage:
     return image
 
 
-def run(name: str = "run", **values: object) -> LibraryEntry:
+def run(folder: str = "run", **values: object) -> LibraryEntry:
     story = {
         "kind": "run",
         "name_A": "Apples",
@@ -31,10 +44,10 @@ def run(name: str = "run", **values: object) -> LibraryEntry:
         "total_steps": 20,
         "day": date(2026, 3, 1),
         "architecture": Architecture(blocks=3, channels=32, long_skip=True),
-        "model": Path("/runs") / name / "model.safetensors",
+        "model": Path("/runs") / folder / "model.safetensors",
         "sheets": (sheet(), sheet()),
     }
-    return LibraryEntry(path=Path("/runs") / name, **{**story, **values})  # type: ignore[arg-type]
+    return LibraryEntry(path=Path("/runs") / folder, **{**story, **values})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -264,3 +277,126 @@ def test_a_file_is_added_by_a_dialog_that_blocks_nothing(page, qtbot, tmp_path):
     assert asked.args == [tmp_path / "a.safetensors"]
     dialog.reject()
     QApplication.processEvents()
+
+
+def rows(page: LibraryPage) -> list[str]:
+    items = [listing(page).item(row) for row in range(listing(page).count())]
+    return [item.text() for item in items if not item.isHidden()]
+
+
+def search(qtbot, page: LibraryPage, text: str) -> None:
+    field = page.findChild(QLineEdit, "library_search")
+    field.clear()
+    qtbot.keyClicks(field, text)
+
+
+def test_searching_leaves_what_matches_every_word(page, qtbot):
+    page.show_entry(run("first", name="Braeburn", note="Red"))
+    page.show_entry(run("second", name_A="Horses", name_B="Zebras", note="with more stripes"))
+    page.show_entry(run("third", preset="standard"))
+    search(qtbot, page, "APPLES stand")
+    assert rows(page) == ["Apples and Oranges"]
+    assert page.current_path() == Path("/runs/third")
+    search(qtbot, page, "stripes")
+    assert rows(page) == ["Horses and Zebras"]
+    search(qtbot, page, "braeburn")
+    assert rows(page) == ["Braeburn"]
+    search(qtbot, page, "pears")
+    assert rows(page) == []
+    assert shown(page, "nothing_found")
+    search(qtbot, page, "")
+    assert len(rows(page)) == 3
+    assert not shown(page, "nothing_found")
+
+
+def test_a_search_lasts_while_the_list_is_read_anew(page, qtbot):
+    page.show_entry(run("first"))
+    page.show_entry(run("second", name_A="Horses", name_B="Zebras"))
+    search(qtbot, page, "horses")
+    page.show_entry(run("first", step=6))
+    page.arrange([Path("/runs/second"), Path("/runs/first")])
+    assert rows(page) == ["Horses and Zebras"]
+
+
+def test_a_training_says_what_it_is_called_what_it_reached_and_what_room_it_takes(page):
+    disk = DiskUse(checkpoints=3_000_000_000, samples=400_000_000)
+    entry = run(
+        name="Second try",
+        note="Better.",
+        seconds=3700.0,
+        best_score=12.34,
+        best_step=4,
+        disk=disk,
+        freeable={"checkpoints": 2_000_000_000, "moments": 0, "samples": 0},
+    )
+    page.show_entry(entry)
+    assert shown(page, "library_title") == "Second try"
+    assert shown(page, "library_note") == "Better."
+    room = shown(page, "library_room")
+    assert room == "best score 12.3 at step 4  ·  3.4 GB on disk  ·  2.0 GB of it can be cleaned up"
+    texts = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
+    facts = "Apples and Oranges  ·  Quick preset  ·  64 px  ·  step 5 of 20  ·  62 min  ·  2026-03-01"
+    assert facts in texts
+
+
+def test_a_name_and_a_note_are_asked_for(page, qtbot):
+    page.show_entry(run(note="Old."))
+    page.findChild(QAction, "library_describe").trigger()
+    dialog = page.findChild(QDialog, "describe_dialog")
+    assert dialog.findChild(QLineEdit, "describe_name").placeholderText() == "Apples and Oranges"
+    qtbot.keyClicks(dialog.findChild(QLineEdit, "describe_name"), "First")
+    note = dialog.findChild(QPlainTextEdit, "describe_note")
+    assert note.toPlainText() == "Old."
+    note.setPlainText("New.")
+    with qtbot.waitSignal(page.describe_requested) as asked:
+        qtbot.mouseClick(dialog.findChild(QPushButton, "dialog_accept"), Qt.MouseButton.LeftButton)
+    assert asked.args == [Path("/runs/run"), "First", "New."]
+
+
+def test_cleaning_up_deletes_only_what_was_chosen(page, qtbot):
+    page.show_entry(run(freeable={"checkpoints": 2_000_000, "moments": 5_000_000, "samples": 0}))
+    page.findChild(QAction, "library_clean_up").trigger()
+    dialog = page.findChild(QDialog, "clean_up_dialog")
+    boxes = {name: dialog.findChild(QCheckBox, f"clean_{name}") for name in ("checkpoints", "moments", "samples")}
+    assert [box.isChecked() for box in boxes.values()] == [True, False, False]
+    assert not boxes["samples"].isEnabled()
+    assert "5.0 MB" in boxes["moments"].text()
+    delete = dialog.findChild(QPushButton, "dialog_accept")
+    boxes["checkpoints"].setChecked(False)
+    assert not delete.isEnabled()
+    boxes["moments"].setChecked(True)
+    with qtbot.waitSignal(page.clean_up_requested) as asked:
+        qtbot.mouseClick(delete, Qt.MouseButton.LeftButton)
+    assert asked.args == [Path("/runs/run"), ["moments"]]
+
+
+@pytest.mark.parametrize("is_agreed", [True, False])
+def test_the_trash_takes_a_training_after_a_question_only(page, qtbot, is_agreed):
+    asked = []
+    page.trash_requested.connect(asked.append)
+    page.show_entry(run())
+    page.findChild(QAction, "library_trash").trigger()
+    dialog = page.findChild(QMessageBox, "trash_dialog")
+    assert str(Path("/runs/run")) in dialog.informativeText()
+    cancel = dialog.button(QMessageBox.StandardButton.Cancel)
+    pressed = dialog.findChild(QPushButton, "trash_yes") if is_agreed else cancel
+    qtbot.mouseClick(pressed, Qt.MouseButton.LeftButton)
+    assert asked == ([Path("/runs/run")] if is_agreed else [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_training", "enabled"),
+    [
+        (run(), False, {"describe", "duplicate", "clean_up", "trash"}),
+        (run(), True, {"describe", "clean_up", "trash"}),
+        (run(kind="model"), False, {"trash"}),
+        (run(kind="starter"), False, set()),
+        (run(kind="missing"), False, set()),
+    ],
+)
+def test_more_offers_what_can_be_done(page, entry, is_training, enabled):
+    page.show_entry(entry)
+    page.set_training(is_training)
+    names = ("describe", "duplicate", "clean_up", "trash")
+    assert {name for name in names if page.findChild(QAction, f"library_{name}").isEnabled()} == enabled
+    assert page.findChild(QPushButton, "library_more").isEnabled() == bool(enabled)
