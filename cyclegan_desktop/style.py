@@ -189,6 +189,8 @@ QPushButton[primary="true"]:focus {{ border-color: {c.text}; }}
 QPushButton[primary="true"]:disabled {{ background: {c.border}; color: {c.disabled}; border-color: {c.border}; }}
 QPushButton::menu-indicator {{ image: none; }}
 
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+
 QToolButton {{ border: 1px solid transparent; border-radius: 6px; padding: {XS}px; color: {c.text}; }}
 QToolButton:hover {{ background: {c.hover}; }}
 QToolButton:pressed {{ background: {c.border}; }}

@@ -18,6 +18,8 @@ def listed(things: Sequence[object]) -> str:
 
 def bytes_words(count: float) -> str:
     """Such as "3.4 GB" and "12 MB": powers of 1,000, two digits at least."""
+    if not count:
+        return "0 KB"
     for unit in ("KB", "MB", "GB"):
         count /= 1000
         if count < 999.5 or unit == "GB":
