@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThread, Signal
 
-from engine.errors import EngineError
+from engine.errors import EngineError, OutOfMemoryError
+from engine.remedies import Remedy
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +23,13 @@ class Failure:
         message: A sentence fit for a dialog.
         field: The setting beside which the sentence belongs, or "".
         details: The traceback of a bug, or "" for an `EngineError`, which explains itself.
+        remedies: What can be done about it, the best first.
     """
 
     message: str
     field: str
     details: str
+    remedies: tuple[Remedy, ...] = ()
 
 
 class EngineThread(QThread):
@@ -90,7 +93,8 @@ class EngineThread(QThread):
         except EngineError as error:
             # The user's to mend, and told where the user is looking.
             logger.info("Work failed: %s", error)
-            self.failed.emit(Failure(str(error), getattr(error, "field", ""), ""))
+            remedies = error.remedies if isinstance(error, OutOfMemoryError) else ()
+            self.failed.emit(Failure(str(error), getattr(error, "field", ""), "", remedies))
         except BaseException as error:  # The one broad except: a thread that dies in silence helps nobody.
             logger.exception("Work failed unexpectedly")
             self.failed.emit(Failure(_unexpected(error), "", _traceback(error)))

@@ -31,17 +31,21 @@ class MessageArea(QWidget):
         """What is shown, oldest first."""
         return [message.text for message in self._messages]
 
-    def add(self, text: str, *, is_error: bool = False, details: str = "") -> None:
+    def add(self, text: str, *, is_error: bool = False, details: str = "", below: QWidget | None = None) -> None:
         """Show a message.
 
         Args:
             text: Whole sentences; shown as typed.
             is_error: Whether work has failed.
             details: What a report about a bug needs; a button copies it.
+            below: What stands below the words, such as buttons that mend it. It goes with the message.
         """
         if any(message.text == text for message in self._messages):
-            return
-        message = _Message(text, is_error=is_error, details=details)
+            if below is None:
+                return
+            # The same again, with buttons that belong to this time.
+            self.take_back(text)
+        message = _Message(text, is_error=is_error, details=details, below=below)
         message.close_button.clicked.connect(self._dismiss_sender)
         self._messages.append(message)
         self._layout.addWidget(message)
@@ -49,6 +53,12 @@ class MessageArea(QWidget):
         while len(self._messages) > _MOST:
             self._dismiss(self._messages[0])
         self.show()
+
+    def take_back(self, text: str) -> None:
+        """Dismiss the message of this text, if it is still there."""
+        for message in list(self._messages):
+            if message.text == text:
+                self._dismiss(message)
 
     def clear(self) -> None:
         """Dismiss every message."""
@@ -69,7 +79,7 @@ class MessageArea(QWidget):
 
 
 class _Message(QFrame):
-    def __init__(self, text: str, *, is_error: bool, details: str) -> None:
+    def __init__(self, text: str, *, is_error: bool, details: str, below: QWidget | None) -> None:
         super().__init__()
         self.text = text
         self._details = details
@@ -90,9 +100,14 @@ class _Message(QFrame):
         self.close_button.setAccessibleName(self.tr("Dismiss this message"))
         self.close_button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(M, XS, XS, XS)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(M, XS, XS, XS)
+        column.setSpacing(XS)
+        layout = QHBoxLayout()
         layout.setSpacing(S)
+        column.addLayout(layout)
+        if below is not None:
+            column.addWidget(below)
         layout.addWidget(picture)
         layout.addWidget(words, 1)
         if details:

@@ -7,7 +7,8 @@ import pytest
 from PySide6.QtCore import Qt
 
 from cyclegan_desktop.engine_thread import EngineThread, Failure
-from engine.errors import DataError
+from engine.errors import DataError, OutOfMemoryError
+from engine.remedies import Remedy
 
 
 @pytest.fixture
@@ -86,3 +87,13 @@ def test_work_that_cannot_even_begin_has_failed(run):
         raise DataError("No such folder.")
 
     assert run(work) == [Failure("No such folder.", "", "")]
+
+
+def test_what_would_need_less_memory_is_handed_on(run):
+    remedies = (Remedy("Recompute activations", (("recompute", True),)),)
+
+    def work():
+        yield 1
+        raise OutOfMemoryError("There is not enough memory.", remedies=remedies)
+
+    assert run(work) == [Failure("There is not enough memory.", "", "", remedies)]
