@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -16,12 +18,13 @@ import engine
 from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.loss_history import LossHistory
-from cyclegan_desktop.training.page import TrainingPage
+from cyclegan_desktop.training.more_epochs import MoreEpochsDialog
+from cyclegan_desktop.training.page import PageState, TrainingPage
 from cyclegan_desktop.training.threads import ThreadKeeper
-from cyclegan_desktop.training.wizard import TrainingWizard
+from cyclegan_desktop.training.wizard import TrainingWizard, free_run_folder
 from engine.config import TrainConfig
 from engine.conversion.model_file import MODEL_FILE_NAME
-from engine.errors import RunError
+from engine.errors import ConfigError, RunError
 from engine.events import (
     EstimateEvent,
     HealthChecked,
@@ -36,6 +39,7 @@ from engine.events import (
     TrainFinished,
     TrainStarted,
 )
+from engine.remedies import Remedy
 from engine.training.run import read_losses, read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
@@ -65,6 +69,7 @@ class TrainingController(QObject):
 
     Signals:
         busy_changed: Whether a training is at work now.
+        state_changed: What it does now, a `PageState`.
         run_changed: A training was begun or saved: its folder.
         convert_requested: The user wants to convert with this model file.
         ended: The thread has ended: "done", "stopped" (saved) or "failed".
@@ -72,6 +77,7 @@ class TrainingController(QObject):
     """
 
     busy_changed = Signal(bool)
+    state_changed = Signal(str)
     run_changed = Signal(Path)
     convert_requested = Signal(Path)
     ended = Signal(str)
@@ -83,7 +89,7 @@ class TrainingController(QObject):
         settings: Settings,
         *,
         train: Callable[[TrainConfig], Iterator[TrainEvent]] = engine.train,
-        resume: Callable[[Path], Iterator[TrainEvent]] = engine.resume,
+        resume: Callable[..., Iterator[TrainEvent]] = engine.resume,
         estimate: Callable[[TrainConfig], Iterator[EstimateEvent]] = engine.estimate,
         parent: QObject | None = None,
     ) -> None:
@@ -98,7 +104,10 @@ class TrainingController(QObject):
         # The run on the page, its newest step, and the settings of a training that has not yet begun.
         self._run: Path | None = None
         self._step: int | None = None
-        self._has_begun = self._is_complete = False
+        self._has_begun = self._is_complete = self._goes_on = False
+        self._seconds_per_step: float | None = None
+        # What follows once the training has been stopped for it.
+        self._then: Callable[[], None] | None = None
         self._unstarted: TrainConfig | None = None
         self._wizard: TrainingWizard | None = None
         self._estimates = ThreadKeeper(self)
@@ -111,7 +120,10 @@ class TrainingController(QObject):
         page.resume_requested.connect(self._resume_shown)
         page.stop_requested.connect(self.stop)
         page.pause_requested.connect(self._pause)
+        page.free_requested.connect(self._free)
         page.continue_requested.connect(self._go_on)
+        page.more_requested.connect(self._ask_for_more)
+        page.remedy_chosen.connect(self._take_remedy)
         page.convert_requested.connect(self._convert)
         page.open_folder_requested.connect(self._open_folder)
         page.smoothing_changed.connect(self._remember_smoothing)
@@ -122,12 +134,19 @@ class TrainingController(QObject):
         """Whether a training is at work, also while it is paused or stopping."""
         return self._thread is not None
 
-    def new_training(self, folders: list[Path] | None = None, *, start_from: Path | None = None) -> None:
+    def new_training(
+        self,
+        folders: list[Path] | None = None,
+        *,
+        start_from: Path | None = None,
+        config: TrainConfig | None = None,
+    ) -> None:
         """Open the wizard; it blocks the window, not the program.
 
         Args:
             folders: One folder that holds trainA and trainB, or one or two folders of pictures, already chosen.
             start_from: A model file or the folder of a training whose networks the new one is to begin with.
+            config: Settings to begin with.
         """
         if self.is_busy:
             self._page.show_busy()
@@ -143,7 +162,9 @@ class TrainingController(QObject):
             self._wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self._wizard.start_requested.connect(self._start_chosen)
             self._wizard.finished.connect(self._forget_wizard)
-            if self._unstarted is not None and start_from in (None, self._unstarted.start_from):
+            if config is not None:
+                self._wizard.set_config(config)
+            elif self._unstarted is not None and start_from in (None, self._unstarted.start_from):
                 self._wizard.set_config(self._unstarted)
             self._wizard.open()
         if start_from is not None:
@@ -156,7 +177,7 @@ class TrainingController(QObject):
         if self.is_busy:
             self._page.show_busy()
             return
-        self._run, self._unstarted = None, config
+        self._run, self._unstarted, self._is_complete = None, config, False
         self._page.begin_new(config.name_A, config.name_B)
         self._launch(partial(self._train, config))
 
@@ -165,33 +186,52 @@ class TrainingController(QObject):
         if self.is_busy:
             self._page.show_busy()
             return
-        self._run, self._unstarted = run, None
+        self._run, self._unstarted, self._is_complete = run, None, False
         self._page.begin_resumed(run)
         self._launch(partial(_resume_with_losses, run, self._settings.plot_smoothing, self._resume))
 
     def stop(self) -> None:
         """End the training after the step under way; it saves itself, and `ended` follows."""
-        if self._thread is not None and not self._thread.is_stopping:
-            self._thread.stop()
-            self._page.set_state("stopping")
+        self._then = None
+        self._end("stopping")
 
     # The thread
 
-    def _launch(self, work: Callable[[], Iterator[_WorkEvent]]) -> None:
-        self._step, self._has_begun, self._is_complete, self._ended = None, False, False, None
+    def _launch(self, work: Callable[[], Iterator[_WorkEvent]], *, goes_on: bool = False) -> None:
+        """Begin to work; `goes_on` says that the page already shows this training."""
+        self._step, self._has_begun, self._ended, self._goes_on = None, False, None, goes_on
         measuring = self._estimates.running
         for thread in measuring:
             thread.stop()
-        self._thread = EngineThread(partial(_after, measuring, work), self)
+        self._thread = EngineThread(partial(_freeing, partial(_after, measuring, work)), self)
         self._thread.event.connect(self._take)
         self._thread.done.connect(self._note_done)
         self._thread.stopped.connect(self._note_stopped)
         self._thread.failed.connect(self._note_failed)
         # Only when the thread itself has ended may another one begin.
         self._thread.finished.connect(self._conclude)
-        self._page.set_state("working")
+        self._set_state("working")
         self._thread.start()
         self.busy_changed.emit(True)
+
+    def _set_state(self, state: PageState) -> None:
+        has_model = self._run is not None and (self._run / MODEL_FILE_NAME).is_file()
+        self._page.set_state(state, is_resumable=self._run is not None and not self._is_complete, has_model=has_model)
+        self.state_changed.emit(state)
+
+    def _end(self, state: PageState) -> None:
+        """End the thread after the step under way, showing this state until it has ended."""
+        if self._thread is not None and not self._thread.is_stopping:
+            self._thread.stop()
+            self._set_state(state)
+
+    def _stop_then(self, act: Callable[[], None], state: PageState = "stopping") -> None:
+        """Stop what runs, and do this once it is saved and gone. Another stop, or a failure, means that no more."""
+        if self._thread is None:
+            act()
+        elif not self._thread.is_stopping:
+            self._then = act
+            self._end(state)
 
     def _take(self, event: _WorkEvent) -> None:
         match event:
@@ -206,15 +246,18 @@ class TrainingController(QObject):
                 self._page.messages.add(text)
             case TrainStarted():
                 self._begin_run(event)
-            case StepReport(step=step):
-                self._step = step
+            case StepReport(step=step, steps_per_second=rate):
+                self._step, self._seconds_per_step = step, 1 / rate if rate > 0 else None
                 self._page.show_report(event)
             case SamplesDrawn():
                 self._page.show_samples(event)
-            case QualityMeasured() | HealthChecked():
+            case QualityMeasured():
                 pass
-            case RolledBack(text=text):
-                self._page.messages.add(text)
+            case HealthChecked():
+                self._page.show_health(event)
+            case RolledBack(step=step):
+                self._step = step
+                self._page.show_rolled_back(event)
             case Saved():
                 self._announce_run()
             case TrainFinished(reason=reason):
@@ -226,6 +269,7 @@ class TrainingController(QObject):
 
     def _begin_run(self, event: TrainStarted) -> None:
         self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
+        self._is_complete = False
         self._page.show_started(event)
         self._settings.remember_in_library(event.run)
         self._announce_run()
@@ -245,26 +289,28 @@ class TrainingController(QObject):
 
     def _conclude(self) -> None:
         """Offer what can be done next. The thread has ended, and has said how."""
-        thread, ended = self._thread, self._ended
+        thread, ended, then = self._thread, self._ended, self._then
         assert thread is not None and ended is not None
-        self._thread = None
+        self._thread = self._then = None
         thread.deleteLater()
         if self._run is None:
             self._page.show_empty()
-        else:
-            has_model = (self._run / MODEL_FILE_NAME).is_file()
-            self._page.set_state("idle", is_resumable=not self._is_complete, has_model=has_model)
-        if ended.failure is not None and self._run is not None and not self._has_begun:
-            self._page.show_not_resumed(ended.failure.message, ended.failure.details)
-        elif ended.failure is not None:
-            self._page.show_failed(ended.failure.message, ended.failure.details)
+        self._set_state("idle")
+        failure = ended.failure
+        if failure is not None:
+            is_shown = self._has_begun or self._goes_on or self._run is None
+            show = self._page.show_failed if is_shown else self._page.show_not_resumed
+            show(failure.message, failure.details, failure.remedies)
         elif ended.how == "stopped" and self._step is None:
             self._page.show_stopped_early(is_new=self._run is None)
         elif ended.how == "stopped" and self._run is not None and self._step is not None:
-            self._page.show_stopped(_saved_step(self._run, self._step))
+            self._step = _saved_step(self._run, self._step)
+            self._page.show_stopped(self._step)
         self._announce_run()
         self.busy_changed.emit(False)
         self.ended.emit(ended.how)
+        if then is not None and ended.how == "stopped":
+            then()
 
     # What the page asks for
 
@@ -275,12 +321,82 @@ class TrainingController(QObject):
     def _pause(self) -> None:
         if self._thread is not None and not self._thread.is_stopping:
             self._thread.pause()
-            self._page.set_state("paused")
+            self._set_state("paused")
 
     def _go_on(self) -> None:
-        if self._thread is not None and not self._thread.is_stopping:
+        if self._thread is None:
+            self._go_on_with()
+        elif not self._thread.is_stopping:
             self._thread.go_on()
-            self._page.set_state("working")
+            self._set_state("working")
+
+    def _free(self) -> None:
+        """Stop, drop everything, and wait to go on from what was just saved."""
+        self._stop_then(self._show_freed, "freeing")
+
+    def _show_freed(self) -> None:
+        if self._run is not None and self._step is not None:
+            self._set_state("freed")
+            self._page.show_freed(self._step)
+
+    def _go_on_with(self, **others: Any) -> None:
+        """Go on with the training shown, where it was and with all that the page shows of it.
+
+        Args:
+            **others: Arguments of `engine.resume` beside the run.
+        """
+        if self._run is None or self._thread is not None:
+            return
+        self._page.go_on()
+        self._launch(partial(self._resume, self._run, **others), goes_on=True)
+
+    def _ask_for_more(self) -> None:
+        run = self._run
+        if run is None or self._thread is not None:
+            return
+        try:
+            summary = read_run_summary(run)
+        except RunError as error:
+            self._page.messages.add(str(error), is_error=True)
+            return
+        epochs = summary.config.total_epochs
+        per_step = self._seconds_per_step
+        steps = summary.schedule_steps / max(1, epochs)
+        dialog = MoreEpochsDialog(
+            max(1, epochs // 2), None if per_step is None else steps * per_step, self._page.window()
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(lambda number: self._go_on_with(more_epochs=number))
+        dialog.open()
+
+    def _take_remedy(self, remedy: Remedy) -> None:
+        changes = dict(remedy.changes)
+        if remedy.begins_anew:
+            self._stop_then(partial(self._begin_anew, changes))
+        elif self._run is not None:
+            self._stop_then(partial(self._go_on_with, changes=changes))
+        elif self._unstarted is not None and not self.is_busy:
+            try:
+                config = dataclasses.replace(self._unstarted, **changes)
+            except ConfigError as error:
+                self._page.messages.add(str(error), is_error=True)
+            else:
+                self.start(config)
+
+    def _begin_anew(self, changes: dict[str, Any]) -> None:
+        """Open the wizard with the settings of the training shown, some of them changed, for a folder of its own."""
+        config = self._unstarted
+        try:
+            if self._run is not None:
+                config = read_run_summary(self._run).config
+            if config is None:
+                return
+            run = free_run_folder(self._settings.runs_folder, config.name_A, config.name_B)
+            config = dataclasses.replace(config, **{"run": run, **changes})
+        except (RunError, ConfigError) as error:
+            self._page.messages.add(str(error), is_error=True)
+        else:
+            self.new_training(config=config)
 
     def _convert(self) -> None:
         if self._run is not None:
@@ -317,6 +433,18 @@ def _after(threads: list[EngineThread], work: Callable[[], Iterator[_WorkEvent]]
         yield Preparing("Finishing the measurement")
         time.sleep(0.1)
     yield from work()
+
+
+def _freeing(work: Callable[[], Iterator[_WorkEvent]]) -> Iterator[_WorkEvent]:
+    """The work, and however it ends, all its memory given back before the thread tells so."""
+    try:
+        yield from work()
+    finally:
+        # Nothing has used torch that has not loaded it.
+        if "torch" in sys.modules:
+            from engine.device import free_memory
+
+            free_memory()
 
 
 def _saved_step(run: Path, reported: int) -> int:

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMenu,
+    QProgressBar,
+    QSplitter,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from cyclegan_desktop.icons import icon
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XS, L, M, S
+from cyclegan_desktop.training.health_panel import HealthPanel
+from cyclegan_desktop.training.remedy_rows import RemedyRows
 from cyclegan_desktop.training.sample_strip import SampleStrip
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
 from cyclegan_desktop.words import duration_words
-from engine.events import Preparing, SamplesDrawn, StepReport, TrainFinished, TrainStarted
+from engine.events import (
+    HealthChecked,
+    Preparing,
+    RolledBack,
+    SamplesDrawn,
+    StepReport,
+    TrainFinished,
+    TrainStarted,
+)
+from engine.remedies import Remedy
 
 if TYPE_CHECKING:
     from cyclegan_desktop.training.loss_history import LossHistory
     from cyclegan_desktop.training.loss_plot import LossPlot
 
-PageState = Literal["idle", "working", "paused", "stopping"]
-"""What the training thread does: nothing, work, wait, or come to its end."""
+PageState = Literal["idle", "working", "paused", "stopping", "freeing", "freed"]
+"""What the training thread does: nothing, work, wait, come to its end, or come to a pause that frees the memory.
+
+"freed" is such a pause: the thread is gone, the training is saved, and everything stays on screen to go on.
+"""
 
 _PROGRESS_PARTS = 10_000
 
@@ -35,7 +60,10 @@ class TrainingPage(QWidget):
         resume_requested: The training shown is to go on.
         stop_requested: It is to be stopped and saved.
         pause_requested: It is to wait.
-        continue_requested: It is to go on after a pause.
+        free_requested: It is to be saved and to wait without taking memory.
+        continue_requested: It is to go on after a pause of either kind.
+        more_requested: It is to go on for more epochs than its schedule has.
+        remedy_chosen: This `Remedy` is to be taken.
         convert_requested: Its model is to be used.
         open_folder_requested: Its folder is to be shown in the file manager.
         smoothing_changed: The plot's smoothing was set.
@@ -46,7 +74,10 @@ class TrainingPage(QWidget):
     resume_requested = Signal()
     stop_requested = Signal()
     pause_requested = Signal()
+    free_requested = Signal()
     continue_requested = Signal()
+    more_requested = Signal()
+    remedy_chosen = Signal(object)
     convert_requested = Signal()
     open_folder_requested = Signal()
     smoothing_changed = Signal(float)
@@ -79,6 +110,19 @@ class TrainingPage(QWidget):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(M)
         self._splitter.addWidget(_carded(self._samples))
+        self._health = HealthPanel()
+        self._health.remedy_chosen.connect(self.remedy_chosen)
+        self._right = QVBoxLayout()
+        self._right.setContentsMargins(0, 0, 0, 0)
+        self._right.setSpacing(M)
+        self._right.addWidget(_carded(self._health))
+        right = QWidget()
+        right.setLayout(self._right)
+        self._splitter.addWidget(right)
+        # Quality is judged by the samples: they have the larger part.
+        self._splitter.setStretchFactor(0, 3)
+        self._splitter.setStretchFactor(1, 2)
+        self._splitter.setSizes([600, 400])
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self._splitter)
@@ -97,7 +141,12 @@ class TrainingPage(QWidget):
         # pyqtgraph takes half a second to load: after the first paint nobody waits for it.
         self._plot_timer = QTimer(self, singleShot=True, interval=50)
         self._plot_timer.timeout.connect(self._ensure_plot)
-        for key, action in (("F5", self._start_or_resume), ("F6", self._pause_or_continue), ("F7", self._stop)):
+        for key, action in (
+            ("F5", self._start_or_resume),
+            ("F6", self._pause_or_continue),
+            ("Shift+F6", self._free),
+            ("F7", self._stop),
+        ):
             QShortcut(QKeySequence(key), self).activated.connect(action)
         self.show_empty()
 
@@ -116,23 +165,31 @@ class TrainingPage(QWidget):
             has_model: Whether it has a model to convert with, once it has ended.
         """
         self._state, self._is_resumable = state, is_resumable
-        is_idle = state == "idle"
+        is_idle = state in ("idle", "freed")
+        is_ending = state in ("stopping", "freeing")
         is_complete = has_model and not is_resumable
         text, picture = {
             "idle": (self.tr("&Resume training") if is_resumable else self.tr("&Start training..."), "play"),
             "working": (self.tr("&Stop training"), "stop"),
             "paused": (self.tr("&Stop training"), "stop"),
             "stopping": (self.tr("Stopping..."), "stop"),
+            "freeing": (self.tr("Pausing..."), "stop"),
+            "freed": (self.tr("Contin&ue"), "play"),
         }[state]
         self._main.setText(text)
         dress_button(self._main, picture, primary=is_idle and not is_complete)
-        self._main.setToolTip(self.tr("F5") if is_idle else self.tr("F7: saves, and can be resumed"))
-        self._main.setEnabled(state != "stopping")
+        tip = self.tr("F5") if is_idle else self.tr("F7: saves, and can be resumed")
+        self._main.setToolTip(self.tr("F6") if state == "freed" else tip)
+        self._main.setEnabled(not is_ending)
         # One letter for both, so that the same key toggles.
         self._pause.setText(self.tr("Contin&ue") if state == "paused" else self.tr("Pa&use"))
         dress_button(self._pause, "play" if state == "paused" else "pause")
         self._pause.setVisible(not is_idle)
-        self._pause.setEnabled(state != "stopping")
+        self._pause.setEnabled(not is_ending)
+        self._pause_kinds.setVisible(state in ("working", "paused"))
+        self._pause_at_once.setEnabled(state == "working")
+        self._health.setEnabled(not is_ending)
+        self._more.setVisible(is_idle and has_model)
         self._new.setVisible(is_idle and is_resumable)
         self._convert.setVisible(is_idle and has_model)
         dress_button(self._convert, "convert", primary=is_complete)
@@ -154,13 +211,23 @@ class TrainingPage(QWidget):
         """Show a training on disk, ready for its events; its domains are known as soon as it goes on."""
         self._begin(run.name)
 
+    def go_on(self) -> None:
+        """Show that the training shown goes on: its samples, curves and health stay, ready for its events."""
+        self._ensure_plot()
+        self.messages.clear()
+        self._show_training()
+
     def _begin(self, title: str) -> None:
         plot = self._ensure_plot()
         plot.clear()
         self._samples.clear()
+        self._health.clear()
         self.messages.clear()
         self._title.setText(title)
         self._details.clear()
+        self._show_training()
+
+    def _show_training(self) -> None:
         self._set_status("")
         self._set_busy()
         self._stack.setCurrentWidget(self._splitter)
@@ -231,6 +298,25 @@ class TrainingPage(QWidget):
         """Show the newest samples."""
         self._samples.show_samples(event)
 
+    def show_health(self, event: HealthChecked) -> None:
+        """Show what is ill now."""
+        self._health.show_health(event)
+
+    def show_rolled_back(self, event: RolledBack) -> None:
+        """Show that the training goes on from an earlier step."""
+        self._ensure_plot().cut_after(event.step)
+        self.messages.add(event.text)
+
+    def show_freed(self, step: int) -> None:
+        """Say that the training waits at this step and takes no memory."""
+        self._stop_busy()
+        self._set_status(
+            self.tr(
+                "Paused at step {step:,} and saved, memory freed. Until the app is closed PyTorch itself stays loaded, "
+                "with a GPU's context of a few hundred MB."
+            ).format(step=step)
+        )
+
     def show_finished(self, event: TrainFinished) -> None:
         """Say that the training has come to its end, and which."""
         match event.reason:
@@ -266,30 +352,39 @@ class TrainingPage(QWidget):
         else:
             self._set_status(self.tr("Stopped before it went on; the training is as it was."))
 
-    def show_failed(self, message: str, details: str) -> None:
+    def show_failed(self, message: str, details: str, remedies: Sequence[Remedy] = ()) -> None:
         """Say why the training ended.
 
         Args:
             message: Whole sentences with the remedy.
             details: The traceback of a bug, or "".
+            remedies: What can be done about it with one click.
         """
         self._stop_busy()
         self._set_status(self.tr("The training has ended early; the reason is above."))
-        self.messages.add(message, is_error=True, details=details)
+        self._add_failure(message, details, remedies)
 
-    def show_not_resumed(self, message: str, details: str) -> None:
+    def show_not_resumed(self, message: str, details: str, remedies: Sequence[Remedy] = ()) -> None:
         """Say why a training on disk could not go on, in place of samples and losses, of which there are no new ones.
 
         Args:
             message: Whole sentences with the remedy.
             details: The traceback of a bug, or "".
+            remedies: What can be done about it with one click.
         """
         self._stop_busy()
         self._footer.hide()
         self._not_resumed.set_text(self.tr("This training could not go on"), shown_paragraph(message))
         self._stack.setCurrentWidget(self._not_resumed)
-        if details:
-            self.messages.add(message, is_error=True, details=details)
+        if details or remedies:
+            self._add_failure(message, details, remedies)
+
+    def _add_failure(self, message: str, details: str, remedies: Sequence[Remedy]) -> None:
+        rows: RemedyRows | None = None
+        if remedies:
+            rows = RemedyRows(remedies)
+            rows.chosen.connect(self.remedy_chosen)
+        self.messages.add(message, is_error=True, details=details, below=rows)
 
     def show_busy(self) -> None:
         """Say that one training at a time is enough."""
@@ -309,10 +404,14 @@ class TrainingPage(QWidget):
         self._new = button(self.tr("&New training..."))
         self._new.setObjectName("new_training")
         self._new.clicked.connect(self.new_requested)
+        self._more = button(self.tr("Train &more epochs..."))
+        self._more.setObjectName("train_more_epochs")
+        self._more.clicked.connect(self.more_requested)
         self._pause = button("")
         self._pause.setObjectName("pause_training")
         self._pause.setToolTip(self.tr("F6"))
         self._pause.clicked.connect(self._pause_or_continue)
+        self._pause_kinds = self._make_pause_kinds()
         self._main = button("")
         self._main.setObjectName("main_training_button")
         self._main.clicked.connect(self._press_main)
@@ -326,9 +425,24 @@ class TrainingPage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(S)
         row.addLayout(names, 1)
-        for part in (self._convert, self._folder, self._new, self._pause, self._main):
+        for part in (self._convert, self._folder, self._new, self._more, self._pause, self._pause_kinds, self._main):
             row.addWidget(part)
         return header
+
+    def _make_pause_kinds(self) -> QToolButton:
+        """The arrow beside the Pause button, with both kinds of pause."""
+        menu = QMenu(self)
+        self._pause_at_once = menu.addAction(self.tr("Pause at once\tF6"), self._pause_or_continue)
+        free = menu.addAction(self.tr("Pause and free memory\tShift+F6"), self._free)
+        free.setObjectName("pause_and_free")
+        made = QToolButton()
+        made.setObjectName("pause_kinds")
+        made.setIcon(icon("chevron-down"))
+        made.setToolTip(self.tr("Pause at once, or save and free the memory for other programs"))
+        made.setAccessibleName(self.tr("Kinds of pause"))
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        made.setMenu(menu)
+        return made
 
     def _make_footer(self) -> QWidget:
         self._status = plain_label()
@@ -354,11 +468,7 @@ class TrainingPage(QWidget):
             self._plot.smoothing_changed.connect(self.smoothing_changed)
             self._plot.log_scale_changed.connect(self.log_scale_changed)
             self._plot.save_failed.connect(self._tell_save_failed)
-            self._splitter.addWidget(_carded(self._plot))
-            # Quality is judged by the samples: they have the larger part.
-            self._splitter.setStretchFactor(0, 3)
-            self._splitter.setStretchFactor(1, 2)
-            self._splitter.setSizes([600, 400])
+            self._right.addWidget(_carded(self._plot), 1)
         return self._plot
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -378,6 +488,8 @@ class TrainingPage(QWidget):
             text = self.tr("Paused  \N{MIDDLE DOT}  {status}").format(status=self._status_text)
         elif self._state == "stopping":
             text = self.tr("Stopping after this step, and saving...")
+        elif self._state == "freeing":
+            text = self.tr("Pausing after this step, saving, and freeing the memory...")
         else:
             text = self._status_text
         self._status.setText(text)
@@ -396,20 +508,26 @@ class TrainingPage(QWidget):
     # Requests
 
     def _press_main(self) -> None:
-        if self._state == "idle":
+        if self._state in ("idle", "freed"):
             self._start_or_resume()
         else:
             self._stop()
 
     def _start_or_resume(self) -> None:
-        if self._state == "idle":
+        if self._state == "freed":
+            self.continue_requested.emit()
+        elif self._state == "idle":
             (self.resume_requested if self._is_resumable else self.new_requested).emit()
 
     def _pause_or_continue(self) -> None:
         if self._state == "working":
             self.pause_requested.emit()
-        elif self._state == "paused":
+        elif self._state in ("paused", "freed"):
             self.continue_requested.emit()
+
+    def _free(self) -> None:
+        if self._state in ("working", "paused"):
+            self.free_requested.emit()
 
     def _stop(self) -> None:
         if self._state in ("working", "paused"):
