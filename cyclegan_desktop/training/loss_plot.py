@@ -30,7 +30,8 @@ from PySide6.QtWidgets import (
 
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.style import XS, S
-from cyclegan_desktop.training.loss_history import LossHistory, Values
+from cyclegan_desktop.training.curve_history import Values
+from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.widgets import NoWheelComboBox, plain_label
 from engine.events import LOSS_NAMES, Losses
 

@@ -108,3 +108,32 @@ def test_an_empty_history_can_be_thinned_smoothed_and_cut() -> None:
     history.set_smoothing(0.5)
     history.cut_after(10)
     assert history.thinned(0, 1, 100).raw.shape == (8, 0)
+
+
+@pytest.mark.parametrize("width", [3_000_000, 100_000, 5_000, 300])
+def test_one_extreme_among_a_million_points_is_kept_at_every_zoom(width: int) -> None:
+    values = np.random.default_rng(0).random((len(LOSS_NAMES), 1_000_000))
+    values[2, 612_345] = 50.0
+    history = LossHistory()
+    history.extend(3 * np.arange(1_000_000) + 1, values)
+    where = 3 * 612_345 + 1
+    # Wherever the view begins, and so wherever the stretches do.
+    for part in (0.001, 0.2, 0.5, 0.999):
+        first = where - part * width
+        thinned = history.thinned(first, first + width, 300)
+        assert thinned.raw[2].max() == 50.0
+        drawn = thinned.raw_steps[thinned.raw[2].argmax()]
+        assert abs(drawn - where) <= 2 * width / 300
+        assert thinned.raw.shape[1] <= 2 * 302
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.9, 0.999])
+def test_what_is_smoothed_for_the_screen_is_what_is_smoothed_from_the_start(smoothing: float) -> None:
+    points = _points(3001)
+    points[70] = (points[70][0], Losses(*[float("nan")] * 8))
+    history = LossHistory.of(points, smoothing)
+    whole = dict(zip(history.steps.tolist(), history.smooth.T, strict=True))
+    for first, last, stretches in ((0, 1e9, 20), (0, 1e9, 100), (0, 1e9, 5000), (6000, 8000, 50), (6000, 6300, 500)):
+        thinned = history.thinned(first, last, stretches)
+        expected = np.array([whole[int(step)] for step in thinned.smooth_steps]).T
+        np.testing.assert_allclose(thinned.smooth, expected, atol=1e-6)
