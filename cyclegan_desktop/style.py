@@ -248,6 +248,16 @@ QRadioButton::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT};
 QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {c.border}; background: {c.window}; }}
 QCheckBox::indicator:checked:disabled, QRadioButton::indicator:checked:disabled {{ background: {c.outline}; }}
 
+QTabWidget::pane {{ border: none; padding-top: {S}px; }}
+QTabBar {{ font-weight: 600; }}
+QTabBar::tab {{
+    background: transparent; color: {c.muted}; border: none; border-bottom: 2px solid transparent;
+    padding: {XS}px {S}px; margin-right: {S}px;
+}}
+QTabBar::tab:hover {{ color: {c.text}; }}
+QTabBar::tab:selected {{ color: {c.accent_text}; border-bottom-color: {ACCENT}; }}
+QTabBar::tab:focus {{ background: {c.accent_soft}; border-radius: {XS}px; }}
+
 QProgressBar {{ background: {c.border}; border: none; border-radius: {XS}px; max-height: 8px; min-height: 8px; }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: {XS}px; }}
 

@@ -18,6 +18,7 @@ import engine
 from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.loss_history import LossHistory
+from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.more_epochs import MoreEpochsDialog
 from cyclegan_desktop.training.page import PageState, TrainingPage
 from cyclegan_desktop.training.threads import ThreadKeeper
@@ -249,16 +250,19 @@ class TrainingController(QObject):
             case StepReport(step=step, steps_per_second=rate):
                 self._step, self._seconds_per_step = step, 1 / rate if rate > 0 else None
                 self._page.show_report(event)
-            case SamplesDrawn():
+            case SamplesDrawn(moments=moments):
                 self._page.show_samples(event)
+                self._page.show_moments(moments)
             case QualityMeasured():
-                pass
+                self._page.show_quality(event)
             case HealthChecked():
                 self._page.show_health(event)
-            case RolledBack(step=step):
+            case RolledBack(step=step, text=text):
                 self._step = step
                 self._page.show_rolled_back(event)
-            case Saved():
+                self._page.add_mark(PlotMark(step, "rolled_back", text))
+            case Saved(step=step):
+                self._page.add_mark(PlotMark(step, "saved"))
                 self._announce_run()
             case TrainFinished(reason=reason):
                 self._is_complete = reason == "complete"
@@ -271,6 +275,7 @@ class TrainingController(QObject):
         self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
         self._is_complete = False
         self._page.show_started(event)
+        self._page.add_mark(PlotMark(event.step, "resumed" if event.step else "begun"))
         self._settings.remember_in_library(event.run)
         self._announce_run()
 

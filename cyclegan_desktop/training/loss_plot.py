@@ -1,38 +1,20 @@
-"""The live plot of the eight losses.
-
-Importing this module loads pyqtgraph, which takes half a second: the page does so after its first paint.
-"""
+"""The live plot of the eight losses. Importing this module loads pyqtgraph; see `curve_plot`."""
 
 from __future__ import annotations
 
-import csv
-import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen, QPixmap, QShowEvent
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QMenu,
-    QSizePolicy,
-    QSlider,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QCheckBox, QFrame, QWidget
 
-from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import XS, S
 from cyclegan_desktop.training.curve_history import Values
+from cyclegan_desktop.training.curve_plot import CurvePlot, legend_grid
 from cyclegan_desktop.training.loss_history import LossHistory
-from cyclegan_desktop.widgets import NoWheelComboBox, plain_label
+from cyclegan_desktop.training.other_runs import DASHES, OtherRun
+from cyclegan_desktop.training.plot_canvas import Curve, line_icon, logarithms, mixed, pen
+from cyclegan_desktop.widgets import plain_label
 from engine.events import LOSS_NAMES, Losses
 
 # One hue a kind of loss and one shade a domain, so that the eight stay apart for colour-blind eyes too.
@@ -56,70 +38,36 @@ _COLOURS_ON_DARK = {
     "idt_A": "#bb5fbd",
     "idt_B": "#f2bdee",
 }
-_LAST_STEPS = (0, 10_000, 1_000, 200)
-_REDRAW_SECONDS = 0.2
 
 
-class LossPlot(QWidget):
-    """Eight losses against steps, as reported (faint) and smoothed (strong).
-
-    However many points come, it is drawn at most five times a second, from few enough points for its width, and
-    never while it is hidden.
-
-    Signals:
-        smoothing_changed: The smoothing was set by the user, 0 to 0.999.
-        log_scale_changed: The log scale was switched by the user.
-        save_failed: A picture or table could not be written; a sentence.
-    """
-
-    smoothing_changed = Signal(float)
-    log_scale_changed = Signal(bool)
-    save_failed = Signal(str)
+class LossPlot(CurvePlot):
+    """Eight losses against steps, as reported (faint) and smoothed (strong); of other runs smoothed and dashed."""
 
     def __init__(self, *, smoothing: float = 0.9, log_scale: bool = False, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("loss_plot")
+        super().__init__(
+            name="loss",
+            canvas_words=self.tr("Losses against steps"),
+            smoothing=smoothing,
+            log_scale=log_scale,
+            parent=parent,
+        )
         self._history = LossHistory(smoothing)
-        self._following = True
-        self._is_stale = False
-        self._last_redraw = 0.0
-        self._redraw_seconds = _REDRAW_SECONDS
-        self._timer = QTimer(self, singleShot=True)
-        self._timer.timeout.connect(self._redraw)
-
-        self._canvas = _Canvas(self)
-        self._canvas.setObjectName("loss_canvas")
-        self._canvas.setAccessibleName(self.tr("Losses against steps"))
-        self._canvas.zoomed.connect(self._leave_following)
-        self._canvas.fit_asked.connect(self.fit)
-        self._curves: dict[str, tuple[Any, Any]] = {}
+        self._curves: dict[str, tuple[Curve, Curve]] = {}
+        self._other_curves: list[dict[str, Curve]] = []
         for name in LOSS_NAMES:
-            # skipFiniteCheck: only values that we have checked are handed over.
-            raw = _Curve(antialias=False, skipFiniteCheck=True)
-            smooth = _Curve(antialias=True, skipFiniteCheck=True)
+            raw, smooth = Curve(), Curve(is_smooth=True)
             # Stroked piece by piece: several times faster than as one line.
             smooth.setSegmentedLineMode("on")
-            smooth.setZValue(1)
             self._canvas.addItem(raw)
             self._canvas.addItem(smooth)
             self._curves[name] = (raw, smooth)
-
-        self._legend = self._make_legend()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(S)
-        layout.addLayout(self._make_controls(smoothing, log_scale))
-        layout.addWidget(self._canvas, 1)
-        layout.addWidget(self._legend)
-        layout.addWidget(
-            plain_label(
-                self.tr("Losses show balance, not quality: judge by the samples."),
-                role="muted",
-                wrap=True,
-            )
+        sentence = self.tr("Losses show balance, not quality: judge by the samples and by the quality score.")
+        self.finish(
+            self._make_legend(),
+            plain_label(sentence, role="muted", wrap=True),
+            self.tr("What do these mean?"),
+            self._explanation(),
         )
-        self._canvas.set_log_scale(log_scale)
-        self._apply_colours()
 
     # What the page does with it
 
@@ -131,7 +79,7 @@ class LossPlot(QWidget):
     def append(self, step: int, losses: Losses) -> None:
         """Add the newest point."""
         self._history.append(step, losses)
-        self._request_redraw()
+        self.request_redraw()
 
     def set_history(self, history: LossHistory) -> None:
         """Show these points and go on with them; those of a resumed training."""
@@ -143,93 +91,105 @@ class LossPlot(QWidget):
     def cut_after(self, step: int) -> None:
         """Forget the points past this step, from which a resumed training goes on."""
         self._history.cut_after(step)
-        self._request_redraw()
+        self.request_redraw()
 
     def clear(self) -> None:
-        """Show no points, ready for another training."""
+        """Show no points and no marks, ready for another training."""
+        self.clear_marks()
         self.set_history(LossHistory(self._history.smoothing))
 
-    def fit(self) -> None:
-        """Show everything that was chosen under "Show", and follow the newest point."""
-        self._following = True
-        self._request_redraw()
+    def set_others(self, others: Sequence[OtherRun]) -> None:
+        """Draw the smoothed losses of these other runs too, and no others."""
+        for curves in self._other_curves:
+            for curve in curves.values():
+                self._canvas.removeItem(curve)
+        self._other_curves = [{name: Curve(is_smooth=True) for name in LOSS_NAMES} for _ in others]
+        for curves in self._other_curves:
+            for curve in curves.values():
+                self._canvas.addItem(curve)
+        super().set_others(others)
+        self._apply_colours()
 
-    def save_picture(self, file: Path) -> None:
-        """Write the curves and their legend as they are on screen.
+    # Drawing
 
-        Raises:
-            OSError: The picture could not be written.
-        """
-        self._redraw()
-        whole = self._canvas.geometry().united(self._legend.geometry())
-        if not self.grab(whole).save(str(file)):
-            raise OSError(self.tr("the picture cannot be written there"))
+    def spans(self) -> list[tuple[int, int]]:
+        """First and last step of this training, if it has any points, and then of each other run that has."""
+        histories = [self._history, *(other.losses for other in self._others)]
+        return [(int(history.steps[0]), int(history.steps[-1])) for history in histories if len(history)]
 
-    def save_table(self, file: Path) -> None:
-        """Write the losses as reported, one row a step, as CSV.
+    def draw(self, first: float, last: float) -> tuple[float, float] | None:
+        """Hand the curves the points from step `first` to `last`."""
+        lows, highs = [np.inf], [-np.inf]
+        if self._history.smoothing != self.smoothing:
+            self._history.set_smoothing(self.smoothing)
+        thinned = self._history.thinned(first, last, self.points_across)
+        # Without smoothing both curves would be the same; the raw one has the extremes.
+        both = self._history.smoothing > 0
+        for index, name in enumerate(LOSS_NAMES):
+            raw, smooth = self._curves[name]
+            is_shown = self._shown[name].isChecked() and len(self._history) > 0
+            raw.setVisible(is_shown)
+            smooth.setVisible(is_shown)
+            if is_shown:
+                values = self._scaled(thinned.raw[index])
+                raw.show_points(thinned.raw_steps, values)
+                if both:
+                    smooth.show_points(thinned.smooth_steps, self._scaled(thinned.smooth[index]))
+                else:
+                    smooth.show_points(thinned.raw_steps, values)
+                _widen(lows, highs, values)
+        for other, curves in zip(self._others, self._other_curves, strict=True):
+            self._draw_other(other.losses, curves, first, last, lows, highs)
+        low, high = min(lows), max(highs)
+        return (low, high) if np.isfinite(low) else None
 
-        Raises:
-            OSError: The file could not be written.
-        """
-        with file.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(("step", *LOSS_NAMES))
-            for step, values in zip(self._history.steps, self._history.raw.T, strict=True):
-                writer.writerow((int(step), *(f"{value:.6g}" for value in values)))
+    def _draw_other(
+        self,
+        history: LossHistory,
+        curves: dict[str, Curve],
+        first: float,
+        last: float,
+        lows: list[float],
+        highs: list[float],
+    ) -> None:
+        if history.smoothing != self.smoothing:
+            history.set_smoothing(self.smoothing)
+        # A dashed line costs several times a whole one, so it has half the points.
+        thinned = history.thinned(first, last, self.points_across // 2)
+        for index, name in enumerate(LOSS_NAMES):
+            is_shown = self._shown[name].isChecked() and len(history) > 0
+            curves[name].setVisible(is_shown)
+            if is_shown:
+                values = self._scaled(thinned.smooth[index])
+                curves[name].show_points(thinned.smooth_steps, values)
+                _widen(lows, highs, values)
 
-    # Controls
+    def _scaled(self, values: Values) -> Values:
+        return logarithms(values) if self.is_log else values
 
-    def _make_controls(self, smoothing: float, log_scale: bool) -> QHBoxLayout:
-        label = plain_label(self.tr("Smoothin&g"))
-        self._slider = QSlider(Qt.Orientation.Horizontal)
-        self._slider.setObjectName("smoothing")
-        self._slider.setRange(0, 999)
-        self._slider.setPageStep(50)
-        self._slider.setValue(round(smoothing * 1000))
-        self._slider.setAccessibleName(self.tr("Smoothing of the curves"))
-        self._slider.setMinimumWidth(48)
-        self._slider.setMaximumWidth(160)
-        label.setBuddy(self._slider)
-        self._smoothing_shown = plain_label(f"{smoothing:.3f}", role="muted")
-        self._smoothing_shown.setMinimumWidth(self._smoothing_shown.fontMetrics().horizontalAdvance("0.000 "))
-        self._slider.valueChanged.connect(self._set_smoothing)
+    def dress(self, *, is_dark: bool) -> None:
+        """Give the curves the colours of this scheme."""
+        background = self.palette().color(QPalette.ColorRole.Base)
+        colours = _COLOURS_ON_DARK if is_dark else _COLOURS_ON_LIGHT
+        for name, (raw, smooth) in self._curves.items():
+            colour = QColor(colours[name])
+            # Mixed, not transparent: blending costs the painter more.
+            raw.setPen(pen(mixed(colour, background, 0.35), 1.0))
+            smooth.setPen(pen(colour, 2.0))
+            self._shown[name].setIcon(line_icon(colour))
+            for curves, dashes in zip(self._other_curves, DASHES, strict=False):
+                curves[name].setPen(pen(mixed(colour, background, 0.8), 1.5, dashes))
 
-        self._last = NoWheelComboBox()
-        self._last.setObjectName("last_steps")
-        self._last.setAccessibleName(self.tr("Steps shown"))
-        for steps in _LAST_STEPS:
-            self._last.addItem(self.tr("Last {steps:,}").format(steps=steps) if steps else self.tr("All steps"), steps)
-        self._last.currentIndexChanged.connect(self.fit)
+    def table(self) -> Iterator[Sequence[object]]:
+        """The losses as reported, one row a step; with the run's name in front if there are several."""
+        runs = [(self._own_name, self._history), *((other.name, other.losses) for other in self._others)]
+        yield ("run", "step", *LOSS_NAMES) if self._others else ("step", *LOSS_NAMES)
+        for name, history in runs:
+            for step, values in zip(history.steps, history.raw.T, strict=True):
+                row = (int(step), *(f"{value:.6g}" for value in values))
+                yield (name, *row) if self._others else row
 
-        self._log = _tool_button("log-scale", self.tr("Logarithmic scale"))
-        self._log.setObjectName("log_scale")
-        self._log.setCheckable(True)
-        self._log.setChecked(log_scale)
-        self._log.toggled.connect(self._set_log_scale)
-        fit = _tool_button("zoom-fit", self.tr("Show the whole curve (wheel and drag, or + - and arrows, zoom)"))
-        fit.setObjectName("zoom_fit")
-        fit.clicked.connect(self.fit)
-        save = _tool_button("save", self.tr("Save the picture or the numbers"))
-        save.setObjectName("save_plot")
-        menu = QMenu(save)
-        menu.addAction(self.tr("Save &picture..."), self._ask_for_picture)
-        menu.addAction(self.tr("Save &CSV..."), self._ask_for_table)
-        save.setMenu(menu)
-        save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-
-        row = QHBoxLayout()
-        row.setSpacing(S)
-        row.addWidget(label)
-        row.addWidget(self._slider, 1000)
-        row.addWidget(self._smoothing_shown)
-        row.addStretch(1)
-        row.addWidget(self._last)
-        tools = QHBoxLayout()
-        tools.setSpacing(0)
-        for tool in (self._log, fit, save):
-            tools.addWidget(tool)
-        row.addLayout(tools)
-        return row
+    # Words
 
     def _make_legend(self) -> QWidget:
         meanings = {
@@ -244,10 +204,7 @@ class LossPlot(QWidget):
         }
         legend = QFrame()
         legend.setObjectName("loss_legend")
-        grid = QGridLayout(legend)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(S)
-        grid.setVerticalSpacing(XS)
+        grid = legend_grid(legend)
         self._shown: dict[str, QCheckBox] = {}
         for index, name in enumerate(LOSS_NAMES):
             box = QCheckBox(name)
@@ -256,277 +213,78 @@ class LossPlot(QWidget):
             box.setIconSize(QSize(16, 12))
             box.setToolTip(meanings[name])
             box.setAccessibleDescription(meanings[name])
-            box.toggled.connect(self._request_redraw)
+            box.toggled.connect(self.request_redraw)
             grid.addWidget(box, index % 2, index // 2)
             self._shown[name] = box
         return legend
 
-    def _set_smoothing(self, thousandths: int) -> None:
-        smoothing = thousandths / 1000
-        self._smoothing_shown.setText(f"{smoothing:.3f}")
-        self._request_redraw()
-        self.smoothing_changed.emit(smoothing)
-
-    def _set_log_scale(self, on: bool) -> None:
-        self._canvas.set_log_scale(on)
-        self.fit()
-        self.log_scale_changed.emit(on)
-
-    def _leave_following(self) -> None:
-        self._following = False
-        self._request_redraw()
-
-    def _ask_for_picture(self) -> None:
-        self._ask_for_file(self.tr("Save the plot"), "losses.png", self.tr("PNG picture (*.png)"), "png")
-
-    def _ask_for_table(self) -> None:
-        self._ask_for_file(self.tr("Save the losses"), "losses.csv", self.tr("CSV table (*.csv)"), "csv")
-
-    def _ask_for_file(self, title: str, name: str, kinds: str, suffix: str) -> None:
-        dialog = QFileDialog(self, title, name, kinds)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(suffix)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._save_as)
-        dialog.open()
-
-    def _save_as(self, name: str) -> None:
-        file = Path(name)
-        try:
-            if file.suffix.lower() == ".csv":
-                self.save_table(file)
-            else:
-                self.save_picture(file)
-        except OSError as error:
-            self.save_failed.emit(
-                self.tr("{file} could not be saved ({reason}). Choose another folder.").format(
-                    file=file, reason=error.strerror or error
-                )
-            )
-
-    # Drawing
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Catch up with what came while it was hidden."""
-        super().showEvent(event)
-        if self._is_stale:
-            self._request_redraw()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow a change between light and dark."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and hasattr(self, "_shown"):
-            self._apply_colours()
-
-    def _request_redraw(self) -> None:
-        self._is_stale = True
-        if self.isVisible() and not self._timer.isActive():
-            wait = self._last_redraw + self._redraw_seconds - time.monotonic()
-            self._timer.start(max(0, round(wait * 1000)))
-
-    def _redraw(self) -> None:
-        began = time.monotonic()
-        if self._history.smoothing != self._slider.value() / 1000:
-            self._history.set_smoothing(self._slider.value() / 1000)
-        if self._following:
-            self._follow()
-        else:
-            self._draw(*self._canvas.step_range())
-        self._is_stale = False
-        self._last_redraw = time.monotonic()
-        # On a slow machine or a large screen it comes less often: it has a twentieth of the window's time.
-        self._redraw_seconds = max(_REDRAW_SECONDS, 20 * (self._last_redraw - began + self._canvas.paint_seconds))
-
-    def _follow(self) -> None:
-        steps = self._history.steps
-        last = float(steps[-1]) if len(steps) else 0.0
-        first = float(steps[0]) if len(steps) else 0.0
-        chosen = int(self._last.currentData())
-        if chosen:
-            first = max(first, last - chosen)
-        low, high = self._draw(first, last)
-        self._canvas.show_range(first, max(last, first + 1), low, high)
-
-    def _draw(self, first: float, last: float) -> tuple[float, float]:
-        """Hand the curves the points from step `first` to `last`; the lowest and the highest value shown."""
-        is_log = self._log.isChecked()
-        thinned = self._history.thinned(first, last, max(100, self._canvas.width() // 3))
-        raw, smooth = (
-            (_logarithms(thinned.raw), _logarithms(thinned.smooth)) if is_log else (thinned.raw, thinned.smooth)
-        )
-        # Without smoothing both curves would be the same; the raw one has the extremes.
-        both = self._history.smoothing > 0
-        low, high = np.inf, -np.inf
-        for index, name in enumerate(LOSS_NAMES):
-            raw_curve, smooth_curve = self._curves[name]
-            is_shown = self._shown[name].isChecked() and len(self._history) > 0
-            raw_curve.setVisible(is_shown)
-            smooth_curve.setVisible(is_shown)
-            if not is_shown:
-                continue
-            values = raw[index]
-            finite = values[np.isfinite(values)]
-            if len(finite):
-                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-            _set_data(raw_curve, thinned.raw_steps, values)
-            if both:
-                _set_data(smooth_curve, thinned.smooth_steps, smooth[index])
-            else:
-                _set_data(smooth_curve, thinned.raw_steps, values)
-        if not np.isfinite(low):
-            return (-2.0, 1.0) if is_log else (0.0, 1.0)
-        return (low, high) if is_log else (min(0.0, low), high)
-
-    def _apply_colours(self) -> None:
-        palette = self.palette()
-        background = palette.color(QPalette.ColorRole.Base)
-        colours = _COLOURS_ON_DARK if background.lightness() < 128 else _COLOURS_ON_LIGHT
-        self._canvas.set_colours(background, palette.color(QPalette.ColorRole.Text))
-        for name, (raw, smooth) in self._curves.items():
-            colour = QColor(colours[name])
-            # Mixed, not transparent: blending costs the painter more.
-            raw.setPen(_pen(_mixed(colour, background, 0.35), 1.0))
-            smooth.setPen(_pen(colour, 2.0))
-            self._shown[name].setIcon(_line_icon(colour))
+    def _explanation(self) -> list[tuple[str, str]]:
+        return [
+            (
+                self.tr("Balance, not quality"),
+                self.tr(
+                    "A training is a contest. Each generator tries to make pictures that its discriminator takes for "
+                    "real; each discriminator learns to tell them apart. G and D show who is ahead, not how good the "
+                    "pictures are: both sides can get better for days while these curves stay level. So a lower loss "
+                    "is not a better model, and two trainings cannot be ranked by it. Judge by the samples, and by "
+                    "the quality score, which measures translated pictures against real ones."
+                ),
+            ),
+            (
+                self.tr("G_AB and G_BA: how easily the generators are found out"),
+                self.tr(
+                    "With the usual least-squares loss, 0 means that the discriminator takes every translation for "
+                    "real, 0.25 that it cannot tell, 1 that it finds out every one. Anything wandering between about "
+                    "0.2 and 0.8 is healthy. Rising means that the discriminator has learned something new, which the "
+                    "generator then has to answer: in itself nothing bad."
+                ),
+            ),
+            (
+                self.tr("D_A and D_B: how often the discriminators are wrong"),
+                self.tr(
+                    "With the least-squares loss, 0.25 means that it cannot tell real pictures from translated ones, "
+                    "0 that it is never wrong. Between about 0.05 and 0.25 both sides learn from each other. Other "
+                    "adversarial losses have other scales; that of the generator may then be negative."
+                ),
+            ),
+            (
+                self.tr("cycle_A and cycle_B: what is lost on the way there and back"),
+                self.tr(
+                    "How far a picture is from itself after it was translated and back again, times the weight of the "
+                    "cycle loss. It falls quickly and then slowly, and falling is what one wants here. But a very low "
+                    "one can also mean that nothing is translated, or that the generators hide the picture in "
+                    "invisible detail: look at the samples."
+                ),
+            ),
+            (
+                self.tr("idt_A and idt_B: what is changed although nothing should be"),
+                self.tr(
+                    "How far a generator changes a picture that is already of its own kind, times the weight of the "
+                    "identity loss. It should fall; it is 0 throughout where that weight is 0."
+                ),
+            ),
+            (
+                self.tr("When to worry"),
+                self.tr(
+                    "When D stays near 0 and G near 1 for thousands of steps, the discriminator has won and the "
+                    "generator learns little more: a lower rate for the discriminator or more pictures help. When a "
+                    "curve jumps and stays up, or has gaps (numbers that are not finite), go back to an earlier "
+                    "moment. When cycle rises for long while nothing else changes, the learning rate is too high. "
+                    "Everything else, spikes and waves above all, is how such contests look."
+                ),
+            ),
+            (
+                self.tr("How to read the plot"),
+                self.tr(
+                    "Faint is what was reported, strong is the mean over the last reports (the slider says how many). "
+                    "Symbols mark what happened at a step; point at one to read it. Dashed are other runs."
+                ),
+            ),
+        ]
 
 
-class _Canvas(pg.PlotWidget):  # type: ignore[misc]
-    """The axes: zoomed by wheel, drag and keys.
-
-    Attributes:
-        paint_seconds: How long the last drawing took.
-
-    Signals:
-        zoomed: The user has moved or zoomed the view.
-        fit_asked: The user has asked for the whole curve.
-    """
-
-    zoomed = Signal()
-    fit_asked = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.paint_seconds = 0.0
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(240, 140)
-        self.setMenuEnabled(False)
-        self.hideButtons()
-        self._view = self.getViewBox()
-        # Every range is set by us: finding it out from sixteen curves at each redraw would cost more than drawing.
-        self._view.disableAutoRange()
-        self._view.setDefaultPadding(0)
-        self._view.sigRangeChangedManually.connect(self.zoomed)
-        self.showGrid(y=True, alpha=0.2)
-        bottom = self.getAxis("bottom")
-        for axis in (bottom, self.getAxis("left")):
-            # No third level of ticks: drawn five times a second, lines cost more than they tell.
-            axis.setStyle(maxTickLevel=1)
-        bottom.enableAutoSIPrefix(False)
-        bottom.setLabel(self.tr("Steps"))
-        # A fixed width keeps the curves in place while the numbers beside them change.
-        self.getAxis("left").setWidth(48)
-        self.show_range(0, 1, 0, 1)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw, and note how long it takes."""
-        began = time.monotonic()
-        super().paintEvent(event)
-        self.paint_seconds = time.monotonic() - began
-
-    def set_log_scale(self, on: bool) -> None:
-        """Label the vertical axis for values (`on` False) or for their decimal logarithms."""
-        self.getAxis("left").setLogMode(on)
-
-    def set_colours(self, background: QColor, text: QColor) -> None:
-        """Draw on this background with axes in a softened `text` colour."""
-        self.setBackground(background)
-        for side in ("bottom", "left"):
-            axis = self.getAxis(side)
-            axis.setPen(_pen(_mixed(text, background, 0.35), 1.0))
-            axis.setTextPen(_pen(_mixed(text, background, 0.75), 1.0))
-
-    def step_range(self) -> tuple[float, float]:
-        """The first and the last step in view."""
-        first, last = self._view.viewRange()[0]
-        return float(first), float(last)
-
-    def show_range(self, first: float, last: float, low: float, high: float) -> None:
-        """Show the steps `first` to `last` and the values `low` to `high`, with a little air above."""
-        air = 0.05 * (high - low) or 0.5
-        below = air if low < 0 or self.getAxis("left").logMode else 0.0
-        self._view.setRange(xRange=(first, last), yRange=(low - below, high + air), padding=0)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Zoom with + and -, move with the arrows, show everything with Home."""
-        moves = {
-            Qt.Key.Key_Left: (-0.1, 0.0),
-            Qt.Key.Key_Right: (0.1, 0.0),
-            Qt.Key.Key_Up: (0.0, 0.1),
-            Qt.Key.Key_Down: (0.0, -0.1),
-        }
-        scales = {Qt.Key.Key_Plus: 0.8, Qt.Key.Key_Equal: 0.8, Qt.Key.Key_Minus: 1.25}
-        key = Qt.Key(event.key())
-        if key in moves:
-            (left, right), (low, high) = self._view.viewRange()
-            across, up = moves[key]
-            self._view.translateBy(x=across * (right - left), y=up * (high - low))
-            self.zoomed.emit()
-        elif key in scales:
-            self._view.scaleBy((scales[key], scales[key]))
-            self.zoomed.emit()
-        elif key in (Qt.Key.Key_Home, Qt.Key.Key_0):
-            self.fit_asked.emit()
-        else:
-            super().keyPressEvent(event)
-
-
-class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A curve that takes the whole view for its bounds, which saves a look at every value at each redraw."""
-
-    def boundingRect(self) -> QRectF:
-        """What is in view."""
-        return self.viewRect() or QRectF()
-
-
-def _set_data(curve: Any, steps: Values, values: Values) -> None:
-    curve.setData(steps, values, connect="all" if np.isfinite(values).all() else "finite")
-
-
-def _logarithms(values: Values) -> Values:
-    """Decimal logarithms; NaN, so a gap, where there is none."""
-    return np.log10(values, out=np.full_like(values, np.nan), where=values > 0)
-
-
-def _pen(colour: QColor, width: float) -> QPen:
-    pen = QPen(colour, width)
-    pen.setCosmetic(True)
-    return pen
-
-
-def _mixed(colour: QColor, background: QColor, share: float) -> QColor:
-    """`share` of a colour over a background."""
-    return QColor.fromRgbF(
-        share * colour.redF() + (1 - share) * background.redF(),
-        share * colour.greenF() + (1 - share) * background.greenF(),
-        share * colour.blueF() + (1 - share) * background.blueF(),
-    )
-
-
-def _line_icon(colour: QColor) -> QIcon:
-    """A short piece of the curve, for the legend."""
-    pixmap = QPixmap(64, 48)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.fillRect(0, 18, 64, 12, colour)
-    painter.end()
-    return QIcon(pixmap)
-
-
-def _tool_button(icon_name: str, tip: str) -> QToolButton:
-    made = QToolButton()
-    made.setIcon(icon(icon_name))
-    made.setToolTip(tip)
-    made.setAccessibleName(tip)
-    made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    return made
+def _widen(lows: list[float], highs: list[float], values: Values) -> None:
+    finite = values[np.isfinite(values)]
+    if len(finite):
+        lows.append(float(finite.min()))
+        highs.append(float(finite.max()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,6 +42,9 @@ from engine.remedies import Remedy
 if TYPE_CHECKING:
     from cyclegan_desktop.training.loss_history import LossHistory
     from cyclegan_desktop.training.loss_plot import LossPlot
+    from cyclegan_desktop.training.marks import MarkLike
+    from cyclegan_desktop.training.plots import TrainingPlots
+    from engine.events import Moment, QualityMeasured
 
 PageState = Literal["idle", "working", "paused", "stopping", "freeing", "freed"]
 """What the training thread does: nothing, work, wait, come to its end, or come to a pause that frees the memory.
@@ -89,7 +92,7 @@ class TrainingPage(QWidget):
         self._state: PageState = "idle"
         self._is_resumable = False
         self._smoothing, self._log_scale = 0.9, False
-        self._plot: LossPlot | None = None
+        self._plots: TrainingPlots | None = None
         self._status_text = ""
 
         self.messages = MessageArea()
@@ -140,7 +143,7 @@ class TrainingPage(QWidget):
 
         # pyqtgraph takes half a second to load: after the first paint nobody waits for it.
         self._plot_timer = QTimer(self, singleShot=True, interval=50)
-        self._plot_timer.timeout.connect(self._ensure_plot)
+        self._plot_timer.timeout.connect(self._ensure_plots)
         for key, action in (
             ("F5", self._start_or_resume),
             ("F6", self._pause_or_continue),
@@ -213,13 +216,12 @@ class TrainingPage(QWidget):
 
     def go_on(self) -> None:
         """Show that the training shown goes on: its samples, curves and health stay, ready for its events."""
-        self._ensure_plot()
+        self._ensure_plots()
         self.messages.clear()
         self._show_training()
 
     def _begin(self, title: str) -> None:
-        plot = self._ensure_plot()
-        plot.clear()
+        self._ensure_plots().clear()
         self._samples.clear()
         self._health.clear()
         self.messages.clear()
@@ -259,7 +261,8 @@ class TrainingPage(QWidget):
                 run=event.run,
             )
         )
-        self._ensure_plot().cut_after(event.step)
+        self._ensure_plots().cut_after(event.step)
+        self._ensure_plots().set_own_name(event.run.name)
         self._set_status(self.tr("Training begins"))
         self._set_progress(event.step / max(1, event.total_steps))
 
@@ -267,14 +270,33 @@ class TrainingPage(QWidget):
         """Name the domains."""
         self._title.setText(self.tr("{A} and {B}").format(A=name_A, B=name_B))
         self._samples.set_names(name_A, name_B)
+        self._ensure_plots().set_names(name_A, name_B)
 
-    def show_history(self, history: LossHistory) -> None:
-        """Show the losses of the training so far."""
-        self._ensure_plot().set_history(history)
+    def show_history(self, history: LossHistory, measured: Iterable[QualityMeasured] = ()) -> None:
+        """Show the losses of the training so far, and what was measured of its quality."""
+        plots = self._ensure_plots()
+        plots.losses.set_history(history)
+        plots.quality.set_measured(measured)
+
+    def show_quality(self, event: QualityMeasured) -> None:
+        """Show the newest measurement."""
+        self._ensure_plots().quality.append(event)
+
+    def set_marks(self, marks: Iterable[MarkLike]) -> None:
+        """Mark in the plots what happened at which step, and nothing else but stars."""
+        self._ensure_plots().set_marks(marks)
+
+    def add_mark(self, mark: MarkLike) -> None:
+        """Mark one thing more in the plots."""
+        self._ensure_plots().add_mark(mark)
+
+    def show_moments(self, moments: Iterable[Moment]) -> None:
+        """Mark those that are starred in the plots."""
+        self._ensure_plots().set_moments(moments)
 
     def show_report(self, event: StepReport) -> None:
         """Show the newest numbers."""
-        self._ensure_plot().append(event.step, event.losses)
+        self._ensure_plots().losses.append(event.step, event.losses)
         left = self.tr("{time} left").format(time=duration_words(event.seconds_left))
         if event.seconds_left < 0.5:
             # After the last step this takes seconds, in which nothing else is reported.
@@ -304,7 +326,7 @@ class TrainingPage(QWidget):
 
     def show_rolled_back(self, event: RolledBack) -> None:
         """Show that the training goes on from an earlier step."""
-        self._ensure_plot().cut_after(event.step)
+        self._ensure_plots().cut_after(event.step)
         self.messages.add(event.text)
 
     def show_freed(self, step: int) -> None:
@@ -460,21 +482,25 @@ class TrainingPage(QWidget):
         column.addWidget(self._status)
         return footer
 
-    def _ensure_plot(self) -> LossPlot:
-        if self._plot is None:
-            from cyclegan_desktop.training.loss_plot import LossPlot
+    @property
+    def _plot(self) -> LossPlot | None:
+        return None if self._plots is None else self._plots.losses
 
-            self._plot = LossPlot(smoothing=self._smoothing, log_scale=self._log_scale)
-            self._plot.smoothing_changed.connect(self.smoothing_changed)
-            self._plot.log_scale_changed.connect(self.log_scale_changed)
-            self._plot.save_failed.connect(self._tell_save_failed)
-            self._right.addWidget(_carded(self._plot), 1)
-        return self._plot
+    def _ensure_plots(self) -> TrainingPlots:
+        if self._plots is None:
+            from cyclegan_desktop.training.plots import TrainingPlots
+
+            self._plots = TrainingPlots(smoothing=self._smoothing, log_scale=self._log_scale)
+            self._plots.losses.smoothing_changed.connect(self.smoothing_changed)
+            self._plots.losses.log_scale_changed.connect(self.log_scale_changed)
+            self._plots.save_failed.connect(self._tell_save_failed)
+            self._right.addWidget(_carded(self._plots), 1)
+        return self._plots
 
     def showEvent(self, event: QShowEvent) -> None:
         """Load the plot soon after the first paint."""
         super().showEvent(event)
-        if self._plot is None:
+        if self._plots is None:
             self._plot_timer.start()
 
     # Status

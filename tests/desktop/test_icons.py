@@ -27,7 +27,7 @@ NAMES = (
         "reveal",
         "copy",
     ),
-    *("copy", "log-scale", "zoom-fit", "download", "info", "trash", "close", "app"),
+    *("copy", "log-scale", "zoom-fit", "overlay", "download", "info", "trash", "close", "app"),
 )
 
 

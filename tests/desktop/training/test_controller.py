@@ -428,7 +428,8 @@ def test_the_options_of_the_plot_are_remembered(
     controller = TrainingController(page, settings, train=fake.train, parent=parent)
     with qtbot.waitSignal(controller.ended):
         controller.start(config)
-    slider = page.findChild(QSlider, "smoothing")
+    assert page._plot is not None
+    slider = page._plot.findChild(QSlider, "smoothing")
     assert slider.value() == 500
     slider.setValue(700)
     qtbot.waitUntil(lambda: Settings.load(settings.path).plot_smoothing == 0.7)

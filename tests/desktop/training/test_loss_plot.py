@@ -51,8 +51,8 @@ def test_twenty_thousand_points_are_drawn_in_few_redraws(
     plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redraws: list[int] = []
-    draw = plot._draw
-    monkeypatch.setattr(plot, "_draw", lambda *args: redraws.append(1) or draw(*args))
+    draw = plot.draw
+    monkeypatch.setattr(plot, "draw", lambda *args: redraws.append(1) or draw(*args))
     for step in range(1, 20_001):
         plot.append(step, make_losses(1 + math.sin(step)))
         if step % 1000 == 0:
