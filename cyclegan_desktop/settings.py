@@ -52,6 +52,8 @@ class Settings:
         window_geometry: `QWidget.saveGeometry` as base64, "" before the first start.
         plot_smoothing: Smoothing of the loss plot, 0 to 0.999.
         plot_log_scale: Whether the losses are plotted on a logarithmic scale.
+        keep_awake: Whether the machine is kept from falling asleep while it trains or converts.
+        sound_when_done: Whether a sound tells that work is done, beside the notification.
     """
 
     path: Path
@@ -67,6 +69,8 @@ class Settings:
     window_geometry: str = ""
     plot_smoothing: float = 0.9
     plot_log_scale: bool = False
+    keep_awake: bool = True
+    sound_when_done: bool = False
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:
@@ -228,4 +232,6 @@ _READERS: dict[str, Callable[[object], object]] = {
     "window_geometry": _text,
     "plot_smoothing": _smoothing,
     "plot_log_scale": _yes_or_no,
+    "keep_awake": _yes_or_no,
+    "sound_when_done": _yes_or_no,
 }

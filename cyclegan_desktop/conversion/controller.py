@@ -19,7 +19,6 @@ from cyclegan_desktop.conversion.batch_queue import BatchQueue, Convert
 from cyclegan_desktop.conversion.batches import UNFINISHED, Batch, BatchState
 from cyclegan_desktop.conversion.file_list import FileState, MadeWith, spans_of
 from cyclegan_desktop.conversion.job_choices import JobChoices
-from cyclegan_desktop.conversion.notification import Notifier
 from cyclegan_desktop.conversion.page import ConversionPage, PageState
 from cyclegan_desktop.conversion.queue_panel import BatchLine
 from cyclegan_desktop.conversion.queue_store import QueueStore, SavedBatch
@@ -35,6 +34,7 @@ from cyclegan_desktop.conversion.sources import (
 )
 from cyclegan_desktop.drops import reference_files
 from cyclegan_desktop.engine_thread import Failure
+from cyclegan_desktop.notification import Notifier
 from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
@@ -120,7 +120,7 @@ class ConversionController(QObject):
         self._loader: Scanner | None = None
         self._listed_paths: list[Path] = []  # As they were saved; other rows may have come or gone meanwhile.
         self._said: dict[Batch, list[SourceEvent | Failure]] = {}
-        self._notifier = Notifier(page.window, self)
+        self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
         self._told: list[Batch] = []
         self._report = OneWork(self)
         self._reported: Path | None = None

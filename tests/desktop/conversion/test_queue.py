@@ -69,9 +69,7 @@ def scans(tmp_path: Path) -> Path:
 def told(monkeypatch) -> list[str]:
     """What notifications said."""
     texts: list[str] = []
-    monkeypatch.setattr(
-        "cyclegan_desktop.conversion.notification.Notifier.tell", lambda _self, title, text: texts.append(text)
-    )
+    monkeypatch.setattr("cyclegan_desktop.notification.Notifier.tell", lambda _self, title, text: texts.append(text))
     return texts
 
 
@@ -696,7 +694,7 @@ def test_closing_the_flow_closes_the_converter(tmp_path):
 def test_a_notification_only_calls_someone_who_is_elsewhere(page, monkeypatch):
     from PySide6.QtWidgets import QApplication
 
-    from cyclegan_desktop.conversion.notification import Notifier
+    from cyclegan_desktop.notification import Notifier
 
     called = []
     monkeypatch.setattr(QApplication, "alert", called.append)

@@ -1,4 +1,4 @@
-"""Tells someone who is elsewhere that everything is converted: once, and without stopping anybody."""
+"""Tells someone who is elsewhere that work is done: once, and without stopping anybody."""
 
 from __future__ import annotations
 
@@ -15,8 +15,22 @@ _SHOWN_MS = 10_000
 class Notifier(QObject):
     """A message of the system where it has them; else the window's place in the task bar asks to be looked at."""
 
-    def __init__(self, window: Callable[[], QWidget], parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        window: Callable[[], QWidget],
+        parent: QObject | None = None,
+        *,
+        has_sound: Callable[[], bool] | None = None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            window: Gives the window that the user may be looking at.
+            parent: Its owner.
+            has_sound: Whether the user wants to hear it as well, asked each time; None for never.
+        """
         super().__init__(parent)
+        self._has_sound = has_sound
         self._window = window
         self._tray: QSystemTrayIcon | None = None
 
@@ -31,6 +45,8 @@ class Notifier(QObject):
         if window.isActiveWindow():
             return
         QApplication.alert(window)
+        if self._has_sound is not None and self._has_sound():
+            QApplication.beep()
         if not (QSystemTrayIcon.isSystemTrayAvailable() and QSystemTrayIcon.supportsMessages()):
             return
         if self._tray is None:
