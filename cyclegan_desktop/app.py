@@ -15,6 +15,7 @@ from typing import assert_never
 from PySide6.QtCore import QObject, QSocketNotifier
 from PySide6.QtWidgets import QApplication
 
+from cyclegan_desktop.awake import KeepAwake
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.drops import reference_files
@@ -28,8 +29,9 @@ from cyclegan_desktop.preload import preload_engine
 from cyclegan_desktop.review.compare_mode import CompareMode
 from cyclegan_desktop.settings import APP_NAME, Settings
 from cyclegan_desktop.style import apply_style
+from cyclegan_desktop.taskbar import make_taskbar
 from cyclegan_desktop.training.controller import TrainingController
-from cyclegan_desktop.training.page import TrainingPage
+from cyclegan_desktop.training.page import PageState, TrainingPage
 from engine import __version__
 from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError
@@ -82,8 +84,12 @@ class App(QObject):
         self.conversion = ConversionController(conversion_page, settings, parent=self)
         self.library = LibraryController(library_page, settings, parent=self)
         self.errors = ErrorReporter(self)
+        self.awake = KeepAwake(is_allowed=settings.keep_awake)
+        self._taskbar = make_taskbar(self.window)
+        self._training_state: PageState = "idle"
         self._names = ("", "")
         self._planned = self._tried = 0
+        self._trained = 0.0
 
         conversion_page.comparison.set_mode(settings.compare_mode)
         conversion_page.comparison.mode_changed.connect(self._remember_mode)
@@ -92,13 +98,17 @@ class App(QObject):
         self.window.files_dropped.connect(self.open_paths)
         self.window.page_shown.connect(self._refresh_page)
         self.window.stop_requested.connect(self._stop_all)
+        self.window.preferences_changed.connect(lambda: self.awake.set_allowed(settings.keep_awake))
         self.training.busy_changed.connect(self.window.set_training)
+        self.training.state_changed.connect(self._take_training_state)
+        self.training.interrupted_changed.connect(self.window.set_interrupted)
         self.training.busy_changed.connect(library_page.set_training)
         self.training.event.connect(self._follow_training)
         self.training.ended.connect(self._stay_after_failure)
         self.training.run_changed.connect(self._run_changed)
         self.training.convert_requested.connect(self.convert_with)
         self.conversion.busy_changed.connect(self.window.set_conversion)
+        self.conversion.busy_changed.connect(self._take_conversion_state)
         self.conversion.event.connect(self._follow_conversion)
         self.conversion.ended.connect(self._stay_after_failure)
         self.conversion.library_changed.connect(self.library.refresh)
@@ -108,9 +118,19 @@ class App(QObject):
         self.library.fine_tune_requested.connect(self.fine_tune)
         self.library.imported.connect(lambda _model: self.window.show_page(Page.MODELS))
         self.library.models_changed.connect(self.conversion.refresh_models)
+        app = QApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.close)
+
+    def close(self) -> None:
+        """Let the machine sleep, and leave nothing in its task bar."""
+        self.training.close()
+        self.awake.close()
+        self._taskbar.show("none")
 
     def show(self) -> None:
-        """Show the window; once it is drawn, torch begins to load."""
+        """Show the window; once it is drawn, torch begins to load, and what a crash has interrupted is looked for."""
+        self.window.painted.connect(self.training.look_for_interrupted)
         self.window.painted.connect(preload_engine)
         self.window.show()
 
@@ -192,15 +212,42 @@ class App(QObject):
         match event:
             case TrainStarted(name_A=name_A, name_B=name_B, step=step, total_steps=total_steps):
                 self._names = (name_A, name_B)
-                self.window.set_training_progress(name_A, name_B, step, total_steps)
+                self._show_training(step, total_steps)
             case StepReport(step=step, total_steps=total_steps):
-                self.window.set_training_progress(*self._names, step, total_steps)
+                self._show_training(step, total_steps)
             case Preparing() | Notice() | SamplesDrawn() | QualityMeasured() | HealthChecked() | RolledBack():
                 pass
             case Saved() | TrainFinished():
                 pass
             case _:
                 assert_never(event)
+
+    def _show_training(self, step: int, total_steps: int) -> None:
+        self._trained = step / max(1, total_steps)
+        self.window.set_training_progress(*self._names, step, total_steps)
+        self._show_in_taskbar()
+
+    def _take_training_state(self, state: PageState) -> None:
+        self._training_state = state
+        self.window.set_training_state(state)
+        # A pause, of either kind, is for other things: also for sleep.
+        self.awake.set_reason("training", state in ("working", "stopping", "freeing"))
+        self._show_in_taskbar()
+
+    def _take_conversion_state(self, is_busy: bool) -> None:
+        self.awake.set_reason("conversion", is_busy)
+        self._show_in_taskbar()
+
+    def _show_in_taskbar(self) -> None:
+        """The training's progress, or else the conversion's."""
+        if self._training_state in ("paused", "freed"):
+            self._taskbar.show("paused", self._trained)
+        elif self._training_state != "idle":
+            self._taskbar.show("working", self._trained)
+        elif self.conversion.is_busy and self._planned:
+            self._taskbar.show("working", self._tried / self._planned)
+        else:
+            self._taskbar.show("none")
 
     def _follow_conversion(self, event: ConvertEvent) -> None:
         match event:
@@ -222,6 +269,7 @@ class App(QObject):
             self.window.set_watching(self._tried)  # There is no end to count towards.
         else:
             self.window.set_conversion_progress(self._tried, self._planned)
+        self._show_in_taskbar()
 
 
 def make_application() -> QApplication:

@@ -39,8 +39,10 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.about_dialog import AboutDialog
 from cyclegan_desktop.drops import accept_copy, local_paths, reference_files
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.preferences_dialog import PreferencesDialog
 from cyclegan_desktop.settings import APP_NAME, Settings
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
+from cyclegan_desktop.training.page import PageState
 
 _FIRST_SIZE = QSize(1240, 680)
 _LEAST_SIZE = QSize(960, 600)
@@ -65,6 +67,7 @@ class MainWindow(QMainWindow):
         page_shown: Another page is shown.
         stop_requested: The user wants everything stopped and saved, so that the window can close.
         painted: The window was drawn for the first time.
+        preferences_changed: The user has changed one, and it is saved.
         closed: The window has closed for good.
     """
 
@@ -72,6 +75,7 @@ class MainWindow(QMainWindow):
     page_shown = Signal(int)
     stop_requested = Signal()
     painted = Signal()
+    preferences_changed = Signal()
     closed = Signal()
 
     def __init__(
@@ -81,7 +85,9 @@ class MainWindow(QMainWindow):
         self.setObjectName("main_window")
         self.setAcceptDrops(True)
         self._settings = settings
-        self._training = ""
+        self._is_training = False
+        self._training_state: PageState = "idle"
+        self._trained = ""
         self._conversion = ""
         self._is_closing = False
         self._was_painted = False
@@ -128,13 +134,20 @@ class MainWindow(QMainWindow):
 
     def set_training(self, running: bool) -> None:
         """Whether a training runs, so that closing asks first."""
-        self._training = self.tr("Training") if running else ""
+        self._is_training = running
+        if running:
+            self._trained = ""
         self._work_changed()
+
+    def set_training_state(self, state: PageState) -> None:
+        """Show in the title whether the training works, or waits and how."""
+        self._training_state = state
+        self._show_title()
 
     def set_training_progress(self, name_A: str, name_B: str, step: int, total_steps: int) -> None:
         """Show in the title how far the training is."""
         percent = 100 * step // total_steps if total_steps else 0
-        self._training = self.tr("Training {a} and {b}, {percent}%").format(a=name_A, b=name_B, percent=percent)
+        self._trained = self.tr("{a} and {b}, {percent}%").format(a=name_A, b=name_B, percent=percent)
         self._show_title_soon()
 
     def set_conversion(self, running: bool) -> None:
@@ -152,10 +165,19 @@ class MainWindow(QMainWindow):
         self._conversion = self.tr("Watching, {done:,} done").format(done=done)
         self._show_title_soon()
 
+    def set_interrupted(self, trainings: int) -> None:
+        """Show beside Train that so many trainings were interrupted and can go on; 0 takes it back."""
+        text = ""
+        if trainings:
+            text = (
+                self.tr("1 training was interrupted")
+                if trainings == 1
+                else self.tr("{0} trainings were interrupted").format(trainings)
+            )
+        self._set_count(Page.TRAIN, trainings, text)
+
     def set_unfinished(self, conversions: int) -> None:
         """Show beside Convert that so many conversions wait to be gone on with; 0 takes it back."""
-        button = self._buttons.button(Page.CONVERT)
-        assert isinstance(button, _NavigationButton)
         text = ""
         if conversions:
             text = (
@@ -163,17 +185,22 @@ class MainWindow(QMainWindow):
                 if conversions == 1
                 else self.tr("{0} conversions were not finished").format(conversions)
             )
-        key = self.tr("Ctrl+{n}").format(n=Page.CONVERT + 1)
+        self._set_count(Page.CONVERT, conversions, text)
+
+    def _set_count(self, page: Page, count: int, text: str) -> None:
+        button = self._buttons.button(page)
+        assert isinstance(button, _NavigationButton)
+        key = self.tr("Ctrl+{n}").format(n=page + 1)
         button.setToolTip(f"{text} ({key})" if text else key)
         button.setAccessibleDescription(text)
-        button.set_count(conversions)
+        button.set_count(count)
 
     def stop_and_close(self) -> None:
         """Close without asking, as soon as what runs has stopped and is saved."""
         if self._is_closing:
             return
         self._is_closing = True
-        if self._training or self._conversion:
+        if self._is_training or self._conversion:
             self._curtain.show_words(
                 self.tr("Stopping and saving"), self.tr("The window closes by itself in a moment.")
             )
@@ -190,7 +217,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Close, unless something runs: then ask first."""
-        if self._training or self._conversion:
+        if self._is_training or self._conversion:
             event.ignore()
             if not self._is_closing:
                 self._ask_to_stop()
@@ -267,15 +294,25 @@ class MainWindow(QMainWindow):
             key.activated.connect(lambda page=page: self.show_page(page))
         self._buttons.idClicked.connect(lambda number: self.show_page(Page(number)))
         layout.addStretch()
+        preferences = _navigation_button("settings", self.tr("Preferences"))
+        preferences.setObjectName("show_preferences")
+        preferences.setToolTip(self.tr("Keeping awake, and the sound when done"))
+        preferences.clicked.connect(self._show_preferences)
+        layout.addWidget(preferences)
         about = _navigation_button("info", self.tr("About"))
         about.setObjectName("show_about")
         about.clicked.connect(lambda: AboutDialog(self._settings, self).open())
         layout.addWidget(about)
         return frame
 
+    def _show_preferences(self) -> None:
+        dialog = PreferencesDialog(self._settings, self)
+        dialog.changed.connect(self.preferences_changed)
+        dialog.open()
+
     def _work_changed(self) -> None:
         self._show_title()
-        if self._is_closing and not (self._training or self._conversion):
+        if self._is_closing and not (self._is_training or self._conversion):
             # Later, since a failure to save is told right after, and then the window stays.
             QTimer.singleShot(0, self._close_now)
 
@@ -291,18 +328,33 @@ class MainWindow(QMainWindow):
         if self._is_closing:
             self.setWindowTitle(self.tr("Stopping and saving... - {app}").format(app=APP_NAME))
             return
-        self.setWindowTitle(" - ".join(filter(None, (self._training, self._conversion, APP_NAME))))
+        self.setWindowTitle(" - ".join(filter(None, (self._training_words(), self._conversion, APP_NAME))))
+
+    def _training_words(self) -> str:
+        match self._training_state:
+            case "paused":
+                words = self.tr("Paused")
+            case "freed":
+                words = self.tr("Paused, memory freed")
+            case "stopping" | "freeing":
+                words = self.tr("Stopping")
+            case _:
+                words = self.tr("Training") if self._is_training else ""
+        if not words or not self._trained:
+            return words
+        joint = " " if words == self.tr("Training") else ": "
+        return f"{words}{joint}{self._trained}"
 
     def _ask_to_stop(self) -> None:
         if self.findChild(QMessageBox, "stop_question") is not None:
             return
-        if self._training and self._conversion:
+        if self._is_training and self._conversion:
             text = self.tr("A training and a conversion are running. Stop both and save, then close?")
-        elif self._training:
+        elif self._is_training:
             text = self.tr("A training is running. Stop it and save, then close?")
         else:
             text = self.tr("Pictures are being converted. Stop, then close?")
-        if self._training:
+        if self._is_training:
             more = self.tr("You can resume the training later, from where it is now.")
         else:
             more = self.tr(

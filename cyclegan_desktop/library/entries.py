@@ -120,7 +120,7 @@ def read_library(
     for path in known:
         if path != starter:
             yield read_entry(path)
-    for path in _runs_in(runs_folder):
+    for path in runs_in(runs_folder):
         if path not in hidden:
             yield read_entry(path)
     if starter.is_file():
@@ -191,7 +191,8 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _runs_in(folder: Path) -> list[Path]:
+def runs_in(folder: Path) -> list[Path]:
+    """The folders of trainings in a folder, in the order of their names."""
     try:
         return sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
     except OSError:  # No training yet, or its disk is not connected.

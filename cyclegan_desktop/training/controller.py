@@ -16,7 +16,10 @@ from PySide6.QtGui import QDesktopServices
 
 import engine
 from cyclegan_desktop.engine_thread import EngineThread, Failure
+from cyclegan_desktop.notification import Notifier
+from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.more_epochs import MoreEpochsDialog
@@ -73,6 +76,7 @@ class TrainingController(QObject):
         state_changed: What it does now, a `PageState`.
         run_changed: A training was begun or saved: its folder.
         convert_requested: The user wants to convert with this model file.
+        interrupted_changed: So many trainings were interrupted by a crash and are offered.
         ended: The thread has ended: "done", "stopped" (saved) or "failed".
         event: Every event of the engine, after the page has shown it.
     """
@@ -81,6 +85,7 @@ class TrainingController(QObject):
     state_changed = Signal(str)
     run_changed = Signal(Path)
     convert_requested = Signal(Path)
+    interrupted_changed = Signal(int)
     ended = Signal(str)
     event = Signal(object)  # type: ignore[assignment]  # Hides QObject.event, which nobody calls from Python.
 
@@ -113,6 +118,10 @@ class TrainingController(QObject):
         self._wizard: TrainingWizard | None = None
         self._estimates = ThreadKeeper(self)
         self._scans = ThreadKeeper(self)
+        self._interrupted: list[Interrupted] = []
+        self._looking = OneWork(self)
+        self._looking.reported.connect(self._take_interrupted)
+        self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
         self._save_settings = QTimer(self, singleShot=True, interval=_SAVE_SETTINGS_MILLISECONDS)
         self._save_settings.timeout.connect(settings.save)
 
@@ -125,6 +134,8 @@ class TrainingController(QObject):
         page.continue_requested.connect(self._go_on)
         page.more_requested.connect(self._ask_for_more)
         page.remedy_chosen.connect(self._take_remedy)
+        page.interrupted_chosen.connect(self.resume)
+        page.interrupted_dismissed.connect(lambda: self._offer([]))
         page.convert_requested.connect(self._convert)
         page.open_folder_requested.connect(self._open_folder)
         page.smoothing_changed.connect(self._remember_smoothing)
@@ -195,6 +206,16 @@ class TrainingController(QObject):
         """End the training after the step under way; it saves itself, and `ended` follows."""
         self._then = None
         self._end("stopping")
+
+    def look_for_interrupted(self) -> None:
+        """Look for trainings that a crash has interrupted, in a thread, and offer them as they are found."""
+        known, hidden = tuple(self._settings.library), tuple(self._settings.hidden)
+        if not self._looking.is_running:
+            self._looking.start(partial(find_interrupted, known, self._settings.runs_folder, hidden))
+
+    def close(self) -> None:
+        """Look for nothing any more; trainings are stopped by `stop`."""
+        self._looking.close()
 
     # The thread
 
@@ -274,6 +295,7 @@ class TrainingController(QObject):
     def _begin_run(self, event: TrainStarted) -> None:
         self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
         self._is_complete = False
+        self._offer([one for one in self._interrupted if one.run != event.run])
         self._page.show_started(event)
         self._page.add_mark(PlotMark(event.step, "resumed" if event.step else "begun"))
         self._settings.remember_in_library(event.run)
@@ -312,10 +334,22 @@ class TrainingController(QObject):
             self._step = _saved_step(self._run, self._step)
             self._page.show_stopped(self._step)
         self._announce_run()
+        self._tell(ended)
         self.busy_changed.emit(False)
         self.ended.emit(ended.how)
         if then is not None and ended.how == "stopped":
             then()
+
+    def _tell(self, ended: _Ended) -> None:
+        """Call someone who has gone elsewhere; whoever stops a training is here."""
+        name = self._page.title
+        if ended.failure is not None:
+            self._notifier.tell(self.tr("Training ended early"), f"{name}: {ended.failure.message}")
+        elif ended.how == "done":
+            self._notifier.tell(
+                self.tr("Training finished"),
+                self.tr("{name}: {steps:,} steps, the model is saved").format(name=name, steps=self._step or 0),
+            )
 
     # What the page asks for
 
@@ -418,6 +452,18 @@ class TrainingController(QObject):
     def _remember_log_scale(self, on: bool) -> None:
         self._settings.plot_log_scale = on
         self._save_settings.start()
+
+    # What a crash has interrupted
+
+    def _take_interrupted(self, found: Interrupted) -> None:
+        if found.run != self._run or not self.is_busy:
+            self._offer([*self._interrupted, found])
+
+    def _offer(self, found: list[Interrupted]) -> None:
+        if found != self._interrupted:
+            self._interrupted = found
+            self._page.set_interrupted(found)
+            self.interrupted_changed.emit(len(found))
 
     # The wizard
 

@@ -24,6 +24,8 @@ from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.training.health_panel import HealthPanel
+from cyclegan_desktop.training.interrupted import Interrupted
+from cyclegan_desktop.training.interrupted_offer import InterruptedOffer
 from cyclegan_desktop.training.remedy_rows import RemedyRows
 from cyclegan_desktop.training.sample_strip import SampleStrip
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
@@ -67,6 +69,8 @@ class TrainingPage(QWidget):
         continue_requested: It is to go on after a pause of either kind.
         more_requested: It is to go on for more epochs than its schedule has.
         remedy_chosen: This `Remedy` is to be taken.
+        interrupted_chosen: The training in this folder, which was interrupted, is to go on.
+        interrupted_dismissed: None of those that were interrupted is to go on now.
         convert_requested: Its model is to be used.
         open_folder_requested: Its folder is to be shown in the file manager.
         smoothing_changed: The plot's smoothing was set.
@@ -81,6 +85,8 @@ class TrainingPage(QWidget):
     continue_requested = Signal()
     more_requested = Signal()
     remedy_chosen = Signal(object)
+    interrupted_chosen = Signal(object)
+    interrupted_dismissed = Signal()
     convert_requested = Signal()
     open_folder_requested = Signal()
     smoothing_changed = Signal(float)
@@ -96,6 +102,10 @@ class TrainingPage(QWidget):
         self._status_text = ""
 
         self.messages = MessageArea()
+        self._interrupted: Sequence[Interrupted] = ()
+        self._offer = InterruptedOffer()
+        self._offer.resume_requested.connect(self.interrupted_chosen)
+        self._offer.dismissed.connect(self.interrupted_dismissed)
         self._header = self._make_header()
         self._empty = EmptyState(
             "train",
@@ -137,6 +147,7 @@ class TrainingPage(QWidget):
         layout.setContentsMargins(L, L, L, L)
         layout.setSpacing(M)
         layout.addWidget(self._header)
+        layout.addWidget(self._offer)
         layout.addWidget(self.messages)
         layout.addWidget(self._stack, 1)
         layout.addWidget(self._footer)
@@ -154,6 +165,11 @@ class TrainingPage(QWidget):
         self.show_empty()
 
     # What is shown
+
+    @property
+    def title(self) -> str:
+        """What the training shown is called."""
+        return self._title.text()
 
     def set_plot_options(self, smoothing: float, log_scale: bool) -> None:
         """Begin with these options of the plot; to be called before it is first shown."""
@@ -192,12 +208,21 @@ class TrainingPage(QWidget):
         self._pause_kinds.setVisible(state in ("working", "paused"))
         self._pause_at_once.setEnabled(state == "working")
         self._health.setEnabled(not is_ending)
+        self._show_offer()
         self._more.setVisible(is_idle and has_model)
         self._new.setVisible(is_idle and is_resumable)
         self._convert.setVisible(is_idle and has_model)
         dress_button(self._convert, "convert", primary=is_complete)
         self._folder.setVisible(is_idle and has_model)
         self._show_status()
+
+    def set_interrupted(self, found: Sequence[Interrupted]) -> None:
+        """Offer to go on with these trainings, whenever none is at work."""
+        self._interrupted = found
+        self._show_offer()
+
+    def _show_offer(self) -> None:
+        self._offer.offer(self._interrupted if self._state in ("idle", "freed") else ())
 
     def show_empty(self) -> None:
         """Show what this page is for."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QToolButton
+from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QToolButton
 
 from cyclegan_desktop import app as app_module
 from cyclegan_desktop.app import App, make_application
@@ -32,6 +32,7 @@ def app(qapp, qtbot, settings, monkeypatch):
     def finish(window):
         window.set_training(False)
         window.stay_open()
+        app.close()
         app.conversion.close()
         app.library.close()
 
@@ -258,3 +259,60 @@ def test_conversions_that_were_not_finished_are_counted_in_the_sidebar(app):
     assert button.accessibleDescription() == "2 conversions were not finished"
     app.conversion.offered.emit(0)
     assert button.accessibleDescription() == ""
+
+
+def test_trainings_that_were_interrupted_are_counted_in_the_sidebar(app):
+    button = app.window.findChild(QToolButton, "show_train")
+    app.training.interrupted_changed.emit(1)
+    assert button.accessibleDescription() == "1 training was interrupted"
+    app.training.interrupted_changed.emit(0)
+    assert button.accessibleDescription() == ""
+
+
+def test_the_title_tells_pauses_apart(app, tmp_path, qtbot):
+    training = app.training
+    training.state_changed.emit("working")
+    training.busy_changed.emit(True)
+    training.event.emit(TrainStarted(tmp_path, "Apples", "Oranges", 50, 200, 10, 20, 40, 40, "CPU", "fp32"))
+    for state, words in (
+        ("working", "Training Apples and Oranges, 25%"),
+        ("paused", "Paused: Apples and Oranges, 25%"),
+        ("freeing", "Stopping: Apples and Oranges, 25%"),
+    ):
+        training.state_changed.emit(state)
+        assert app.window.windowTitle() == f"{words} - CycleGAN Desktop"
+    training.busy_changed.emit(False)
+    training.state_changed.emit("freed")
+    assert app.window.windowTitle() == "Paused, memory freed: Apples and Oranges, 25% - CycleGAN Desktop"
+    training.state_changed.emit("idle")
+    assert app.window.windowTitle() == "CycleGAN Desktop"
+
+
+def test_the_machine_may_sleep_only_while_nothing_works(app, monkeypatch):
+    reasons = app.awake._reasons
+    for state, holds in (("working", True), ("paused", False), ("stopping", True), ("freed", False), ("idle", False)):
+        app.training.state_changed.emit(state)
+        assert ("training" in reasons) == holds
+    app.conversion.busy_changed.emit(True)
+    assert reasons == {"conversion"}
+    app.conversion.busy_changed.emit(False)
+    assert not reasons
+
+
+def test_preferences_take_effect_at_once(app, settings):
+    app.window.findChild(QToolButton, "show_preferences").click()
+    app.window.findChild(QCheckBox, "keep_awake").click()
+    app.training.state_changed.emit("working")
+    assert not app.awake._is_asked
+    app.training.state_changed.emit("idle")
+    app.window.findChild(QDialog, "preferences_dialog").accept()
+
+
+def test_progress_goes_to_the_task_bar(app, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(app._taskbar, "show", lambda state, share=0.0: shown.append((state, share)))
+    app.training.state_changed.emit("working")
+    app.training.event.emit(TrainStarted(tmp_path, "A", "B", 50, 200, 10, 20, 40, 40, "CPU", "fp32"))
+    app.training.state_changed.emit("paused")
+    app.training.state_changed.emit("idle")
+    assert shown[1:] == [("working", 0.25), ("paused", 0.25), ("none", 0.0)]

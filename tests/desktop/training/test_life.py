@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QApplication, QDialog, QLabel, QPushButton, QSpinBox
+from PySide6.QtWidgets import QApplication, QDialog, QFrame, QLabel, QPushButton, QSpinBox
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.controller import TrainingController
+from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.page import TrainingPage
 from engine.config import TrainConfig
 from engine.errors import OutOfMemoryError
@@ -293,3 +294,51 @@ def test_more_epochs_are_asked_for_and_trained(
     assert fake.resumed == [{"more_epochs": 3}]
     QApplication.processEvents()
     assert not more.isVisible()
+
+
+def test_an_interrupted_training_is_offered_until_one_goes_on(
+    controller: TrainingController, page: TrainingPage, config: TrainConfig, fake: FakeEngine, qtbot: QtBot
+) -> None:
+    counts: list[int] = []
+    controller.interrupted_changed.connect(counts.append)
+    for run, name in ((config.run, "Apples"), (config.run.parent / "other", "Others")):
+        controller._take_interrupted(Interrupted(run, name, 12, None))
+    offer = page.findChild(QFrame, "interrupted_offer")
+    assert offer.isVisible()
+    page.findChildren(QPushButton, "resume_interrupted")[0].click()
+    assert not offer.isVisible()
+    qtbot.waitUntil(lambda: _length(page) > 3)
+    with qtbot.waitSignal(controller.ended):
+        controller.stop()
+    assert offer.isVisible()
+    page.findChild(QPushButton, "not_now").click()
+    assert not offer.isVisible()
+    assert counts == [1, 2, 1, 0]
+
+
+def test_the_end_is_told_to_someone_who_is_elsewhere(
+    controller: TrainingController,
+    page: TrainingPage,
+    config: TrainConfig,
+    fake: FakeEngine,
+    settings: Settings,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    beeps: list[bool] = []
+    monkeypatch.setattr("cyclegan_desktop.notification.QApplication.alert", lambda _: told.append("alert"))
+    monkeypatch.setattr("cyclegan_desktop.notification.QApplication.beep", lambda: beeps.append(True))
+    monkeypatch.setattr(TrainingPage, "isActiveWindow", lambda _: False)
+    fake.steps = 3
+    for sound in (False, True):
+        settings.sound_when_done = sound
+        with qtbot.waitSignal(controller.ended):
+            controller.start(config)
+    assert (len(told), len(beeps)) == (2, 1)
+    fake.steps = 1_000_000
+    controller.start(config)
+    qtbot.waitUntil(lambda: _length(page) > 3)
+    with qtbot.waitSignal(controller.ended):
+        controller.stop()
+    assert len(told) == 2
