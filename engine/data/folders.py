@@ -129,6 +129,22 @@ def walk_folder(folder: Path) -> Iterator[FolderContent]:
         yield FolderContent(current, tuple(pictures), other_files)
 
 
+def other_files_in(folder: Path) -> list[Path]:
+    """The files of a folder itself that are no pictures by their names, hidden ones and what systems strew in aside."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if not _is_hidden(entry)
+                and not _is_folder(entry)
+                and not (Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and _is_file(entry))
+            ]
+    except OSError:
+        return []
+    return sorted((folder / name for name in names), key=natural_key)
+
+
 def gather(folder: Path, contents: Iterator[FolderContent]) -> FolderScan:
     """What `walk_folder(folder)` found, as one scan."""
     pictures: list[Path] = []
@@ -193,6 +209,18 @@ def check_training_folders(folder_A: Path, folder_B: Path, run: Path) -> tuple[F
     Raises:
         DataError: With the field folder_A, folder_B or run, and a sentence that says what to do.
     """
+    require_two_folders(folder_A, folder_B)
+    scans = _scan_domain(folder_A, "folder_A"), _scan_domain(folder_B, "folder_B")
+    _check_run_folder(run, (folder_A, folder_B))
+    return scans
+
+
+def require_two_folders(folder_A: Path, folder_B: Path) -> None:
+    """See that two folders are there, that they are two, and that none lies in the other.
+
+    Raises:
+        DataError: With the field folder_A or folder_B, and a sentence that says what to do.
+    """
     require_folder(folder_A, field="folder_A")
     require_folder(folder_B, field="folder_B")
     if folder_A.samefile(folder_B):
@@ -207,9 +235,6 @@ def check_training_folders(folder_A: Path, folder_B: Path, run: Path) -> tuple[F
                 "Choose two separate folders.",
                 field="folder_B",
             )
-    scans = _scan_domain(folder_A, "folder_A"), _scan_domain(folder_B, "folder_B")
-    _check_run_folder(run, (folder_A, folder_B))
-    return scans
 
 
 def require_folder(folder: Path, *, field: str = "") -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,27 @@ class _Stored:
     bits: int
     has_deep_colours: bool
     turned: int
+
+
+Trait = Literal["sixteen_bits", "cmyk", "wide_gamut", "frames", "transparent"]
+"""What a training does not take as it is: it is brought to 8 bits, into sRGB, to its first frame, on white."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A picture seen at a small size.
+
+    Attributes:
+        width: Of the whole picture as it is to be seen, in pixels.
+        height: Likewise.
+        traits: What is unusual about its file.
+        thumbnail: [H, W, 3] uint8.
+    """
+
+    width: int
+    height: int
+    traits: frozenset[Trait]
+    thumbnail: Picture
 
 
 @contextlib.contextmanager
@@ -194,6 +215,44 @@ def read_thumbnail(path: Path, side: int) -> Picture:
     thumbnail = Image.fromarray(pixels)
     thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.array(thumbnail)
+
+
+def read_glance(path: Path, side: int) -> Glance:
+    """What is worth knowing of a picture before training on it, seen at a small size.
+
+    It is decoded to its end, so that one that is cut off is found; a large JPEG many times faster than in full.
+
+    Args:
+        path: The file.
+        side: Longest side of the thumbnail, in pixels.
+
+    Raises:
+        PictureError: It cannot be read.
+        MemoryError: It does not fit into memory.
+    """
+    with _opened(path) as (image, file):
+        size = image.size
+        traits: set[Trait] = set()
+        if _has_more_frames(image):
+            traits.add("frames")
+            image.seek(0)
+        image.draft(None, scaled_size(size, side))
+        stored = _stored(image, file)
+        if stored.bits > 8:
+            traits.add("sixteen_bits")
+        is_turned = _orientation(image) >= 5 and image.format != "TIFF"
+        frame = _decoded(image, file, stored)
+        if image.mode == "CMYK":
+            traits.add("cmyk")
+        elif image.mode.startswith(("RGB", "P")) and (profile := _profile(image)) and not means_srgb(profile):
+            traits.add("wide_gamut")
+        if frame.alpha is not None:
+            traits.add("transparent")
+        pixels = _on_white(frame)
+    thumbnail = Image.fromarray(pixels)
+    thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    width, height = size[::-1] if is_turned else size
+    return Glance(width, height, frozenset(traits), np.array(thumbnail))
 
 
 def read_size(path: Path, *, max_megapixels: int = 179) -> tuple[int, int]:
@@ -532,6 +591,16 @@ def _frames(
                 time = float(image.info.get("duration") or 0)
                 frame = _within_canvas(dataclasses.replace(frame, milliseconds=time), source.size)
         yield frame
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    """Whether a file has pages or frames beside the first."""
+    try:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            return image.n_frames > 1 and len(_pages(image)) > 1
+        return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    except Exception:  # A broken chain of frames; the first one may well be whole.
+        return False
 
 
 def _within_canvas(frame: Frame, size: tuple[int, int]) -> Frame:
