@@ -128,10 +128,10 @@ def _counts(sides: tuple[SideLook, SideLook], good: list[int], config: TrainConf
                     "are poor: add more, some hundred if you can.",
                 )
             )
-    if found:
+    if any(finding.severity == "stop" for finding in found):
         return found
     is_on = config is not None and config.diff_augment
-    small = [side for side, count in zip(sides, good, strict=True) if count < SMALL_SET]
+    small = [side for side, count in zip(sides, good, strict=True) if FEW_PICTURES <= count < SMALL_SET]
     preset = "standard" if config is None else config.preset
     if small and suggests_diff_augment(preset, is_on=is_on, count_A=good[0], count_B=good[1]):
         who = " and ".join(f"{side.name} has {good[sides.index(side)]:,}" for side in small)
@@ -145,8 +145,8 @@ def _counts(sides: tuple[SideLook, SideLook], good: list[int], config: TrainConf
             )
         )
     few, many = sorted(zip(good, sides, strict=True), key=lambda pair: pair[0])
-    if many[0] >= _IMBALANCE * few[0]:
-        times = f"{many[0] / few[0]:.0f}"
+    if many[0] >= _IMBALANCE * max(1, few[0]):
+        times = f"{many[0] / max(1, few[0]):.0f}"
         found.append(
             Finding(
                 "imbalance",

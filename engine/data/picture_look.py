@@ -171,9 +171,9 @@ def are_alike(first: Path, second: Path) -> bool:
     if light < _LEAST_LIGHT_UNCROPPED or detail < _LEAST_DETAIL_UNCROPPED:
         return False
     for whole, other in zip(wholes, images[::-1], strict=True):
-        parts = _standard(_squares(other, side, _boxes(*other.size)))
-        lights, details = (part @ one[0] for part, one in zip(parts, whole, strict=True))
-        if bool(((lights >= _LEAST_LIGHT) & (details >= _LEAST_DETAIL)).any()):
+        parts = _squares(other, side, _boxes(*other.size))
+        parts = parts[_normed(parts) @ whole[0][0] >= _LEAST_LIGHT]
+        if len(parts) and float((_normed(_detail(parts)) @ whole[1][0]).max()) >= _LEAST_DETAIL:
             return True
     return False
 
@@ -196,8 +196,13 @@ def _squares(light: Image.Image, side: int, boxes: Sequence[_Box]) -> _Values:
 
 def _standard(squares: _Values) -> tuple[_Values, _Values]:
     """[K, N * N] with mean 0 and length 1, and likewise their detail."""
+    return _normed(squares), _normed(_detail(squares))
+
+
+def _detail(squares: _Values) -> _Values:
+    """[K, N, N] less what is left of them when they are blurred."""
     blurring = _blurring(squares.shape[-1])
-    return _normed(squares), _normed(np.subtract(squares, blurring @ squares @ blurring.T, dtype=np.float32))
+    return np.subtract(squares, blurring @ squares @ blurring.T, dtype=np.float32)
 
 
 def _normed(squares: _Values) -> _Values:
