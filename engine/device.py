@@ -145,6 +145,42 @@ def available_memory(device: torch.device) -> int:
     return _linux_available_memory()
 
 
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now; where the system does not tell, the most it has held."""
+    if sys.platform == "win32":
+        return _windows_memory_of_process()[0]
+    if sys.platform == "darwin":
+        return peak_resident_memory()
+    return _linux_memory_of_process("VmRSS")
+
+
+def peak_resident_memory() -> int:
+    """The most memory that this process has held at once, in bytes."""
+    if sys.platform == "win32":
+        return _windows_memory_of_process()[1]
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _linux_memory_of_process("VmHWM")
+
+
+def refuse_more_memory(more: int) -> None:
+    """Let this process fail when it asks for more than so many bytes on top of what it has, before others suffer.
+
+    On Linux only, whose kernel would end any process once the memory has run out; it is asked to take this one.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    limit = _linux_memory_of_process("VmData") + more
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that the memory of a device or of the machine has run out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -230,6 +266,29 @@ def _linux_available_memory() -> int:
         if limit.isdecimal() and used.isdecimal():
             available = min(available, max(0, int(limit) - int(used)))
     return available
+
+
+def _linux_memory_of_process(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def _windows_memory_of_process() -> tuple[int, int]:
+    """What this process holds now, and the most it has held."""
+
+    class Counters(ctypes.Structure):
+        _fields_ = (
+            ("size", ctypes.c_ulong),
+            ("faults", ctypes.c_ulong),
+            *((name, ctypes.c_size_t) for name in ("peak", "now", "a", "b", "c", "d", "e", "f")),
+        )
+
+    counters = Counters(size=ctypes.sizeof(Counters))
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(kernel.GetCurrentProcess())
+    kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.size)
+    return int(counters.now), int(counters.peak)
 
 
 def _windows_available_memory() -> int:

@@ -395,14 +395,17 @@ def _alarm(values: dict[str, Any]) -> Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """How long a training would take, measured by a few of its own steps on this machine.
+    """How long a training would take and how much memory, measured by a few of its own steps on this machine.
 
     Attributes:
-        seconds_per_step: Measured after warm-up.
+        seconds_per_step: Measured after warm-up, at the full size.
         total_steps: Steps of the whole training.
-        seconds: Time of the whole training at this rate.
+        seconds: Time of the whole training, with all that it does beside its steps.
         device: The device in words.
         precision: The precision that was measured.
+        memory_bytes: Most memory that the training takes on its device, beyond what the program has already.
+        memory_free_bytes: What is free on that device now.
+        remedies: What would need less memory, the mildest first.
     """
 
     seconds_per_step: float
@@ -410,9 +413,36 @@ class Estimated:
     seconds: float
     device: str
     precision: str
+    memory_bytes: int = 0
+    memory_free_bytes: int = 0
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is so much memory."""
+        return self.memory_bytes <= self.memory_free_bytes
 
 
-EstimateEvent: TypeAlias = Preparing | Notice | Estimated
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """A training needs more memory than there is: it ran out while it was measured, so its time is not known.
+
+    Attributes:
+        total_steps: Steps of the whole training.
+        device: The device in words.
+        precision: The precision that was measured.
+        memory_free_bytes: What is free on that device; it needs more.
+        remedies: What would need less, the mildest first.
+    """
+
+    total_steps: int
+    device: str
+    precision: str
+    memory_free_bytes: int
+    remedies: tuple[Remedy, ...] = ()
+
+
+EstimateEvent: TypeAlias = Preparing | Notice | Estimated | TooLarge
 
 
 Side = Literal["A", "B"]

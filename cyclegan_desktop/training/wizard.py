@@ -29,7 +29,7 @@ from engine.config import TrainConfig, preset_config
 from engine.conversion.model_file import ModelInfo
 from engine.data.folders import Domains
 from engine.errors import ConfigError
-from engine.events import Estimated, EstimateEvent, Notice, Preparing
+from engine.events import Estimated, EstimateEvent, Notice, Preparing, TooLarge
 
 _PICTURES, _SETTINGS, _SUMMARY = range(3)
 _FOLDER_FIELDS = ("folder_A", "folder_B")
@@ -486,6 +486,10 @@ class TrainingWizard(QDialog):
             case Estimated(seconds=seconds):
                 assert self._measured is not None
                 self._summary.warn_of_long(self._settings_page.preset_title, self._measured.seconds, seconds)
+            case TooLarge():
+                self._summary.show_no_time(
+                    self.tr("It needs more memory than there is; choose smaller pictures or a smaller batch.")
+                )
             case Preparing() | Notice():
                 pass
             case _:

@@ -73,13 +73,15 @@ class Workers:
     Args:
         count: How many.
         time_limit: Seconds that a task may take.
+        one_thread: Whether numerical libraries there keep to one thread each, as many processes should that read
+            pictures; False leaves them what they have in this process.
     """
 
-    def __init__(self, count: int, time_limit: float) -> None:
+    def __init__(self, count: int, time_limit: float, *, one_thread: bool = True) -> None:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], list[_Part]] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._starting = threading.Lock()
-        self._slots = [_Slot(self._tasks, self._closing, time_limit) for _ in range(count)]
+        self._slots = [_Slot(self._tasks, self._closing, time_limit, one_thread) for _ in range(count)]
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -154,10 +156,12 @@ class _Slot:
         tasks: queue.SimpleQueue[tuple[Future[Any], list[_Part]] | None],
         closing: threading.Event,
         time_limit: float,
+        one_thread: bool,
     ) -> None:
         self._tasks = tasks
         self._closing = closing
         self._time_limit = time_limit
+        self._one_thread = one_thread
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = float("inf")
@@ -251,7 +255,7 @@ class _Slot:
             if self._process is None:
                 if self._closing.is_set():
                     raise EOFError
-                self._process = _start_process()
+                self._process = _start_process(one_thread=self._one_thread)
             return self._process
 
     def _end_process(self) -> int | None:
@@ -275,8 +279,8 @@ class _Slot:
                 pipe.close()
 
 
-def _start_process() -> subprocess.Popen[bytes]:
-    one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+def _start_process(*, one_thread: bool) -> subprocess.Popen[bytes]:
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")} if one_thread else {}
     if getattr(sys, "frozen", False):
         command = [sys.executable, WORKER_ARGUMENT]
     else:
@@ -289,7 +293,7 @@ def _start_process() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **one_thread},
+        env={**os.environ, **threads},
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
 

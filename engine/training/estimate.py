@@ -1,99 +1,130 @@
-"""How long a training would take, measured by a few of its own steps."""
+"""How long a training would take and how much memory, measured by a few of its own steps."""
 
 from __future__ import annotations
 
-import time
+import concurrent.futures
+import math
+import tempfile
 from collections.abc import Iterator
-
-import torch
+from pathlib import Path
 
 from engine.config import TrainConfig
-from engine.data.unpaired import UnpairedImages
-from engine.device import describe_device, empty_caches
-from engine.events import Estimated, EstimateEvent, Preparing
-from engine.model.picture_tensors import unit_range
-from engine.training.preparing import check_start, choose, find_pictures, make_model, ranks_of
-from engine.training.schedule import growth, learning_rate, total_steps
-from engine.training.steps import cache_bytes, training_errors
+from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
+from engine.errors import ConfigError, DataError, DivergedError, EngineError, OutOfMemoryError, PictureError, RunError
+from engine.events import Estimated, EstimateEvent, Preparing, TooLarge
+from engine.remedies import Remedy
+from engine.training.preparing import check_start, find_pictures
+from engine.training.schedule import growth
+from engine.training.trainer import seconds_between_samples
+from engine.training.trial import REPORT_NAME, Facts, Measured, Refused, last_told, try_out
 
-_WARM_UP_STEPS = 2
-_MOST_STEPS = 20
-_ENOUGH_SECONDS = 4.0
-_SLOW_STEP_SECONDS = 4.0
+_POLL_SECONDS = 0.2
+# A step of the largest network on the slowest machine, several times over.
+_MOST_SECONDS = 6 * 3600.0
 _GROWTH_PARTS = 100
+# What measuring the quality takes at most of the whole time.
+_QUALITY_SHARE = 0.05
 
 
 def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
-    """Train a few steps in memory, on the real pictures, and write nothing.
+    """Train a few steps on the real pictures, in a process and a temporary folder that are gone afterwards.
 
+    A training that needs more memory than there is takes only that process down. Closing the generator ends it at once.
     Of a training on several GPUs one is measured; they exchange gradients while they compute others.
 
+    What the memory means: the most that the training takes on its device, beyond what the program has before it begins
+    (torch and the window; on CUDA its context). See `docs/decisions/0013`.
+
     Yields:
-        `Preparing`, and last `Estimated`.
+        `Preparing`, a few times a second, and last `Estimated` or `TooLarge`.
 
     Raises:
         EngineError: As `train` would.
     """
     yield Preparing("Looking for pictures")
     check_start(config)
-    pictures = find_pictures(config)
+    find_pictures(config)
     yield Preparing("Measuring this machine")
-    choices = choose(config)
-    device = torch.device(choices.device)
-    with training_errors(config):
-        model = make_model(config, choices)
-    images = UnpairedImages(
-        pictures.train_A,
-        pictures.train_B,
-        config,
-        cache_bytes=cache_bytes(device),
-        ranks=ranks_of(config),
+    with tempfile.TemporaryDirectory(prefix="cyclegan-estimate-", ignore_cleanup_errors=True) as folder:
+        report = Path(folder) / REPORT_NAME
+        with Workers(1, _MOST_SECONDS, one_thread=False) as workers:
+            future = workers.submit(try_out, config.to_json(), folder)
+            while not concurrent.futures.wait([future], _POLL_SECONDS).done:
+                yield last_told(report)[1] or Preparing("Measuring this machine")
+        facts, _ = last_told(report)
+        try:
+            measured = future.result()
+        except (WorkerDiedError, WorkerTimeoutError, NoWorkerError) as error:
+            if facts is None or "SIGKILL" not in str(error):
+                raise RunError(
+                    f"The time could not be measured, because the process that measures it has ended: {error} Try it "
+                    "again; the training itself may work all the same."
+                ) from error
+            yield _too_large(facts)  # The system has ended it, as it does when the memory runs out.
+            return
+    if isinstance(measured, Measured):
+        yield estimated(config, measured)
+    elif measured.kind == OutOfMemoryError.__name__ and facts is not None:
+        yield _too_large(facts)
+    else:
+        raise _error_of(measured)
+
+
+def estimated(config: TrainConfig, measured: Measured) -> Estimated:
+    """What a few steps say about the whole training."""
+    facts = measured.facts
+    return Estimated(
+        seconds_per_step=measured.step,
+        total_steps=facts.total_steps,
+        seconds=_whole_seconds(config, measured),
+        device=facts.device,
+        precision=facts.precision,
+        memory_bytes=measured.memory_bytes,
+        memory_free_bytes=facts.memory_free_bytes,
+        remedies=tuple(map(Remedy.from_json, facts.remedies)),
     )
-    seconds: list[float] = []
-    try:
-        # More steps than a short training has are measured on other pictures, which changes nothing.
-        for step in range(_WARM_UP_STEPS + _MOST_STEPS):
-            with training_errors(config):
-                batch = images.batch(step)
-            start = time.perf_counter()
-            with training_errors(config):
-                losses = model.step(
-                    unit_range(batch.real_A.to(device)),
-                    unit_range(batch.real_B.to(device)),
-                    first_number=batch.first_number,
-                    learning_rate=learning_rate(config, 0),
-                    number=step,
-                )
-                losses["G_AB"].item()  # Wait for the device.
-            seconds.append(time.perf_counter() - start)
-            yield Preparing("Measuring a few steps", step + 1, _WARM_UP_STEPS + _MOST_STEPS)
-            if _enough(seconds):
-                break
-    finally:
-        del model
-        empty_caches(device)
-    per_step = _typical(seconds)
-    total = total_steps(config, images.steps_per_epoch)
-    whole = total * per_step * _share_of_size(config, total, images.steps_per_epoch)
-    if config.max_minutes is not None:
-        whole = min(whole, 60 * config.max_minutes)
-    yield Estimated(per_step, total, whole, describe_device(device), choices.precision)
 
 
-def _share_of_size(config: TrainConfig, total: int, steps_per_epoch: int) -> float:
-    """How long a step of a training that grows takes on average, as a share of one at its full size."""
-    moments = (total * part // _GROWTH_PARTS for part in range(_GROWTH_PARTS))
-    return sum(growth(config, step, steps_per_epoch) ** -2 for step in moments) / _GROWTH_PARTS
+def _whole_seconds(config: TrainConfig, measured: Measured) -> float:
+    """Steps, samples by their own clock, checkpoints by theirs, and quality."""
+    stepping = _stepping_seconds(config, measured)
+    stepping /= 1 - (_QUALITY_SHARE if measured.quality else 0.0)
+    most = math.inf if config.max_minutes is None else 60 * config.max_minutes
+    # At the beginning and at the end there is a checkpoint, and there are samples.
+    now = measured.prepare + 2 * measured.save + 2 * measured.samples + measured.quality
+    save_share = measured.save / (60 * config.save_minutes + measured.save)
+    while stepping > 0 and now < most:
+        gap = seconds_between_samples(measured.samples, now)
+        now += min(gap, stepping)
+        stepping -= gap * (1 - save_share)
+        if stepping > 0:
+            now += measured.samples
+    return min(now, most)
 
 
-def _enough(seconds: list[float]) -> bool:
-    warm_up = 1 if seconds[0] > _SLOW_STEP_SECONDS else _WARM_UP_STEPS
-    measured = seconds[warm_up:]
-    return bool(measured) and sum(measured) >= _ENOUGH_SECONDS
+def _stepping_seconds(config: TrainConfig, measured: Measured) -> float:
+    """All steps: those of the first epoch wait for their pictures, and small pictures take less time."""
+    total, epoch = measured.facts.total_steps, measured.facts.steps_per_epoch
+    moments = [total * part // _GROWTH_PARTS for part in range(_GROWTH_PARTS)]
+    share = sum(measured.sizes.get(growth(config, step, epoch), 1.0) for step in moments) / _GROWTH_PARTS
+    waiting = min(total, epoch) * max(0.0, measured.first_step - measured.step)
+    return total * measured.step * share + waiting
 
 
-def _typical(seconds: list[float]) -> float:
-    """The median of the steps after the warm-up."""
-    warm_up = 1 if seconds[0] > _SLOW_STEP_SECONDS else _WARM_UP_STEPS
-    measured = sorted(seconds[warm_up:])
-    return measured[len(measured) // 2]
+def _too_large(facts: Facts) -> TooLarge:
+    return TooLarge(
+        total_steps=facts.total_steps,
+        device=facts.device,
+        precision=facts.precision,
+        memory_free_bytes=facts.memory_free_bytes,
+        remedies=tuple(map(Remedy.from_json, facts.remedies)),
+    )
+
+
+def _error_of(refused: Refused) -> EngineError:
+    if refused.kind == ConfigError.__name__:
+        return ConfigError(refused.field, refused.message)
+    if refused.kind == DataError.__name__:
+        return DataError(refused.message, field=refused.field)
+    kinds = {kind.__name__: kind for kind in (PictureError, RunError, DivergedError, OutOfMemoryError)}
+    return kinds.get(refused.kind, EngineError)(refused.message)

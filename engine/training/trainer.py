@@ -521,7 +521,7 @@ class _Training:
                 else:
                     files.append(self._run.sheet(self._steps.step, direction))
         now = self._clock.seconds
-        self._due.samples = now + max(_SAMPLE_SECONDS, _SAMPLE_SHARE * (now - start), _SAMPLE_GROWTH * self._seconds)
+        self._due.samples = now + seconds_between_samples(now - start, self._seconds)
         yield from self._tell(SamplesDrawn(self._steps.step, samples, self._run.pictures.held_out, tuple(files)))
 
     def _save(self) -> Iterator[TrainEvent]:
@@ -560,6 +560,16 @@ class _Training:
 
     def _saved(self) -> Saved:
         return Saved(self._steps.step, self._checkpoint, self._run.model)
+
+
+def seconds_between_samples(drawing: float, so_far: float) -> float:
+    """Seconds until samples are drawn again.
+
+    Args:
+        drawing: Seconds that drawing them takes.
+        so_far: Seconds spent on training so far, over all sittings.
+    """
+    return max(_SAMPLE_SECONDS, _SAMPLE_SHARE * drawing, _SAMPLE_GROWTH * so_far)
 
 
 def _devices_in_words(device: torch.device, count: int) -> str:

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 import torch
 
 from engine import device
-from engine.device import available_devices, choose_device, choose_precision, gpus_together
+from engine.device import (
+    available_devices,
+    choose_device,
+    choose_precision,
+    gpus_together,
+    peak_resident_memory,
+    resident_memory,
+)
 from engine.training import trainer
 
 
@@ -74,3 +82,23 @@ def test_a_processor_without_bf16_units_takes_fp32(monkeypatch: pytest.MonkeyPat
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name)
     assert choose_precision("auto", cpu) == "fp32"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux is asked to refuse memory to one process.")
+def test_a_process_that_may_have_no_more_memory_is_refused_it() -> None:
+    code = (
+        "import torch\n"
+        "from engine.device import is_out_of_memory, refuse_more_memory, resident_memory\n"
+        "refuse_more_memory(200_000_000)\n"
+        "kept = torch.ones(25_000_000)\n"
+        "try:\n"
+        "    torch.ones(250_000_000)\n"
+        "except Exception as error:\n"
+        "    print(is_out_of_memory(error), resident_memory() > 100_000_000)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert result.stdout == "True True\n"
+
+
+def test_the_most_memory_held_is_at_least_what_is_held_now() -> None:
+    assert 10_000_000 < resident_memory() <= peak_resident_memory()
