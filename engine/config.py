@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -16,7 +17,6 @@ from typing import Any, Literal, get_args
 from engine.errors import ConfigError
 from engine.model.architecture import Architecture, GeneratorKind, Norm
 
-PresetName = Literal["quick", "standard", "paper", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Direction = Literal["a2b", "b2a"]
 OutputFormat = Literal["keep", "jpg", "png", "webp", "tiff", "bmp", "gif", "avif", "jp2", "heic"]
@@ -30,42 +30,122 @@ Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
 Schedule = Literal["linear", "step", "plateau", "cosine", "constant"]
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 
-PRESETS: dict[PresetName, dict[str, Any]] = {
-    # Useful in minutes, also without a GPU: the generator predicts a change of the picture (the long skip), so its
-    # results are as sharp as their source from the first minute on. For colour, texture, season, style, stain.
-    # Without the resize-convolution a chequered pattern shows in skies for the first thousands of steps.
-    "quick": {
-        "size": 64,
-        "load_size": 72,
-        "blocks": 3,
-        "channels": 32,
-        "long_skip": True,
-        "resize_conv": True,
-        # Four pictures a step at twice the rate learn faster by the clock than one; there is too little time for
-        # the pool to matter, and a generator that begins as the identity needs no identity loss.
-        "batch_size": 4,
-        "learning_rate": 4e-4,
-        "lambda_identity": 0.0,
-        "pool_size": 0,
-        "epochs": 5,
-        "decay_epochs": 5,
-    },
-    # The reference's defaults with pictures held out for samples, and generators averaged over the last thousand steps:
-    # what most people with a GPU want.
-    "standard": {"ema_decay": 0.999},
-    # Zhu et al. 2017, Sec. 4 and 7.1: no identity loss, 256 px cropped from 286, batch 1, 100 + 100 epochs, fp32.
-    "paper": {"lambda_identity": 0.0, "precision": "fp32", "hold_out": False},
-    # The defaults of the authors' PyTorch implementation: identity weight 0.5, every picture trained on, fp32.
-    "reference": {"precision": "fp32", "hold_out": False},
-}
+PresetGroup = Literal["purpose", "memory", "compare", "own"]
 
-PRESET_SUMMARIES: dict[PresetName, str] = {
-    "quick": "Useful after minutes, also without a GPU. Changes colour, texture, season or style; keeps every shape.",
-    "standard": "The reference's recipe at 256 px. Hours on a GPU; weeks without one.",
-    "paper": "The recipe of the 2017 paper: no identity loss, 32-bit, 100 + 100 epochs.",
-    "reference": "The defaults of the authors' PyTorch implementation, to compare with published results.",
-}
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """A named set of settings.
+
+    Attributes:
+        name: What a run records and the headless command takes.
+        title: What it is called on screen.
+        summary: One line: for whom, and what it costs.
+        group: What it is for: a "purpose", a device's "memory", to "compare" with published results, or the user's
+            "own".
+        values: Fields of `TrainConfig` that differ from its defaults, which are the reference's.
+    """
+
+    name: str
+    title: str
+    summary: str
+    group: PresetGroup
+    values: Mapping[str, Any]
+
+
+# The generator predicts a change of the picture (the long skip), so its results are as sharp as their source from the
+# first minute on, and without the resize-convolution a chequered pattern shows in skies for thousands of steps. Such a
+# generator begins as the identity, so it needs no identity loss. For what changes colour and texture but no shape.
+_CHANGES: dict[str, Any] = {"long_skip": True, "resize_conv": True, "lambda_identity": 0.0}
+
+_ALL_PRESETS = (
+    Preset(
+        name="quick",
+        title="Quick",
+        summary="Useful after minutes, also without a GPU. Changes colour, texture, season or style; keeps every "
+        "shape.",
+        group="purpose",
+        values=_CHANGES
+        | {
+            "size": 64,
+            "load_size": 72,
+            "blocks": 3,
+            "channels": 32,
+            # Four pictures a step at twice the rate learn faster by the clock than one; there is too little time for
+            # the pool to matter.
+            "batch_size": 4,
+            "learning_rate": 4e-4,
+            "pool_size": 0,
+            "epochs": 5,
+            "decay_epochs": 5,
+        },
+    ),
+    Preset(
+        name="standard",
+        title="Standard",
+        summary="Paintings, horses to zebras: what changes texture and shape. The reference's recipe at 256 px; hours "
+        "on a GPU.",
+        group="purpose",
+        # The reference's defaults with pictures held out for samples, and generators averaged over the last thousand
+        # steps. Its identity weight of 0.5 is what the paper takes for paintings (Sec. 5.2).
+        values={"ema_decay": 0.999},
+    ),
+    Preset(
+        name="season",
+        title="Season and light",
+        summary="Summer to winter, day to dusk, film looks: sharp changes of colour and texture at 256 px that keep "
+        "every shape.",
+        group="purpose",
+        # The rest is as in "standard". Half of its epochs: the translation need not learn to draw its source first.
+        values=_CHANGES | {"ema_decay": 0.999, "epochs": 50, "decay_epochs": 50},
+    ),
+    Preset(
+        name="stain",
+        title="Stains",
+        summary="Stains and scanners in microscopy: only colours change, tissue stays where it is, at its own scale.",
+        group="purpose",
+        # What must not change is held three ways: by the long skip, a stronger cycle (Eq. 2), and an identity loss that
+        # leaves alone what looks right already. Crops at their own scale, since the size of a cell means something.
+        values=_CHANGES
+        | {
+            "lambda_A": 15.0,
+            "lambda_B": 15.0,
+            "lambda_identity": 0.5,
+            "preprocess": "crop",
+            "ema_decay": 0.999,
+            "epochs": 50,
+            "decay_epochs": 50,
+        },
+    ),
+    Preset(
+        name="small",
+        title="Small set",
+        summary="For fewer than 500 pictures on a side: as Standard, but the discriminators cannot learn them by "
+        "heart.",
+        group="purpose",
+        # DiffAugment (Zhao et al. 2020).
+        values={"ema_decay": 0.999, "diff_augment": True},
+    ),
+    Preset(
+        name="paper",
+        title="Paper",
+        summary="The recipe of the 2017 paper: no identity loss, 32-bit, 100 + 100 epochs.",
+        group="compare",
+        # Zhu et al. 2017, Sec. 4 and 7.1: no identity loss, 256 px cropped from 286, batch 1, 100 + 100 epochs, fp32.
+        values={"lambda_identity": 0.0, "precision": "fp32", "hold_out": False},
+    ),
+    Preset(
+        name="reference",
+        title="Reference",
+        summary="The defaults of the authors' PyTorch implementation, to compare with published results.",
+        group="compare",
+        # Identity weight 0.5, every picture trained on, fp32.
+        values={"precision": "fp32", "hold_out": False},
+    ),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL_PRESETS}
+"""All that come with the app, group by group: the one table for command, wizard and documents."""
 
 SMALL_SET = 500
 """Pictures of a side below which discriminators may learn them by heart."""
@@ -84,7 +164,8 @@ class TrainConfig:
         left_out: Pictures in these folders that are neither trained on nor shown as samples; the files stay.
         name_A: What domain A is called on screen and in the model file, such as "Horses".
         name_B: What domain B is called.
-        preset: The preset these values began from; a record, it changes nothing by itself.
+        preset: Name of the preset these values began from, of ours or the user's own; a record, it changes nothing by
+            itself.
         size: Side of the square crops trained on, in pixels; their height where `width` is given. A multiple of 4 (two
             stride-2 convolutions), of 2 to the number of `halvings` for U-Nets.
         width: Width of the crops in pixels, None for squares.
@@ -161,7 +242,7 @@ class TrainConfig:
     left_out: tuple[Path, ...] = ()
     name_A: str = "A"
     name_B: str = "B"
-    preset: PresetName = "standard"
+    preset: str = "standard"
     size: int = 256
     width: int | None = None
     load_size: int = 286
@@ -232,11 +313,7 @@ class TrainConfig:
             "name_B",
             f"Both domains are called {self.name_A}; give them different names.",
         )
-        _require(
-            self.preset in PRESETS,
-            "preset",
-            f"There is no preset {self.preset}; choose {', '.join(PRESETS)}.",
-        )
+        _require_preset_name(self.preset)
         for switch in (field.name for field in dataclasses.fields(self) if isinstance(field.default, bool)):
             value = getattr(self, switch)
             _require(isinstance(value, bool), switch, f"The setting {switch} is on or off, not {value}.")
@@ -436,27 +513,29 @@ class TrainConfig:
             raise ConfigError("", f"The settings are incomplete or of the wrong kind: {error}.") from error
 
 
-def preset_config(preset: PresetName, **values: Any) -> TrainConfig:
+def preset_config(preset: str | Preset, **values: Any) -> TrainConfig:
     """The configuration of a preset, with `values` in place of what it sets.
 
     A `size` given without a `load_size` scales the preset's own, so that crops keep their proportion. A U-Net leaves
     out a preset's resize-convolution, which it has no place for.
 
     Args:
-        preset: "quick", "standard", "paper" or "reference".
+        preset: One of the user's own, or the name of one of `PRESETS`, such as "quick".
         **values: Fields of `TrainConfig`; folder_A, folder_B and run are required.
 
     Raises:
         ConfigError: A value makes no sense.
     """
-    _require(preset in PRESETS, "preset", f"There is no preset {preset}; choose {', '.join(PRESETS)}.")
-    base = dict(PRESETS[preset])
+    if isinstance(preset, str):
+        _require(preset in PRESETS, "preset", f"There is no preset {preset}; choose {', '.join(PRESETS)}.")
+        preset = PRESETS[preset]
+    base = dict(preset.values)
     if values.get("generator") == "unet":
         base.pop("resize_conv", None)
     if "size" in values and "load_size" not in values and isinstance(values["size"], int):
         ratio = base.get("load_size", 286) / base.get("size", 256)
         values["load_size"] = max(values["size"], round(values["size"] * ratio))
-    return TrainConfig(**{**base, **values, "preset": preset})
+    return TrainConfig(**{**base, **values, "preset": preset.name})
 
 
 def suggests_diff_augment(preset: str, *, is_on: bool, count_A: int, count_B: int) -> bool:
@@ -611,6 +690,11 @@ def _require_int(value: object, field: str, what: str, low: int, high: int, unit
     good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
     span = f"a whole number from {low:,} to {high:,}" + (f" {unit}" if unit else "")
     _require(good, field, f"{what} must be {span}, not {value}.")
+
+
+def _require_preset_name(name: object) -> None:
+    is_name = isinstance(name, str) and 0 < len(name) <= 60 and name.strip() == name and name.isprintable()
+    _require(is_name, "preset", "The name of a preset is one line of 1 to 60 characters.")
 
 
 def _require_number(value: object, field: str, what: str, low: float, high: float, *, above: bool = False) -> None:

@@ -25,9 +25,8 @@ from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
 from cyclegan_desktop.training.advanced import AdvancedOptions, mark_changed, reset_button, typed_path
 from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
 from engine.config import (
-    PRESET_SUMMARIES,
+    PRESETS,
     SMALL_SET,
-    PresetName,
     TrainConfig,
     preset_config,
     suggests_diff_augment,
@@ -80,7 +79,7 @@ class SettingsPage(QWidget):
         cards = QHBoxLayout()
         cards.setSpacing(M)
         for index, (preset, title) in enumerate(self._titles().items()):
-            made = _PresetCard(title, PRESET_SUMMARIES[preset])
+            made = _PresetCard(title, PRESETS[preset].summary)
             made.setObjectName(f"preset_{preset}")
             self._cards.addButton(made, index)
             cards.addWidget(made)
@@ -140,7 +139,7 @@ class SettingsPage(QWidget):
         self._run.textChanged.connect(self.changed)
 
     @property
-    def preset(self) -> PresetName:
+    def preset(self) -> str:
         """The preset chosen."""
         return list(self._titles())[self._cards.checkedId()]
 
@@ -210,7 +209,7 @@ class SettingsPage(QWidget):
             self._device.setCurrentIndex(max(0, self._device.findData(chosen)))
         self.changed.emit()
 
-    def propose_preset(self, preset: PresetName) -> None:
+    def propose_preset(self, preset: str) -> None:
         """Choose this preset unless the user has chosen one."""
         if not self._is_preset_own:
             self._cards.button(list(self._titles()).index(preset)).setChecked(True)
@@ -260,13 +259,8 @@ class SettingsPage(QWidget):
         """Whether a place for the training is given at all."""
         return bool(self._run.text().strip())
 
-    def _titles(self) -> dict[PresetName, str]:
-        return {
-            "quick": self.tr("Quick"),
-            "standard": self.tr("Standard"),
-            "paper": self.tr("Paper"),
-            "reference": self.tr("Reference"),
-        }
+    def _titles(self) -> dict[str, str]:
+        return {name: preset.title for name, preset in PRESETS.items()}
 
     def _field(
         self, text: str, field: QWidget, name: str, hint: str, row: QHBoxLayout | None = None

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.training.advanced import AdvancedOptions, typed_path
-from engine.config import PresetName, TrainConfig, preset_config
+from engine.config import TrainConfig, preset_config
 from engine.options import OPTIONS, Option
 
 MakeModel = Callable[..., Path]
@@ -43,7 +43,7 @@ class Options:
     def _count(self) -> None:
         self.changes += 1
 
-    def use(self, preset: PresetName, **values: object) -> None:
+    def use(self, preset: str, **values: object) -> None:
         self.widget.set_defaults(preset_config(preset, **PLACES, **values))
 
     def switch(self, field: str) -> QCheckBox:
