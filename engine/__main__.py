@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, assert_never, get_args
 
-from engine import __version__, convert, preset_config, resume, train, upkeep_command
+from engine import __version__, convert, estimate_command, preset_config, resume, train, upkeep_command
 from engine.config import (
     NAME_PLACEHOLDERS,
     PRESETS,
@@ -73,6 +73,7 @@ examples:
   cyclegan train apples oranges --run my-training --names Apples Oranges --preset quick
   cyclegan train apple2orange --run my-training       (a folder holding trainA and trainB)
   cyclegan train --resume my-training --max-steps 5000
+  cyclegan estimate apples oranges --preset standard
   cyclegan check apples oranges --leave-out-list bad.txt
   cyclegan convert my-training holiday-pictures --to converted --direction a2b
   cyclegan convert my-training scans --to converted --direction b2a --format tiff --report what-happened
@@ -131,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands)
     _add_train(commands)
+    _add_estimate(commands)
+    estimate_command.add_presets(commands)
     _add_convert(commands)
     _add_info(commands)
     _add_import(commands)
@@ -152,7 +155,7 @@ def _add_check(commands: Any) -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="A B | ROOT", help="two folders of pictures, or one "
                         "that holds trainA and trainB")  # fmt: skip
     parser.add_argument("--names", nargs=2, metavar=("NAME_A", "NAME_B"), help="what the two domains are called")
-    parser.add_argument("--preset", choices=list(PRESETS), help="the preset that the pictures are for")
+    parser.add_argument("--preset", metavar="NAME|FILE", help="the preset that the pictures are for")
     parser.add_argument("--size", type=int, metavar="PX", help="the picture size that they are for")
     parser.add_argument("--leave-out-list", type=Path, metavar="FILE", help="write the files that are better left out "
                         "into FILE, one a line, for cyclegan train --leave-out FILE")  # fmt: skip
@@ -167,8 +170,6 @@ def _add_train(commands: Any) -> None:
         usage="cyclegan train A B --run RUN [option ...]\n       cyclegan train ROOT --run RUN [option ...]\n"
         "       cyclegan train --resume RUN [option ...]",
     )
-    parser.add_argument("folders", type=Path, nargs="*", metavar="A B | ROOT", help="two folders of pictures, or one "
-                        "that holds trainA and trainB (and perhaps testA and testB)")  # fmt: skip
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--run", "--into", type=Path, metavar="RUN", help="folder of the new training (--into for "
                        "torchrun, which takes --run for an option of its own)")  # fmt: skip
@@ -176,10 +177,31 @@ def _add_train(commands: Any) -> None:
     # For a process that trains on several GPUs by way of this command: every option in one file, and its own pace.
     where.add_argument("--config", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
+    _add_settings(parser)
+    parser.set_defaults(run_command=_run_train)
+
+
+def _add_estimate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "estimate",
+        help="measure how long a training would take, how much memory, and whether it fits",
+        usage="cyclegan estimate A B [option ...]\n       cyclegan estimate ROOT [option ...]",
+        description="Takes a few real steps and stores nothing, then does the same with the quick preset. Options are "
+        "those of train. The exit code is 0 if the training fits into memory, 1 if not, 2 if it cannot be trained.",
+    )
+    _add_settings(parser)
+    parser.set_defaults(run_command=_run_estimate)
+
+
+def _add_settings(parser: Any) -> None:
+    """The arguments that say what is trained on, and how."""
+    parser.add_argument("folders", type=Path, nargs="*", metavar="A B | ROOT", help="two folders of pictures, or one "
+                        "that holds trainA and trainB (and perhaps testA and testB)")  # fmt: skip
     parser.add_argument("--names", nargs=2, metavar=("NAME_A", "NAME_B"), help="what the two domains are called")
     parser.add_argument("--leave-out", type=Path, metavar="LIST", help="a text file that names pictures not to train "
                         "on, one a line, such as cyclegan check --leave-out-list writes")  # fmt: skip
-    parser.add_argument("--preset", choices=list(PRESETS), help="where the settings begin (standard)")
+    parser.add_argument("--preset", metavar="NAME|FILE", help=f"where the settings begin: {listed(list(PRESETS))}, a "
+                        "preset of your own, or its file (standard); see cyclegan presets")  # fmt: skip
     parser.add_argument("--size", type=int, metavar="PX", help="side of the square crops trained on, in pixels")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs at the full learning rate, in total")
     parser.add_argument("--decay-epochs", type=int, metavar="N", help="epochs after these at a falling rate, in total")
@@ -189,7 +211,6 @@ def _add_train(commands: Any) -> None:
         section = parser.add_argument_group(group.lower())
         for option in options:
             _add_option(section, option)
-    parser.set_defaults(run_command=_run_train)
 
 
 def _add_option(parser: Any, option: Option) -> None:
@@ -212,10 +233,14 @@ def _add_option(parser: Any, option: Option) -> None:
 def _defaults(option: Option) -> str:
     """What the presets have, the common value first: "50; quick: 0"."""
     default = next(field.default for field in dataclasses.fields(TrainConfig) if field.name == option.field)
-    values = {preset: own.get(option.field, default) for preset, own in PRESETS.items()}
+    values = {name: preset.values.get(option.field, default) for name, preset in PRESETS.items()}
     common = values["reference"]
-    others = [f"{preset}: {_value_words(value, option)}" for preset, value in values.items() if value != common]
-    return "; ".join([_value_words(common, option), *others])
+    # Presets that have the same value are named together.
+    others: dict[str, list[str]] = {}
+    for preset, value in values.items():
+        if value != common:
+            others.setdefault(_value_words(value, option), []).append(preset)
+    return "; ".join([_value_words(common, option), *(f"{', '.join(names)}: {v}" for v, names in others.items())])
 
 
 def _value_words(value: object, option: Option) -> str:
@@ -327,27 +352,50 @@ _RESUME_FIELDS = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device"
 
 
 def _run_train(options: argparse.Namespace) -> int:
-    fields = ("size", "epochs", "decay_epochs", "device", *(option.field for option in OPTIONS))
-    given = {field: getattr(options, field) for field in fields if getattr(options, field) is not None}
     if options.config is not None:
         events = train(TrainConfig.from_json(json.loads(options.config.read_bytes())))
     elif options.resume is not None:
+        given = _given(options)
         _refuse_on_resume(options, given)
         events = resume(options.resume, **given)
     else:
-        if options.names:
-            given["name_A"], given["name_B"] = options.names
-        folders = _training_folders(options.folders)
-        if options.leave_out is not None:
-            given["left_out"] = _read_list(options.leave_out)
-        if options.start_from is not None:
-            given = {**_settings_of_model(options.start_from), **given}
-        events = train(preset_config(options.preset or "standard", run=options.run, **folders, **given))
+        events = train(_new_config(options, options.run))
     return _TrainProgress(as_json=options.json, paced=options.paced).follow(events)
+
+
+def _run_estimate(options: argparse.Namespace) -> int:
+    run = estimate_command.free_run()
+    config = _new_config(options, run)
+    with _Stop() as stop:
+        fits = estimate_command.tell_estimate(config, as_json=options.json, is_stopped=lambda: stop.asked)
+    return STOPPED if fits is None else OK if fits else SOME_FAILED
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given, by field."""
+    fields = ("size", "epochs", "decay_epochs", "device", *(option.field for option in OPTIONS))
+    return {field: getattr(options, field) for field in fields if getattr(options, field) is not None}
+
+
+def _new_config(options: argparse.Namespace, run: Path) -> TrainConfig:
+    """The training that was asked for."""
+    from engine.presets import default_presets_folder, preset_named
+
+    given = _given(options)
+    if options.names:
+        given["name_A"], given["name_B"] = options.names
+    folders = _training_folders(options.folders)
+    if options.leave_out is not None:
+        given["left_out"] = _read_list(options.leave_out)
+    if options.start_from is not None:
+        given = {**_settings_of_model(options.start_from), **given}
+    preset = preset_named(options.preset or "standard", default_presets_folder())
+    return preset_config(preset, run=run, **folders, **given)
 
 
 def _run_check(options: argparse.Namespace) -> int:
     from engine.data.doctor import examine
+    from engine.presets import default_presets_folder, preset_named
 
     folders = _training_folders(options.folders)
     folder_A, folder_B = (Path(folders[field] or "").absolute() for field in ("folder_A", "folder_B"))
@@ -356,7 +404,8 @@ def _run_check(options: argparse.Namespace) -> int:
     if options.preset or options.size:
         given = {} if options.size is None else {"size": options.size}
         # No training is made, so it may be anywhere.
-        config = preset_config(options.preset or "standard", **{**folders, "run": Path("run"), **given})
+        preset = preset_named(options.preset or "standard", default_presets_folder())
+        config = preset_config(preset, **{**folders, "run": Path("run"), **given})
     events = examine(folder_A, folder_B, name_A=names[0], name_B=names[1], config=config)
     return _CheckProgress(options.leave_out_list, as_json=options.json).follow(events)
 

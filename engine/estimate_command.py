@@ -1,0 +1,142 @@
+"""The commands that help to choose: `cyclegan estimate`, as far as its words go, and `cyclegan presets`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine import estimate
+from engine.config import PRESETS, TrainConfig, preset_config
+from engine.events import Estimated, Notice, Preparing, TooLarge
+from engine.options import OPTIONS
+from engine.presets import default_presets_folder, read_presets
+from engine.remedies import Remedy
+from engine.words import bytes_words, duration_words
+
+_GROUPS = {"purpose": "by purpose", "memory": "by memory", "compare": "to compare", "own": "your own"}
+_FLAGS = {option.field: option.flag for option in OPTIONS}
+
+
+def free_run() -> Path:
+    """A folder for a training that is only measured; it is never made."""
+    return Path(tempfile.gettempdir()) / f"cyclegan-{secrets.token_hex(4)}"
+
+
+def tell_estimate(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[], bool]) -> bool | None:
+    """Measure a training, and the quick preset beside it.
+
+    Args:
+        config: The training.
+        as_json: Whether to print one event a line instead of sentences.
+        is_stopped: Whether the user has asked for a stop.
+
+    Returns:
+        Whether it fits; None if it was stopped.
+
+    Raises:
+        EngineError: It cannot be trained.
+    """
+    result = _measure(config, as_json=as_json, is_stopped=is_stopped)
+    if result is None:
+        return None
+    if not as_json:
+        _tell(result)
+    quick = preset_config(
+        "quick",
+        **{field: getattr(config, field) for field in ("folder_A", "folder_B", "name_A", "name_B", "test_A", "test_B")},
+        run=config.run,
+        left_out=config.left_out,
+        device=config.device,
+    )
+    if quick != config:
+        beside = _measure(quick, as_json=as_json, is_stopped=is_stopped)
+        if beside is None:
+            return None
+        if not as_json and isinstance(beside, Estimated):
+            _say(
+                f"The quick preset: about {duration_words(beside.seconds)} and {bytes_words(beside.memory_bytes)}"
+                f"{'.' if beside.fits else ', which does not fit either.'}"
+            )
+    return isinstance(result, Estimated) and result.fits
+
+
+def _measure(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[], bool]) -> Estimated | TooLarge | None:
+    events = estimate(config)
+    for event in events:
+        if is_stopped():
+            events.close()  # type: ignore[attr-defined]
+            return None
+        if as_json:
+            _say(json.dumps(_plain(event, config)))
+        if isinstance(event, Estimated | TooLarge):
+            return event
+    raise AssertionError("an estimate ends with its result")
+
+
+def _plain(event: Preparing | Notice | Estimated | TooLarge, config: TrainConfig) -> dict[str, Any]:
+    values = {"event": type(event).__name__, "preset": config.preset, **dataclasses.asdict(event)}
+    return {**values, "fits": event.fits} if isinstance(event, Estimated) else values
+
+
+def _tell(event: Estimated | TooLarge) -> None:
+    if isinstance(event, TooLarge):
+        _say(
+            f"It does not fit: it needs more than the {bytes_words(event.memory_free_bytes)} that are free on "
+            f"{event.device}."
+        )
+    else:
+        _say(
+            f"About {duration_words(event.seconds)} and {bytes_words(event.memory_bytes)}: {event.total_steps:,} steps "
+            f"of {event.seconds_per_step:.2g} s on {event.device} in {event.precision}."
+        )
+        free = bytes_words(event.memory_free_bytes)
+        _say(f"It fits: {free} are free." if event.fits else f"It does not fit: {free} are free.")
+    if not (isinstance(event, Estimated) and event.fits):
+        _say("What needs less memory:")
+        for remedy in event.remedies:
+            _say(f"  {_flags(remedy)}  {remedy.text}. {remedy.hint}")
+
+
+def _flags(remedy: Remedy) -> str:
+    parts = []
+    for field, value in remedy.changes:
+        flag = _FLAGS.get(field, f"--{field.replace('_', '-').lower()}")
+        parts.append(flag if value is True else f"{flag} {value}")
+    return " ".join(parts)
+
+
+def add_presets(commands: Any) -> None:
+    """Add the command that lists presets to the parser of the headless command."""
+    parser = commands.add_parser("presets", help="list all presets, your own among them")
+    parser.add_argument("--json", action="store_true", help="print one preset a line, with its settings, as JSON")
+    parser.set_defaults(run_command=_run_presets)
+
+
+def _run_presets(options: argparse.Namespace) -> int:
+    own = read_presets(default_presets_folder())
+    group = ""
+    for preset in (*PRESETS.values(), *(other.preset for other in own.presets)):
+        if options.json:
+            _say(json.dumps({**dataclasses.asdict(preset), "values": dict(preset.values)}))
+            continue
+        if preset.group != group:
+            group = preset.group
+            _say(f"{_GROUPS[group]}:")
+        _say(f"  {preset.name:<12} {preset.summary}")
+    for problem in own.problems:
+        sys.stderr.write(f"cyclegan: {problem}\n")
+    if not options.json:
+        _say(f"Your own are in {default_presets_folder()}")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
