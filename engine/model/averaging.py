@@ -6,7 +6,7 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -17,7 +17,9 @@ def averaged_copy(network: Network) -> Network:
 
 
 @torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, *, decay: float, steps: int) -> None:
+def average(
+    averaged: nn.Module, network: nn.Module, *, decay: float, steps: int, is_good: Tensor | None = None
+) -> None:
     """Move the average towards the network: averaged <- d averaged + (1 - d) network, d = min(decay, (1+n) / (10+n)).
 
     The smaller d of a young training forgets its first weights, which are noise; without it they would be half of the
@@ -28,8 +30,16 @@ def average(averaged: nn.Module, network: nn.Module, *, decay: float, steps: int
         network: The network after its newest step.
         decay: Share of the old that the training asks for, in [0, 1).
         steps: Steps taken, n; at least 1.
+        is_good: Whether that step has moved the network, a bool on the device, []; if not, nothing moves. None is yes.
     """
     share = min(decay, (1 + steps) / (10 + steps))
-    torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - share)
+    kept_weights: list[Tensor] = list(averaged.parameters())
+    weights: list[Tensor] = list(network.parameters())
+    if is_good is None:
+        torch._foreach_lerp_(kept_weights, weights, 1 - share)
+    else:
+        changes = list(torch._foreach_sub(weights, kept_weights))
+        torch._foreach_mul_(changes, is_good.to(weights[0].dtype) * (1 - share))
+        torch._foreach_add_(kept_weights, changes)
     for kept, new in zip(averaged.buffers(), network.buffers(), strict=True):
         kept.copy_(new)

@@ -19,6 +19,7 @@ from engine.model.averaging import average, averaged_copy
 from engine.model.diff_augment import diff_augment
 from engine.model.discriminator import make_discriminator
 from engine.model.fine_tuning import check_fit
+from engine.model.finite import BadSteps, all_finite
 from engine.model.generator import AnyGenerator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
@@ -40,6 +41,7 @@ class CycleGAN:
         D_B: Discriminator that judges pictures of B.
         ema_G_AB: The running average of `G_AB`; None where the settings ask for none.
         ema_G_BA: The running average of `G_BA`.
+        bad_steps: Counts the steps that were left out, since their numbers were not finite.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class CycleGAN:
         self._init_networks(dtype)
         # What the step calls where gradients are wanted: the networks, or what averages their gradients over ranks.
         self._trained = self.networks
+        self._has_ranks = False
         averaged = config.ema_decay > 0
         self.ema_G_AB = averaged_copy(self.G_AB) if averaged else None
         self.ema_G_BA = averaged_copy(self.G_BA) if averaged else None
@@ -76,6 +79,7 @@ class CycleGAN:
         self.pool_B = ImagePool(config.pool_size, config.seed, Stream.POOL_B, mixed_sizes=mixed)
         # fp16 gradients vanish below 6e-8; scaling the losses keeps them in range. Off, it passes everything through.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.bad_steps = BadSteps(device)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -99,6 +103,9 @@ class CycleGAN:
         More than `batch_size` pictures are taken in several batches, whose gradients add up to those of one large
         batch. (Exactly so without dropout, batch norm and spectral norm, which change from batch to batch.)
 
+        All gradients are computed before anything moves. If a loss or a gradient is not finite, nothing does: the
+        state is then bit for bit that before the step, except for the scale of fp16 (see `bad_steps`).
+
         Args:
             real_A: [N, C, H, W] in [-1, 1], pictures of A; N up to `batch_size` x `accumulate`.
             real_B: [N, C, H, W] in [-1, 1], as many pictures of B.
@@ -110,18 +117,27 @@ class CycleGAN:
             The eight losses, detached. Those of the discriminators include the gradient penalty.
         """
         self._prepare(learning_rate)
+        buffers = self._buffers()
+        before = [buffer.clone() for buffer in buffers]
         with self._dropout_at(first_number):
-            fake_A, fake_B, losses = self._step_generators(real_A, real_B, first_number)
-        losses |= self._step_discriminators(
+            fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
+        losses |= self._discriminator_gradients(
             (real_A, self.pool_A.query(fake_A, first_number)),
             (real_B, self.pool_B.query(fake_B, first_number)),
             first_number,
         )
-        self.scaler.update()
-        self._average_generators(number + 1)
+        is_good = self._check(losses)
+        self._descend(is_good)
+        for pool in (self.pool_A, self.pool_B):
+            pool.settle(is_good)
+        for buffer, old in zip(buffers, before, strict=True):
+            buffer.copy_(torch.where(is_good, buffer, old))
+        self._average_generators(number + 1, is_good)
         return {name: losses[name] for name in LOSS_NAMES}
 
-    def _step_generators(self, real_A: Tensor, real_B: Tensor, first_number: int) -> tuple[Tensor, Tensor, LossTensors]:
+    def _generator_gradients(
+        self, real_A: Tensor, real_B: Tensor, first_number: int
+    ) -> tuple[Tensor, Tensor, LossTensors]:
         config, G_AB, G_BA = self.config, self._trained["G_AB"], self._trained["G_BA"]
         for network in (self.D_A, self.D_B):
             network.requires_grad_(False)
@@ -141,7 +157,7 @@ class CycleGAN:
                 "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
             } | self._identity_losses(a, b)
 
-        losses = self._descend(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), losses_of)
+        losses = self._gradients(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), losses_of)
         return torch.cat(fakes_A), torch.cat(fakes_B), losses
 
     def _identity_losses(self, real_A: Tensor, real_B: Tensor) -> LossTensors:
@@ -154,7 +170,7 @@ class CycleGAN:
             "idt_B": weight * config.lambda_B * identity_loss(real_B, idt_B),
         }
 
-    def _step_discriminators(
+    def _discriminator_gradients(
         self, A: tuple[Tensor, Tensor], B: tuple[Tensor, Tensor], first_number: int
     ) -> LossTensors:
         """Each of A and B is (real, what the pool shows)."""
@@ -174,16 +190,16 @@ class CycleGAN:
                     losses[name] = losses[name] + penalty * gradient_penalty(D, real)
             return losses
 
-        return self._descend(self.optimizer_D, ("D_A", "D_B"), len(A[0]), losses_of)
+        return self._gradients(self.optimizer_D, ("D_A", "D_B"), len(A[0]), losses_of)
 
     def _as_shown(self, pictures: Tensor, first_number: int) -> Tensor:
         """Pictures as the discriminators see them."""
         return diff_augment(pictures, self.config.seed, first_number) if self.config.diff_augment else pictures
 
-    def _descend(
+    def _gradients(
         self, optimizer: Adam, names: tuple[str, str], count: int, losses_of: Callable[[slice], LossTensors]
     ) -> LossTensors:
-        """Take one step of Adam down the mean over `count` pictures of the sum of the losses.
+        """Compute the gradients of the mean over `count` pictures of the sum of the losses.
 
         Args:
             optimizer: That of these networks.
@@ -206,19 +222,58 @@ class CycleGAN:
                     losses = {name: (part.stop - start) / count * loss for name, loss in losses.items()}
                 self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
             means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
-        if self.config.clip_gradient is not None:
-            self.scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.config.clip_gradient)
-        self.scaler.step(optimizer)
         return means
 
-    def _average_generators(self, steps: int) -> None:
+    def _check(self, losses: LossTensors) -> Tensor:
+        """Whether all losses and all gradients of this step are finite, on every rank: a bool on the device, [].
+
+        Nothing waits for the answer, by which optimizers, pools and averages move together or not at all.
+        """
+        scale = self.scaler.scale(torch.ones((), device=self.device))
+        for optimizer in self._optimizers:
+            if self.scaler.is_enabled():
+                self.scaler.unscale_(optimizer)
+        has_finite_losses = torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()
+        if self._has_ranks:
+            # Gradients are the same on all ranks, losses are not.
+            answer = has_finite_losses.float()
+            torch.distributed.all_reduce(answer, torch.distributed.ReduceOp.MIN)
+            has_finite_losses = answer > 0
+        gradients = [p.grad for network in self.networks.values() for p in network.parameters() if p.grad is not None]
+        is_good = has_finite_losses & all_finite(gradients)
+        # The scaler begins high and falls until the gradients fit into fp16, which is as it should be.
+        self.bad_steps.add(is_good, is_excused=has_finite_losses & (scale > 1))
+        return is_good
+
+    def _descend(self, is_good: Tensor) -> None:
+        """Let both optimizers take a step, or neither."""
+        found_inf = (~is_good).float()
+        for optimizer in self._optimizers:
+            if self.config.clip_gradient is not None:
+                nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.config.clip_gradient)
+            if optimizer.defaults["fused"]:
+                # Its kernels leave everything as it is where this is 1: what GradScaler does, without its scale.
+                optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+                optimizer.step()
+            elif is_good:
+                optimizer.step()
+        self.scaler.update()
+
+    @property
+    def _optimizers(self) -> tuple[Adam, Adam]:
+        return self.optimizer_G, self.optimizer_D
+
+    def _buffers(self) -> list[Tensor]:
+        """What forward passes change: the statistics of batch norms, and the vectors of spectral norms."""
+        return [buffer for network in self.networks.values() for buffer in network.buffers()]
+
+    def _average_generators(self, steps: int, is_good: Tensor) -> None:
         for averaged, network in ((self.ema_G_AB, self.G_AB), (self.ema_G_BA, self.G_BA)):
             if averaged is not None:
-                average(averaged, network, decay=self.config.ema_decay, steps=steps)
+                average(averaged, network, decay=self.config.ema_decay, steps=steps, is_good=is_good)
 
     def _prepare(self, learning_rate: float) -> None:
-        for optimizer in (self.optimizer_G, self.optimizer_D):
+        for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
         for network in self.networks.values():
@@ -252,6 +307,7 @@ class CycleGAN:
         Every rank then takes the same steps on pictures of its own: the mean of their gradients is that of one batch
         of all their pictures, if each brings as many. Pools and the statistics of a batch norm stay each rank's own.
         """
+        self._has_ranks = True
         self._trained = {name: DistributedDataParallel(network) for name, network in self.networks.items()}
         for network in self._trained.values():
             # Buffers are not sent around: doing so would overwrite them between two passes of one step. Those of a

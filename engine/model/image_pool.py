@@ -32,9 +32,10 @@ class ImagePool:
         self._stream = stream
         self._mixed_sizes = mixed_sizes
         self.pictures: list[Tensor] = []
+        self._before: list[Tensor] = []
 
     def query(self, fakes: Tensor, first_number: int) -> Tensor:
-        """What the discriminator sees in place of the new pictures.
+        """What the discriminator sees in place of the new pictures; `settle` says whether these stay remembered.
 
         Args:
             fakes: [B, C, H, W], detached.
@@ -45,11 +46,28 @@ class ImagePool:
         """
         if self._size == 0:
             return fakes
+        self._before = list(self.pictures)
         if self.pictures and self.pictures[0].shape[1:] != fakes.shape[1:] and not self._mixed_sizes:
             self.pictures.clear()
         # A view of one picture would keep all of its batch alive for as long as it is remembered.
         singly = [fake[None].clone() for fake in fakes] if len(fakes) > 1 else [fakes]
         return torch.cat([self._query_one(fake, first_number + i) for i, fake in enumerate(singly)])
+
+    def settle(self, is_good: Tensor) -> None:
+        """Keep what the last query has remembered if its step was good, else be as before it.
+
+        The device is not waited for once the pool is full. While it fills, how many pictures it holds depends on the
+        answer, and so does their size where sizes are mixed.
+
+        Args:
+            is_good: A bool on the device, [].
+        """
+        before, self._before = self._before, []
+        pairs = list(zip(before, self.pictures, strict=False))
+        if len(before) == len(self.pictures) and all(old.shape == new.shape for old, new in pairs):
+            self.pictures = [new if new is old else torch.where(is_good, new, old) for old, new in pairs]
+        elif not is_good:
+            self.pictures = before
 
     def _query_one(self, fake: Tensor, number: int) -> Tensor:
         if len(self.pictures) < self._size:

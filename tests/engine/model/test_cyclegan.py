@@ -302,12 +302,11 @@ def test_bf16_keeps_weights_and_losses_in_fp32_and_stays_near_fp32() -> None:
     assert {p.dtype for network in runs[1].networks.values() for p in network.parameters()} == {torch.float32}
 
 
-def test_a_batch_with_an_infinity_is_seen_in_the_weights() -> None:
+def test_a_weight_that_is_no_number_is_seen() -> None:
     model = CycleGAN(make_config(), CPU)
     assert model.is_finite()
-    real_A, real_B = (x.float() for x in pictures(0))
-    real_A[0, 0, 0, 0] = float("inf")
-    model.step(real_A, real_B, first_number=0, learning_rate=RATE, number=0)
+    with torch.no_grad():
+        next(model.D_B.parameters()).view(-1)[0] = float("nan")
     assert not model.is_finite()
 
 
