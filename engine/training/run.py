@@ -6,6 +6,8 @@
 - checkpoints/step_00000500.safetensors: everything needed to go on, one file a generation
 - model.safetensors: both generators, rewritten at every save
 - log.txt: what happened when
+- marks.csv: what happened at which step
+- under_way.json: there while a process trains, and after one that could not end in order
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, TypeAlias, get_args
 
 from filelock import FileLock, Timeout
 
@@ -31,6 +33,11 @@ from engine.files import disk_sentence, write_atomically
 from engine.training.schedule import steps_per_epoch, total_steps
 
 FORMAT_VERSION = 1
+MarkKind: TypeAlias = Literal["begun", "saved", "resumed", "rolled_back", "changed"]
+_UNDER_WAY = "under_way.json"
+# So long a trainer waits for the folder of its run: whoever looks whether it is being trained holds it for a moment.
+_LOCK_SECONDS = 0.5
+_MARKS_HEADER = ("step", "kind", "text")
 _CSV_HEADER = ("step", "epoch", "seconds", "lr", *LOSS_NAMES)
 
 
@@ -76,6 +83,21 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a step of a training.
+
+    Attributes:
+        step: Steps taken then; after "rolled_back" and "resumed" those from which it went on.
+        kind: "begun", "saved", "resumed", "rolled_back" or "changed" (other settings from here on).
+        text: A sentence, or "".
+    """
+
+    step: int
+    kind: MarkKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """A training on disk at a glance.
 
@@ -89,6 +111,8 @@ class RunSummary:
         model: The model file, if one was saved.
         sheet: The newest sheet of samples, if there is one.
         modified: When it was last written, in seconds since 1970.
+        was_interrupted: Whether its last trainer could not end in order: a crash, a power cut. One that is at work
+            does not count.
     """
 
     folder: Path
@@ -100,6 +124,7 @@ class RunSummary:
     model: Path | None
     sheet: Path | None
     modified: float
+    was_interrupted: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -118,6 +143,7 @@ class Run:
         self.pictures = pictures
         self._lock = lock
         self._losses: TextIO | None = None
+        self._is_under_way = False
 
     @property
     def checkpoints(self) -> Path:
@@ -215,15 +241,42 @@ class Run:
         with contextlib.suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(line.encode("utf-8", "replace").decode("utf-8"))
 
+    def set_out(self) -> None:
+        """Note on disk that this process trains, until `close`: what a crash or a power cut leaves behind.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        words = {"begun": time.strftime("%Y-%m-%d %H:%M:%S"), "process": os.getpid()}
+        write_atomically(self.folder / _UNDER_WAY, (json.dumps(words) + "\n").encode("ascii"))
+        self._is_under_way = True
+
+    def mark(self, kind: MarkKind, text: str = "", *, step: int) -> None:
+        """Add a row to marks.csv; one that cannot be written stops nobody."""
+        path = self.folder / "marks.csv"
+        with contextlib.suppress(OSError), path.open("a", encoding="utf-8", errors="replace", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(_MARKS_HEADER)
+            writer.writerow((step, kind, text))
+
     def close(self) -> None:
-        """Close the files and give up the lock."""
+        """Close the files, take back what `set_out` noted, and give up the lock."""
+        self._close_losses()
+        if self._is_under_way:
+            with contextlib.suppress(OSError):
+                (self.folder / _UNDER_WAY).unlink()
+            self._is_under_way = False
+        self._lock.release()
+
+    def _close_losses(self) -> None:
         if self._losses is not None:
             with contextlib.suppress(OSError):
                 self._losses.close()
             self._losses = None
-        self._lock.release()
 
     def _open_losses(self, text: str) -> None:
+        self._close_losses()
         path = self.folder / "losses.csv"
         write_atomically(path, text.encode("ascii", "replace"))
         self._losses = path.open("a", encoding="ascii", newline="")
@@ -265,6 +318,7 @@ def read_run_summary(folder: Path) -> RunSummary:
         model=model if model.exists() else None,
         sheet=sheets[-1] if sheets else None,
         modified=max(_modified(folder / name) for name in ("config.json", "losses.csv", MODEL_FILE_NAME)),
+        was_interrupted=_was_interrupted(folder),
     )
 
 
@@ -288,6 +342,23 @@ def read_losses(folder: Path) -> list[tuple[int, Losses]]:
             return list(_parse_losses(csv.DictReader(file)))
     except OSError:
         return []
+
+
+def read_marks(folder: Path) -> list[Mark]:
+    """Every row of marks.csv, in the order in which things happened; damaged rows are left out."""
+    try:
+        with (folder / "marks.csv").open(encoding="utf-8", errors="replace", newline="") as file:
+            return list(_parse_marks(csv.DictReader(file)))
+    except (OSError, csv.Error):
+        return []
+
+
+def _parse_marks(rows: csv.DictReader[str]) -> Iterator[Mark]:
+    for row in rows:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            step, kind, text = int(row["step"]), row["kind"], row["text"]
+            if kind in get_args(MarkKind) and text is not None:
+                yield Mark(step, kind, text)  # type: ignore[arg-type]
 
 
 def _parse_losses(rows: csv.DictReader[str]) -> Iterator[tuple[int, Losses]]:
@@ -335,10 +406,23 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
+def _was_interrupted(folder: Path) -> bool:
+    """Whether a trainer has left its note behind. Only then is its lock tried, which a live one holds."""
+    if not (folder / _UNDER_WAY).exists():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            # It may just have ended.
+            return (folder / _UNDER_WAY).exists()
+    except (Timeout, OSError):
+        return False
+
+
 def _locked(folder: Path) -> FileLock:
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout as error:
         raise RunError(f"{folder} is being trained by another window or command; stop that one first.") from error
     except OSError as error:

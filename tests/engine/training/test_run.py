@@ -10,7 +10,7 @@ import pytest
 from engine.config import TrainConfig
 from engine.errors import RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
-from engine.training.run import Choices, Pictures, Run, read_losses, read_run_summary
+from engine.training.run import Choices, Mark, Pictures, Run, read_losses, read_marks, read_run_summary
 
 CHOICES = Choices(device="cpu", hardware="a processor", precision="fp32", threads=1)
 
@@ -130,3 +130,36 @@ def test_other_folders_are_no_runs(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="holds no training"):
             read_run_summary(folder)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_come_back_as_they_were_made_and_damaged_rows_are_left_out(run: Run) -> None:
+    assert read_marks(run.folder) == []
+    run.mark("begun", step=0)
+    run.mark("changed", 'Learning rate "0.1",\nlower', step=7)
+    with (run.folder / "marks.csv").open("a") as file:
+        file.write("9,unheard,of\nhalf")
+    assert read_marks(run.folder) == [Mark(0, "begun", ""), Mark(7, "changed", 'Learning rate "0.1",\nlower')]
+
+
+def test_a_run_whose_trainer_is_at_work_was_not_interrupted_and_is_not_disturbed(run: Run) -> None:
+    assert not read_run_summary(run.folder).was_interrupted
+    run.set_out()
+    assert (run.folder / "under_way.json").exists()
+    assert not read_run_summary(run.folder).was_interrupted
+    with pytest.raises(RunError, match="being trained"):
+        Run.open(run.folder)
+    run.close()
+    assert not (run.folder / "under_way.json").exists()
+    assert not read_run_summary(run.folder).was_interrupted
+
+
+def test_what_a_crash_leaves_behind_is_seen_and_stays_until_the_training_goes_on(run: Run) -> None:
+    run.close()
+    (run.folder / "under_way.json").write_text("{}")
+    assert read_run_summary(run.folder).was_interrupted
+    Run.open(run.folder).close()
+    assert read_run_summary(run.folder).was_interrupted
+    again = Run.open(run.folder)
+    again.set_out()
+    again.close()
+    assert not read_run_summary(run.folder).was_interrupted
