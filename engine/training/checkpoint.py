@@ -32,16 +32,24 @@ class Restored:
         seconds: Time spent on them.
         damaged: Newer checkpoints that could not be read, newest first; they are set aside under another name.
         plateau: Where the schedule "plateau" is; None for other schedules.
+        rate_factor: What the learning rate is multiplied with since the training went back; 1 if it never did.
     """
 
     step: int
     seconds: float
     damaged: tuple[Path, ...]
     plateau: PlateauState | None
+    rate_factor: float = 1.0
 
 
 def save_checkpoint(
-    run: Run, model: CycleGAN, *, step: int, seconds: float, plateau: PlateauState | None = None
+    run: Run,
+    model: CycleGAN,
+    *,
+    step: int,
+    seconds: float,
+    plateau: PlateauState | None = None,
+    rate_factor: float = 1.0,
 ) -> Path:
     """Write a new generation and the model file, then delete the oldest generations.
 
@@ -51,6 +59,7 @@ def save_checkpoint(
         step: Steps taken.
         seconds: Time spent on them.
         plateau: Where the schedule "plateau" is; None for other schedules.
+        rate_factor: What the learning rate is multiplied with since the training went back.
 
     Raises:
         DivergedError: A weight is not finite; nothing is written.
@@ -65,6 +74,8 @@ def save_checkpoint(
     path = run.checkpoints / f"step_{step:08d}.safetensors"
     metadata = {"kind": "cyclegan-desktop checkpoint", "format_version": "1", "step": str(step)}
     metadata |= {"seconds": repr(seconds), "scaler": json.dumps(scaler)}
+    if rate_factor != 1:
+        metadata["rate_factor"] = repr(rate_factor)
     if plateau is not None:
         metadata["plateau"] = json.dumps(dataclasses.asdict(plateau))
     write_tensors(path, tensors, metadata)
@@ -88,7 +99,13 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
             tensors, metadata = read_tensors(path)
             model.load_state(tensors, json.loads(metadata["scaler"]))
             plateau = PlateauState(**json.loads(metadata["plateau"])) if "plateau" in metadata else None
-            restored = Restored(int(metadata["step"]), float(metadata["seconds"]), tuple(damaged), plateau)
+            restored = Restored(
+                step=int(metadata["step"]),
+                seconds=float(metadata["seconds"]),
+                damaged=tuple(damaged),
+                plateau=plateau,
+                rate_factor=float(metadata.get("rate_factor", 1)),
+            )
             _set_aside(damaged)
             return restored
         except (ModelFileError, RuntimeError, KeyError, ValueError, TypeError) as error:

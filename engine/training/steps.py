@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,6 +24,22 @@ from engine.training.schedule import PlateauState, growth, learning_rate, total_
 
 # Where a folder of pictures cannot be cached whole, a quarter of the free memory is left to be taken by it.
 _CACHE_SHARE = 0.25
+_CYCLE_LOSSES = slice(LOSS_NAMES.index("cycle_A"), LOSS_NAMES.index("cycle_B") + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the steps since the last report were like.
+
+    Attributes:
+        losses: Their means over the steps in which they were finite; None where there was none.
+        left_out: Steps that moved nothing, since their numbers were not finite.
+        bad_row: The longest row of such steps.
+    """
+
+    losses: Losses | None
+    left_out: int
+    bad_row: int
 
 
 class Steps:
@@ -47,11 +64,14 @@ class Steps:
         *,
         step: int = 0,
         plateau: PlateauState | None = None,
+        rate_factor: float = 1.0,
     ) -> None:
         self.model = model
+        model.bad_steps.forget()
         self.step = step
         self._config = config
         self._offset = choices.offset
+        self._rate_factor = rate_factor
         self._ranks = ranks
         self._images = UnpairedImages(
             pictures.train_A,
@@ -68,7 +88,6 @@ class Steps:
         self._batch: Batch | None = None
         # Summed on the device, so that no step waits for it.
         self._loss_sum: Tensor | None = None
-        self._loss_steps = 0
         self._plateau = plateau or PlateauState()
         # MPS has no float64.
         exact = torch.float32 if model.device.type == "mps" else torch.float64
@@ -122,14 +141,16 @@ class Steps:
                 number=self.step,
             )
             values = torch.stack([losses[name].float() for name in LOSS_NAMES])
+            is_finite = values.isfinite()
+            # The sums, and from how many steps each comes.
+            values = torch.stack([values.where(is_finite, 0), is_finite.float()])
             self._loss_sum = values if self._loss_sum is None else self._loss_sum + values
-            self._loss_steps += 1
             self.step += 1
             if self._config.schedule == "plateau":
-                self._add_to_plateau(losses["cycle_A"] + losses["cycle_B"])
+                self._add_to_plateau(values[0, _CYCLE_LOSSES].sum())
 
-    def take_losses(self) -> Losses | None:
-        """Means over the steps since the last call and over all ranks, or None without such a step.
+    def take_losses(self) -> Taken | None:
+        """What the steps since the last call were like, over all ranks; None without such a step.
 
         Waits for the device, and for all ranks.
 
@@ -140,11 +161,15 @@ class Steps:
         if self._loss_sum is None:
             return None
         with training_errors(self._config), self._ranks.losing_others():
-            means = self._ranks.mean(self._loss_sum / self._loss_steps).tolist()
+            numbers = torch.cat([self._loss_sum.flatten(), self.model.bad_steps.take()])
+            *sums, left_out, bad_row = self._ranks.mean(numbers).tolist()
             if self._config.schedule == "plateau":
                 self._cycle_mean = self._ranks.mean(self._cycle_sum)
-        self._loss_sum, self._loss_steps = None, 0
-        return Losses(*means)
+        self._loss_sum = None
+        count = len(LOSS_NAMES)
+        pairs = list(zip(sums[:count], sums[count:], strict=True))
+        losses = Losses(*(total / steps for total, steps in pairs)) if all(steps for _, steps in pairs) else None
+        return Taken(losses, left_out=round(left_out), bad_row=round(bad_row))
 
     def take_notes(self) -> list[str]:
         """What the user should know since the last call: pictures that cannot be read, a size that has grown."""
@@ -164,7 +189,8 @@ class Steps:
         return min(position // self.steps_per_epoch, self._config.total_epochs - 1)
 
     def _rate_now(self) -> float:
-        return learning_rate(self._config, self._epoch_at(self._position)) * self._plateau.factor
+        scheduled = learning_rate(self._config, self._epoch_at(self._position))
+        return scheduled * self._plateau.factor * self._rate_factor
 
     def _growth(self) -> int:
         """By how much the pictures of the next step are smaller than the training's size."""

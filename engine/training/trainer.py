@@ -18,10 +18,10 @@ from engine.config import Direction, Precision, TrainConfig
 from engine.device import choose_device, describe_device, empty_caches, gpus_together
 from engine.errors import DataError, DivergedError, EngineError, RunError
 from engine.events import (
-    LOSS_NAMES,
     Losses,
     Notice,
     Preparing,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -52,7 +52,8 @@ from engine.training.run import Choices, Pictures, Run, read_run_summary
 from engine.training.samples import FixedPicture, draw_samples, write_sheet
 from engine.training.schedule import PlateauState
 from engine.training.several import resume_on_all, train_on_all
-from engine.training.steps import Steps, training_errors
+from engine.training.steps import Steps, Taken, training_errors
+from engine.words import counted
 
 _REPORT_SECONDS = 0.25
 _RATE_REPORTS = 120
@@ -62,12 +63,16 @@ _SAMPLE_SHARE = 20.0
 _SAMPLE_GROWTH = 0.02
 # While nothing can be written: how often saving is tried again, and told.
 _DISK_RETRY_SECONDS = 60.0
+# So many steps in a row whose numbers are not finite are no accident: the training goes back, with a lower rate.
+_BAD_ROW = 3
+_RATE_FALL = 0.5
+_MOST_ROLL_BACKS = 3
 
 _Reason: TypeAlias = Literal["complete", "max_steps", "max_minutes"]
 
 # What the processes of a training agree on before each step: bits of one word. All that report, save or draw samples
 # lets the others wait until rank 0 is ready.
-_GO, _REPORT, _SAMPLES, _SAVE, _END, _NO_PICTURES, _STOP = 0, 1, 2, 4, 8, 16, 32
+_GO, _REPORT, _SAMPLES, _SAVE, _END, _NO_PICTURES, _STOP, _BACK = 0, 1, 2, 4, 8, 16, 32, 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +84,7 @@ class _Plan:
     pictures: Pictures
     step: int
     plateau: PlateauState | None
+    rate_factor: float
     tensors: dict[str, Tensor]
     scaler: dict[str, Any]
 
@@ -93,20 +99,23 @@ class _Sitting:
     step: int = 0
     seconds: float = 0.0
     plateau: PlateauState | None = None
+    rate_factor: float = 1.0
     advice: tuple[str, ...] = ()
 
-    def plan(self) -> _Plan:
-        """For the other processes; waits for the device."""
-        tensors, scaler = self.model.state()
-        return _Plan(
-            config=self.run.config,
-            choices=self.run.choices,
-            pictures=self.run.pictures,
-            step=self.step,
-            plateau=self.plateau,
-            tensors={name: tensor.cpu() for name, tensor in tensors.items()},
-            scaler=scaler,
-        )
+
+def _plan(run: Run, model: CycleGAN, *, step: int, plateau: PlateauState | None, rate_factor: float) -> _Plan:
+    """For the other processes; waits for the device."""
+    tensors, scaler = model.state()
+    return _Plan(
+        config=run.config,
+        choices=run.choices,
+        pictures=run.pictures,
+        step=step,
+        plateau=plateau,
+        rate_factor=rate_factor,
+        tensors={name: tensor.cpu() for name, tensor in tensors.items()},
+        scaler=scaler,
+    )
 
 
 _Prepare: TypeAlias = Callable[[Stopwatch], Generator[TrainEvent, None, _Sitting]]
@@ -227,6 +236,7 @@ def resume(
             step=restored.step,
             seconds=restored.seconds,
             plateau=restored.plateau,
+            rate_factor=restored.rate_factor,
         )
 
     yield from _together(prepare)
@@ -258,8 +268,18 @@ def _together(prepare: _Prepare) -> Iterator[TrainEvent]:
 def _share_plan(ranks: Ranks, sitting: _Sitting | None) -> None:
     """Tell the others what is trained, or that nothing is."""
     if ranks.count > 1:
-        ranks.share(None if sitting is None else sitting.plan())
-        if sitting is not None:
+        if sitting is None:
+            ranks.share(None)
+        else:
+            ranks.share(
+                _plan(
+                    sitting.run,
+                    sitting.model,
+                    step=sitting.step,
+                    plateau=sitting.plateau,
+                    rate_factor=sitting.rate_factor,
+                )
+            )
             with ranks.losing_others():
                 sitting.model.use_ranks()
 
@@ -281,19 +301,41 @@ def _follow(ranks: Ranks) -> None:
         model = make_model(config, choices)
         model.load_state(plan.tensors, plan.scaler)
         model.use_ranks()
-    steps = Steps(model, config, choices, plan.pictures, ranks, step=plan.step, plateau=plan.plateau)
-    with contextlib.closing(steps):
-        word = ranks.agree(_GO)
-        while not word & (_END | _NO_PICTURES | _STOP):
-            problem = steps.fetch()
-            word = ranks.agree(_GO if problem is None else _NO_PICTURES)
-            if word != _GO:
-                steps.take_losses()
-                word |= ranks.agree(_GO)
-            if problem is not None:
-                raise problem
-            if not word & (_END | _NO_PICTURES | _STOP):
-                steps.take()
+    while plan is not None:
+        steps = Steps(
+            model,
+            config,
+            choices,
+            plan.pictures,
+            ranks,
+            step=plan.step,
+            plateau=plan.plateau,
+            rate_factor=plan.rate_factor,
+        )
+        with contextlib.closing(steps):
+            goes_back = _follow_steps(steps, ranks)
+        plan = ranks.share(no_plan) if goes_back else None
+        if plan is not None:
+            with training_errors(config), ranks.losing_others():
+                model.load_state(plan.tensors, plan.scaler)
+
+
+def _follow_steps(steps: Steps, ranks: Ranks) -> bool:
+    """Take the steps that the first process takes; returns whether it goes back to a checkpoint."""
+    word = ranks.agree(_GO)
+    while not word & (_END | _NO_PICTURES | _STOP):
+        problem = steps.fetch()
+        word = ranks.agree(_GO if problem is None else _NO_PICTURES)
+        if word != _GO:
+            steps.take_losses()
+            word |= ranks.agree(_GO)
+        if word & _BACK:
+            return True
+        if problem is not None:
+            raise problem
+        if not word & (_END | _NO_PICTURES | _STOP):
+            steps.take()
+    return False
 
 
 @dataclass(slots=True)
@@ -315,15 +357,8 @@ class _Training:
         self._samples = sitting.samples
         self._ranks = ranks
         self._clock = clock
-        self._steps = Steps(
-            sitting.model,
-            sitting.run.config,
-            sitting.run.choices,
-            sitting.run.pictures,
-            ranks,
-            step=sitting.step,
-            plateau=sitting.plateau,
-        )
+        self._rate_factor = sitting.rate_factor
+        self._steps = self._steps_from(sitting.step, sitting.plateau)
         self._seconds_before = sitting.seconds - clock.seconds
         self._saved_step: int | None = sitting.step if sitting.step else None
         self._due = _Due(save=clock.seconds + 60 * self._config.save_minutes)
@@ -331,19 +366,39 @@ class _Training:
         self._recent = deque([(sitting.step, clock.seconds)], maxlen=_RATE_REPORTS)
         self._notes: list[str] = list(sitting.advice)
         self._disk_told = -math.inf
+        self._goes_back = False
+        # How often it has gone back without getting past the step where numbers were last not finite.
+        self._roll_backs = 0
+        self._failed_step = 0
+
+    def _steps_from(self, step: int, plateau: PlateauState | None) -> Steps:
+        run = self._run
+        return Steps(
+            self._model,
+            run.config,
+            run.choices,
+            run.pictures,
+            self._ranks,
+            step=step,
+            plateau=plateau,
+            rate_factor=self._rate_factor,
+        )
 
     def events(self) -> Iterator[TrainEvent]:
         try:
-            with contextlib.closing(self._steps):
-                yield from self._while_others_wait(self._begin())
-                yield from self._go_on()
+            yield from self._while_others_wait(self._begin())
+            yield from self._go_on()
         except EngineError as error:
             self._run.log(f"Failed: {error}")
             raise
         finally:
+            self._steps.close()
             empty_caches(self._model.device)
 
     def _begin(self) -> Iterator[TrainEvent]:
+        with _disk_errors(self._run.folder):
+            self._run.set_out()
+        self._run.mark("resumed" if self._steps.step else "begun", step=self._steps.step)
         yield from self._tell(self._started())
         if self._saved_step is None:
             # What is on disk can be resumed from the first moment on.
@@ -360,9 +415,11 @@ class _Training:
             problem = None if reason else self._steps.fetch()
             word = self._ranks.agree(self._word(reason, problem))
             if word != _GO:
-                losses = self._steps.take_losses()
-                yield from self._while_others_wait(self._between_steps(word, losses, reason, problem))
-            if reason is None:
+                taken = self._steps.take_losses()
+                yield from self._while_others_wait(self._between_steps(word, taken, reason, problem))
+            if self._goes_back:
+                self._goes_back, reason = False, None
+            elif reason is None:
                 self._steps.take()
 
     def _while_others_wait(self, work: Iterator[TrainEvent]) -> Iterator[TrainEvent]:
@@ -380,13 +437,23 @@ class _Training:
         except BaseException:
             self._ranks.agree(_STOP)
             raise
-        self._ranks.agree(_GO)
+        self._ranks.agree(_BACK if self._goes_back else _GO)
+        if self._goes_back and self._ranks.count > 1:
+            steps = self._steps
+            self._ranks.share(
+                _plan(self._run, self._model, step=steps.step, plateau=steps.plateau, rate_factor=self._rate_factor)
+            )
 
     def _between_steps(
-        self, word: int, losses: Losses | None, reason: _Reason | None, problem: DataError | None
+        self, word: int, taken: Taken | None, reason: _Reason | None, problem: DataError | None
     ) -> Iterator[TrainEvent]:
-        if losses is not None:
-            yield from self._tell(self._report(losses))
+        if taken is not None:
+            if taken.bad_row >= _BAD_ROW:
+                yield from self._roll_back()
+                return
+            self._note_left_out(taken)
+            if taken.losses is not None:
+                yield from self._tell(self._report(taken.losses))
         yield from self._tell_notes()
         if word & _NO_PICTURES:
             # The pictures have gone, not the training.
@@ -456,17 +523,8 @@ class _Training:
         )
 
     def _report(self, losses: Losses) -> StepReport:
-        """Numbers since the last report, checked and stored.
-
-        Raises:
-            DivergedError: A loss is not finite.
-        """
+        """Numbers since the last report, stored."""
         steps = self._steps
-        if not all(math.isfinite(getattr(losses, name)) for name in LOSS_NAMES):
-            raise DivergedError(
-                f"At step {steps.step:,} a loss was not a finite number, so the training was stopped; what is on "
-                "disk is sound. Resume it; if it happens again, use a lower learning rate or fp32."
-            )
         now = self._clock.seconds
         old_step, old_seconds = self._recent[0]
         rate = (steps.step - old_step) / max(now - old_seconds, 1e-9)
@@ -494,6 +552,60 @@ class _Training:
             self._note_disk(error)
         self._due.report = now + _REPORT_SECONDS
         return report
+
+    def _note_left_out(self, taken: Taken) -> None:
+        if self._steps.step > self._failed_step:
+            self._roll_backs = 0
+        if taken.left_out:
+            were = "was left out, since its" if taken.left_out == 1 else "were left out, since their"
+            self._notes.append(
+                f"Shortly before step {self._steps.step:,}, {counted(taken.left_out, 'step')} {were} numbers were not "
+                "finite; the training goes on as if nothing had been."
+            )
+
+    def _roll_back(self) -> Iterator[TrainEvent]:
+        """Go on from the newest good checkpoint with a lower rate.
+
+        Raises:
+            DivergedError: That has been tried often enough.
+            RunError: There is no checkpoint that can be read.
+        """
+        from_step = self._steps.step
+        self._failed_step = max(from_step, self._failed_step)
+        self._roll_backs += 1
+        if self._roll_backs > _MOST_ROLL_BACKS:
+            raise DivergedError(self._diverged())
+        self._steps.close()
+        with training_errors(self._config):
+            restored = restore_checkpoint(self._run, self._model)
+        # Not that of the checkpoint, which may be from before the last fall if the disk was full then.
+        self._rate_factor *= _RATE_FALL
+        self._steps = self._steps_from(restored.step, restored.plateau)
+        self._goes_back = True
+        self._saved_step = restored.step
+        self._recent.clear()
+        self._recent.append((restored.step, self._clock.seconds))
+        text = (
+            f"At step {from_step:,} the numbers were not finite for {_BAD_ROW} steps in a row or more, so the training "
+            f"went back to step {restored.step:,} and goes on with {self._rate_factor:g} times the learning rate."
+        )
+        self._run.log(text)
+        self._run.mark("rolled_back", text, step=restored.step)
+        try:
+            self._run.continue_losses(restored.step)
+            # With the lower rate, so that a resumed training keeps it.
+            self._write_checkpoint()
+        except OSError as error:
+            self._note_disk(error)
+        yield from self._tell(RolledBack(from_step, restored.step, self._rate_factor, text))
+
+    def _diverged(self) -> str:
+        remedies = ["a lower learning rate"] + (["fp32"] if self._run.choices.precision != "fp32" else [])
+        return (
+            f"At step {self._steps.step:,} the numbers were not finite again, after the training had gone back "
+            f"{_MOST_ROLL_BACKS} times with half the learning rate each time, so it was stopped. What is on disk is "
+            f"sound: resume it with {' or '.join(remedies)}. If it happens again, look for damaged pictures."
+        )
 
     def _tell_notes(self) -> Iterator[TrainEvent]:
         notes, self._notes = [*self._notes, *self._steps.take_notes()], []
@@ -552,11 +664,17 @@ class _Training:
     def _write_checkpoint(self) -> None:
         step = self._steps.step
         self._checkpoint = save_checkpoint(
-            self._run, self._model, step=step, seconds=self._seconds, plateau=self._steps.plateau
+            self._run,
+            self._model,
+            step=step,
+            seconds=self._seconds,
+            plateau=self._steps.plateau,
+            rate_factor=self._rate_factor,
         )
         self._saved_step = step
         self._due.save = self._clock.seconds + 60 * self._config.save_minutes
         self._run.log(f"Saved step {step}")
+        self._run.mark("saved", step=step)
 
     def _saved(self) -> Saved:
         return Saved(self._steps.step, self._checkpoint, self._run.model)

@@ -19,6 +19,7 @@ from engine.errors import ConfigError, DataError, DivergedError, EngineError, Ru
 from engine.events import (
     LOSS_NAMES,
     Notice,
+    RolledBack,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -31,7 +32,7 @@ from engine.tensor_file import read_tensors
 from engine.training import preparing, steps, trainer
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
-from engine.training.run import Run, read_run_summary
+from engine.training.run import Run, read_marks, read_run_summary
 from engine.training.trainer import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -532,41 +533,152 @@ def test_a_cap_below_the_steps_taken_names_both(tiny_config: MakeConfig) -> None
         list(resume(config.run, max_steps=3))
 
 
-def _poison(monkeypatch: pytest.MonkeyPatch, at_step: int) -> None:
+def _poison(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bool]) -> list[float]:
+    """Let the pictures of some steps be infinite; returns the rates of all steps as they are taken."""
     real = CycleGAN.step
+    rates: list[float] = []
 
     def step(self: CycleGAN, real_A: torch.Tensor, real_B: torch.Tensor, **values: float) -> object:
-        if values["first_number"] == at_step:
-            real_A = real_A / 0
-        return real(self, real_A, real_B, **values)
+        rates.append(values["learning_rate"])
+        return real(self, real_A / 0 if is_spoilt(len(rates)) else real_A, real_B, **values)
 
     monkeypatch.setattr(CycleGAN, "step", step)
+    return rates
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0], ids=["each-step-reported", "reported-together"])
+def test_a_step_whose_numbers_are_not_finite_is_left_out_and_told(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(trainer, "_REPORT_SECONDS", seconds)
+    _poison(monkeypatch, lambda taken: taken == 6)
+    config = tiny_config()
+    events = list(train(config))
+    assert events[-1].step == ALL_STEPS
+    (notice,) = events_of(Notice, events)
+    assert "1 step was left out" in notice.text
+    for report in events_of(StepReport, events):
+        assert all(np.isfinite(getattr(report.losses, name)) for name in LOSS_NAMES)
 
 
 @pytest.mark.usefixtures("every_step")
-def test_a_model_that_diverged_is_not_saved(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_such_steps_in_a_row_go_back_to_the_last_checkpoint_with_half_the_rate(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny_config()
+    close_after(train(config), 4)
+    rates = _poison(monkeypatch, lambda taken: 2 <= taken <= 4)
+    events = list(resume(config.run))
+    (back,) = events_of(RolledBack, events)
+    assert (back.from_step, back.step, back.rate_factor) == (8, 4, 0.5)
+    assert "went back to step 4" in back.text and back.text in (config.run / "log.txt").read_text()
+    # Steps 5 to 8 at the scheduled rate, then the same steps and all others at half of it.
+    assert rates == pytest.approx([2e-4] * 2 + [1e-4] * 2 + [1e-4] * 2 + [5e-5] * 6)
+    assert events[-1].step == ALL_STEPS
+    with (config.run / "losses.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, ALL_STEPS + 1))
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_lower_rate_is_kept_by_a_resume_even_if_nothing_was_saved_since(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    rates = _poison(monkeypatch, lambda taken: 2 <= taken <= 4)
+    events = train(config)
+    assert any(isinstance(event, RolledBack) for event in events)
+    # As a crash would leave it.
+    copy = shutil.copytree(config.run, config.run.with_name("copy"))
+    events.close()
+    rates.clear()
+    close_after(resume(copy), 1)
+    assert rates == [1e-4]
+
+
+def test_numbers_that_stay_not_finite_end_the_training_with_remedies_and_what_is_on_disk_is_sound(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
     close_after(train(config), 3)
     before = final_state(config.run)
+    told: list[TrainEvent] = []
     with monkeypatch.context() as patch:
-        _poison(patch, 6)
-        with pytest.raises(DivergedError, match="not a finite number"):
-            list(resume(config.run))
+        _poison(patch, lambda taken: taken > 1)
+        with pytest.raises(DivergedError, match="resume it with a lower learning rate"):
+            for event in resume(config.run):
+                told.append(event)
+    assert [event.rate_factor for event in events_of(RolledBack, told)] == [0.5, 0.25, 0.125]
     after = final_state(config.run)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert list(resume(config.run))[-1].step == ALL_STEPS
 
 
-def test_a_stop_between_divergence_and_its_report_saves_nothing_either(
+@pytest.mark.usefixtures("every_step")
+def test_going_back_now_and_then_is_no_reason_to_end(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(save_minutes=1e-9, epochs=5)
+    # Four times three bad steps, each with good ones after it that get past where it failed.
+    _poison(monkeypatch, lambda taken: taken % 9 in (6, 7, 8))
+    events = list(train(config))
+    assert len(events_of(RolledBack, events)) == 4
+    assert events[-1].step == 36
+
+
+def test_a_stop_after_weights_became_no_numbers_saves_nothing(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config()
     monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
-    _poison(monkeypatch, 0)
-    monkeypatch.setattr(trainer.math, "isfinite", lambda value: True)
+    real = CycleGAN.step
+
+    def step(self: CycleGAN, *pictures: torch.Tensor, **values: float) -> object:
+        losses = real(self, *pictures, **values)
+        with torch.no_grad():
+            next(self.G_BA.parameters()).fill_(float("nan"))
+        return losses
+
+    monkeypatch.setattr(CycleGAN, "step", step)
     with pytest.raises(DivergedError, match="not saved"):
         close_after(train(config), 1)
     assert [path.name for path in (config.run / "checkpoints").iterdir()] == ["step_00000000.safetensors"]
+
+
+@pytest.mark.usefixtures("every_step")
+def test_what_happened_is_marked_at_its_step(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config()
+    close_after(train(config), 4)
+    _poison(monkeypatch, lambda taken: 2 <= taken <= 4)
+    list(resume(config.run))
+    marks = [(mark.step, mark.kind) for mark in read_marks(config.run)]
+    assert marks == [
+        *[(0, "begun"), (0, "saved"), (4, "saved")],
+        *[(4, "resumed"), (4, "rolled_back"), (4, "saved"), (ALL_STEPS, "saved")],
+    ]
+
+
+def test_every_orderly_end_takes_its_note_back_and_a_kill_leaves_it(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tiny_config()
+    events = train(config)
+    for event in events:
+        if isinstance(event, Saved):
+            break
+    killed = shutil.copytree(config.run, tmp_path / "killed", ignore=shutil.ignore_patterns(".lock"))
+    assert read_run_summary(killed).was_interrupted and not read_run_summary(config.run).was_interrupted
+    events.close()
+    assert not read_run_summary(config.run).was_interrupted
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CycleGAN, "step", fail)
+        with pytest.raises(ZeroDivisionError):
+            list(resume(config.run))
+    assert not read_run_summary(config.run).was_interrupted
+    list(resume(killed))
+    assert not read_run_summary(killed).was_interrupted
 
 
 def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
