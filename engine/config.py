@@ -147,6 +147,15 @@ _ALL_PRESETS = (
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL_PRESETS}
 """All that come with the app, group by group: the one table for command, wizard and documents."""
 
+CHANGEABLE = (
+    *("epochs", "decay_epochs", "schedule", "step_epochs", "max_steps"),
+    *("size", "width", "load_size", "grow_from", "flip", "jitter_in_decay"),
+    *("batch_size", "accumulate", "learning_rate", "discriminator_rate"),
+    *("lambda_A", "lambda_B", "lambda_identity", "gradient_penalty", "clip_gradient", "diff_augment"),
+    *("recompute", "per_direction", "precision", "device", "save_minutes"),
+)
+"""Fields of `TrainConfig` that a training under way can go on with otherwise."""
+
 SMALL_SET = 500
 """Pictures of a side below which discriminators may learn them by heart."""
 
@@ -213,6 +222,8 @@ class TrainConfig:
         accumulate: Batches whose gradients are summed for one step: the effect of a larger batch in the memory of one.
         learning_rate: Adam's rate before the decay, per step. The paper has 2e-4 for one picture a step; several
             pictures a step bear a higher one.
+        discriminator_rate: Adam's rate of the discriminators as a multiple of `learning_rate`; below 1 lets the
+            generators keep up with discriminators that win.
         beta1: Adam's first-moment decay; the paper has 0.5, which keeps adversarial training from oscillating.
         lambda_A: Weight of the cycle loss of A (Eq. 2), in units of the adversarial loss; the paper has 10. A lower one
             lets the translation change more, a higher one keeps more.
@@ -227,6 +238,10 @@ class TrainConfig:
         ema_decay: Share of the old in the running average of the generators, per step, which samples and the model
             file then show; it begins lower, at (1 + n) / (10 + n) after n steps. 0 leaves it out.
         pool_size: Generated pictures remembered for the discriminators (Sec. 4); 0 shows them the newest only.
+        recompute: Whether the backward pass computes what is inside residual blocks anew instead of remembering it: the
+            same result in less memory and more time.
+        per_direction: Whether A to B to A and B to A to B are computed one after the other, their gradients added up:
+            the same result, but for rounding and for which features dropout drops, in less memory.
         precision: Arithmetic of the networks; losses and the statistics of norms stay in at least fp32. "auto" takes
             bf16 where the device is faster with it; fp16 is for GPUs without bf16.
         device: "auto", "cpu", "cuda", "cuda:N", "mps", or "all" for all GPUs of this machine together.
@@ -278,6 +293,7 @@ class TrainConfig:
     batch_size: int = 1
     accumulate: int = 1
     learning_rate: float = 2e-4
+    discriminator_rate: float = 1.0
     beta1: float = 0.5
     lambda_A: float = 10.0
     lambda_B: float = 10.0
@@ -288,6 +304,8 @@ class TrainConfig:
     diff_augment: bool = False
     ema_decay: float = 0.0
     pool_size: int = 50
+    recompute: bool = False
+    per_direction: bool = False
     precision: Precision = "auto"
     device: str = "auto"
     seed: int = 0
@@ -335,6 +353,9 @@ class TrainConfig:
         _require_int(self.batch_size, "batch_size", "The batch size", 1, 1024)
         _require_int(self.accumulate, "accumulate", "The number of batches a step", 1, 1024)
         _require_number(self.learning_rate, "learning_rate", "The learning rate", 0.0, 1.0, above=True)
+        _require_number(
+            self.discriminator_rate, "discriminator_rate", "The rate of the discriminators", 0.0, 100.0, above=True
+        )
         _require_number(self.beta1, "beta1", "Adam's beta1", 0.0, 0.9999)
         _require_number(self.lambda_A, "lambda_A", "The cycle weight", 0.0, 1e6)
         _require_number(self.lambda_B, "lambda_B", "The cycle weight", 0.0, 1e6)
@@ -374,6 +395,13 @@ class TrainConfig:
             not (self.resize_conv and self.generator == "unet"),
             "resize_conv",
             "A U-Net has no resize-convolution; turn it off or choose the ResNet generator.",
+        )
+
+        _require(
+            not (self.recompute and self.generator == "unet"),
+            "recompute",
+            "A U-Net has no residual blocks to compute anew; turn this off, or take less memory one direction at a "
+            "time.",
         )
 
     def _check_sizes(self) -> None:

@@ -293,6 +293,15 @@ OPTIONS: tuple[Option, ...] = (
         0.000001,
         1,
     ),
+    Option(
+        "discriminator_rate",
+        _SCHEDULE,
+        "Rate of the discriminators",
+        "As a multiple of the learning rate; lower it where discriminators win.",
+        "float",
+        0.01,
+        100,
+    ),
     Option("beta1", _SCHEDULE, "Beta 1", "Adam's first-moment decay; 0.5 in the paper.", "float", 0, 0.9999),
     Option("batch_size", _SCHEDULE, "Batch size", "Pictures of each side at once; 1 in the paper.", "int", 1, 1024),
     Option(
@@ -370,6 +379,20 @@ OPTIONS: tuple[Option, ...] = (
         "Arithmetic of the networks; automatic takes the fastest that is safe.",
         "choice",
         choices=(("auto", "Automatic"), ("fp32", "32 bits"), ("bf16", "bfloat16"), ("fp16", "16 bits")),
+    ),
+    Option(
+        "recompute",
+        _MACHINE,
+        "Recompute activations",
+        "Less memory and the same result: what is inside residual blocks is computed twice. Steps take longer.",
+        "bool",
+    ),
+    Option(
+        "per_direction",
+        _MACHINE,
+        "One direction at a time",
+        "Less memory and the same result: A to B to A, then B to A to B.",
+        "bool",
     ),
     Option(
         "seed", _MACHINE, "Seed", "Of everything random, so that a training can be repeated.", "int", 0, 2_147_483_647

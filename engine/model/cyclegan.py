@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,13 +21,16 @@ from engine.model.diff_augment import diff_augment
 from engine.model.discriminator import make_discriminator
 from engine.model.fine_tuning import check_fit
 from engine.model.finite import BadSteps, all_finite
-from engine.model.generator import AnyGenerator, init_weights, make_generator
+from engine.model.generator import AnyGenerator, Generator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
 from engine.randomness import Stream, random_at
 
 LossTensors: TypeAlias = dict[str, Tensor]
 """Scalars on the device, by the names of `LOSS_NAMES`; reading one waits for the device."""
+
+_Forward: TypeAlias = Callable[[], LossTensors]
+"""A forward pass and the losses after it."""
 
 NETWORK_NAMES = ("G_AB", "G_BA", "D_A", "D_B")
 
@@ -64,6 +68,9 @@ class CycleGAN:
         self.precision = precision
         self.G_AB, self.G_BA = make_generator(config.architecture, "a2b"), make_generator(config.architecture, "b2a")
         self.D_A, self.D_B = make_discriminator(config, "A"), make_discriminator(config, "B")
+        for generator in (self.G_AB, self.G_BA):
+            if isinstance(generator, Generator):
+                generator.recompute = config.recompute
         self._init_networks(dtype)
         # What the step calls where gradients are wanted: the networks, or what averages their gradients over ranks.
         self._trained = self.networks
@@ -110,7 +117,7 @@ class CycleGAN:
             real_A: [N, C, H, W] in [-1, 1], pictures of A; N up to `batch_size` x `accumulate`.
             real_B: [N, C, H, W] in [-1, 1], as many pictures of B.
             first_number: Number of the first picture, counted over the whole training; decides everything random.
-            learning_rate: Adam's rate for this step.
+            learning_rate: Adam's rate for this step, that of the discriminators before their own factor.
             number: Number of the step, from 0.
 
         Returns:
@@ -144,20 +151,42 @@ class CycleGAN:
         fakes_A: list[Tensor] = []
         fakes_B: list[Tensor] = []
 
-        def losses_of(part: slice) -> LossTensors:
+        def forwards(part: slice) -> list[_Forward]:
             a, b, number = real_A[part], real_B[part], first_number + part.start
-            fake_B, fake_A = G_AB(a), G_BA(b)
-            rec_A, rec_B = G_BA(fake_B), G_AB(fake_A)
-            fakes_A.append(fake_A.detach())
-            fakes_B.append(fake_B.detach())
-            return {
-                "G_AB": fooling_loss(self.D_B(self._as_shown(fake_B, number)), config.gan_loss),
-                "G_BA": fooling_loss(self.D_A(self._as_shown(fake_A, number)), config.gan_loss),
-                "cycle_A": config.lambda_A * cycle_loss(a, rec_A),
-                "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
-            } | self._identity_losses(a, b)
 
-        losses = self._gradients(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), losses_of)
+            def fooling(D: nn.Module, fake: Tensor) -> Tensor:
+                return fooling_loss(D(self._as_shown(fake, number)), config.gan_loss)
+
+            def together() -> LossTensors:
+                fake_B, fake_A = G_AB(a), G_BA(b)
+                rec_A, rec_B = G_BA(fake_B), G_AB(fake_A)
+                fakes_A.append(fake_A.detach())
+                fakes_B.append(fake_B.detach())
+                return {
+                    "G_AB": fooling(self.D_B, fake_B),
+                    "G_BA": fooling(self.D_A, fake_A),
+                    "cycle_A": config.lambda_A * cycle_loss(a, rec_A),
+                    "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
+                } | self._identity_losses(a, b)
+
+            def there_and_back_A() -> LossTensors:
+                fake_B = G_AB(a)
+                fakes_B.append(fake_B.detach())
+                cycle = config.lambda_A * cycle_loss(a, G_BA(fake_B))
+                return {"G_AB": fooling(self.D_B, fake_B), "cycle_A": cycle}
+
+            def there_and_back_B() -> LossTensors:
+                fake_A = G_BA(b)
+                fakes_A.append(fake_A.detach())
+                cycle = config.lambda_B * cycle_loss(b, G_AB(fake_A))
+                return {"G_BA": fooling(self.D_A, fake_A), "cycle_B": cycle}
+
+            if not config.per_direction:
+                return [together]
+            # Last what goes through both generators: only then are their gradients averaged over ranks.
+            return [lambda: self._identity_losses(a, b), there_and_back_A, there_and_back_B]
+
+        losses = self._gradients(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), forwards)
         return torch.cat(fakes_A), torch.cat(fakes_B), losses
 
     def _identity_losses(self, real_A: Tensor, real_B: Tensor) -> LossTensors:
@@ -179,7 +208,7 @@ class CycleGAN:
             network.requires_grad_(True)
 
         def losses_of(part: slice) -> LossTensors:
-            losses = {}
+            losses: LossTensors = {}
             for name, pictures in (("D_A", A), ("D_B", B)):
                 D = self._trained[name]
                 real, fake = (self._as_shown(shown[part], first_number + part.start) for shown in pictures)
@@ -190,14 +219,14 @@ class CycleGAN:
                     losses[name] = losses[name] + penalty * gradient_penalty(D, real)
             return losses
 
-        return self._gradients(self.optimizer_D, ("D_A", "D_B"), len(A[0]), losses_of)
+        return self._gradients(self.optimizer_D, ("D_A", "D_B"), len(A[0]), lambda part: [partial(losses_of, part)])
 
     def _as_shown(self, pictures: Tensor, first_number: int) -> Tensor:
         """Pictures as the discriminators see them."""
         return diff_augment(pictures, self.config.seed, first_number) if self.config.diff_augment else pictures
 
     def _gradients(
-        self, optimizer: Adam, names: tuple[str, str], count: int, losses_of: Callable[[slice], LossTensors]
+        self, optimizer: Adam, names: tuple[str, str], count: int, forwards: Callable[[slice], Sequence[_Forward]]
     ) -> LossTensors:
         """Compute the gradients of the mean over `count` pictures of the sum of the losses.
 
@@ -205,7 +234,8 @@ class CycleGAN:
             optimizer: That of these networks.
             names: The networks that it moves.
             count: Pictures of each side.
-            losses_of: The losses of some of the pictures, each a mean over them.
+            forwards: What gives the losses of some of the pictures, each a mean over them; the backward pass of each
+                comes before the next, so that the memory of one is enough.
 
         Returns:
             The means over all pictures.
@@ -214,14 +244,19 @@ class CycleGAN:
         means: LossTensors = {}
         for start in range(0, count, self.config.batch_size):
             part = slice(start, min(start + self.config.batch_size, count))
-            with self._averaged_over_ranks(names, now=part.stop == count):
-                with autocast(self.device, self.precision):
-                    losses = losses_of(part)
-                if part.stop - start < count:
-                    # A part counts by its pictures, so that a smaller last one counts less.
-                    losses = {name: (part.stop - start) / count * loss for name, loss in losses.items()}
-                self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
-            means = {name: means[name] + loss.detach() if means else loss.detach() for name, loss in losses.items()}
+            passes = forwards(part)
+            for forward in passes:
+                with self._averaged_over_ranks(names, now=part.stop == count and forward is passes[-1]):
+                    with autocast(self.device, self.precision):
+                        losses = forward()
+                    if part.stop - start < count:
+                        # A part counts by its pictures, so that a smaller last one counts less.
+                        losses = {name: (part.stop - start) / count * loss for name, loss in losses.items()}
+                    total = torch.stack(list(losses.values())).sum()
+                    if total.requires_grad:  # Not without an identity loss, which is then zero.
+                        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+                for name, loss in losses.items():
+                    means[name] = means[name] + loss.detach() if name in means else loss.detach()
         return means
 
     def _check(self, losses: LossTensors) -> Tensor:
@@ -273,9 +308,9 @@ class CycleGAN:
                 average(averaged, network, decay=self.config.ema_decay, steps=steps, is_good=is_good)
 
     def _prepare(self, learning_rate: float) -> None:
-        for optimizer in self._optimizers:
+        for optimizer, factor in ((self.optimizer_G, 1.0), (self.optimizer_D, self.config.discriminator_rate)):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = factor * learning_rate
         for network in self.networks.values():
             if not network.training:
                 network.train()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from engine.config import Direction, Init
 from engine.model.architecture import Architecture, Norm
@@ -60,6 +63,10 @@ class Generator(nn.Module):
     tanh(atanh(0.9 x) + f(x)), f being the same layers without their tanh: it predicts a change of the picture, begins
     as the identity, and keeps every edge of its source. The keys are the same but the weights mean something else, so
     a model must say which it is.
+
+    Attributes:
+        recompute: Whether the backward pass computes what is inside its residual blocks anew, instead of remembering
+            it (Chen et al. 2016): the same gradients in less memory.
     """
 
     def __init__(self, architecture: Architecture, direction: Direction = "a2b") -> None:
@@ -67,6 +74,7 @@ class Generator(nn.Module):
         c, norm, bias = architecture.channels, architecture.norm, has_bias(architecture.norm)
         in_channels, self._out_channels = _picture_channels(architecture, direction)
         self.long_skip = architecture.long_skip
+        self.recompute = False
         enlarge = ResizeConv if architecture.resize_conv else _transposed_conv
         self.model = nn.Sequential(
             nn.ReflectionPad2d(3),
@@ -97,11 +105,38 @@ class Generator(nn.Module):
 
     def change(self, x: Tensor) -> Tensor:
         """What is before the tanh, f(x) of the long skip: [B, D, H, W] in at least fp32, without a limit."""
-        return _at_least_fp32(self.model(x))
+        if not (self.recompute and torch.is_grad_enabled()):
+            return _at_least_fp32(self.model(x))
+        for layer in self.model:
+            x = _recomputed(layer, x) if isinstance(layer, ResidualBlock) else layer(x)
+        return _at_least_fp32(x)
 
     def start_as_identity(self) -> None:
         """Set the last convolution to 0, so that a generator with the long skip begins as 0.9 x."""
         _set_to_zero(self.model[-1])
+
+
+def _recomputed(block: ResidualBlock, x: Tensor) -> Tensor:
+    """What the block makes of x, its inside computed anew for the backward pass, with the same features dropped."""
+    y: Tensor = checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(block))
+    )
+    return y
+
+
+@contextlib.contextmanager
+def _statistics_kept(block: ResidualBlock) -> Iterator[None]:
+    """Batch norms count each batch once, though they see it twice."""
+    buffers = [
+        (module, name, buffer) for module in block.modules() for name, buffer in module.named_buffers(recurse=False)
+    ]
+    for module, name, buffer in buffers:
+        setattr(module, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for module, name, buffer in buffers:
+            setattr(module, name, buffer)
 
 
 class UnetLevel(nn.Module):

@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, object]] = {
         "generator": "unet",
         "halvings": 5,
     },
+    "in-less-memory": {"recompute": True, "per_direction": True, "lambda_identity": 0.5, "accumulate": 2},
 }
 
 

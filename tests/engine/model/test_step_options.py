@@ -290,3 +290,53 @@ def test_fine_tuning_without_stored_discriminators_begins_with_new_ones() -> Non
     )
     assert all(torch.equal(value, before[key]) for key, value in model.D_A.state_dict().items())
     assert torch.equal(model.G_AB.model[1].weight, trained.G_AB.model[1].weight)
+
+
+ALL = ("G_AB", "G_BA", "D_A", "D_B")
+
+
+@pytest.mark.parametrize(
+    ("saving", "values"),
+    [
+        ({"recompute": True}, {}),
+        ({"recompute": True}, {"dropout": True, "norm": "batch", "batch_size": 2, "accumulate": 2, "ema_decay": 0.9}),
+        ({"per_direction": True}, {"pool_size": 2}),
+        ({"per_direction": True}, {"lambda_identity": 0.0, "batch_size": 2, "accumulate": 2, "diff_augment": True}),
+        ({"per_direction": True}, {"generator": "unet", "halvings": 5}),
+        ({"recompute": True, "per_direction": True}, {"clip_gradient": 0.1, "spectral_norm": True}),
+    ],
+)
+def test_what_saves_memory_changes_no_gradient(saving: dict[str, bool], values: dict[str, object]) -> None:
+    plain, sparing = make_model(blocks=2, **values), make_model(blocks=2, **values, **saving)
+    count = plain.config.batch_size * plain.config.accumulate
+    for number in range(2):
+        expected, losses = (step(model, pictures(number, count), number=number) for model in (plain, sparing))
+        for name, value in expected.items():
+            assert losses[name].item() == pytest.approx(value.item(), rel=1e-12), name
+        theirs, ours = gradients(plain, ALL), gradients(sparing, ALL)
+        assert (ours - theirs).norm() <= 1e-12 * theirs.norm() * (1 if number == 0 else 1e3)
+    for name, value in plain.state()[0].items():
+        # Adam divides gradients that are rounding noise (of biases before a norm) by themselves.
+        if not name.endswith("bias") and name.partition(".")[0] not in ("optimizer_G", "optimizer_D"):
+            torch.testing.assert_close(sparing.state()[0][name], value, atol=1e-9, rtol=0, msg=name)
+
+
+def test_recomputing_remembers_less_for_the_backward_pass() -> None:
+    def remembered(model: CycleGAN) -> int:
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            model.G_AB(pictures()[0])
+        return sum(sizes)
+
+    assert remembered(make_model(blocks=6, recompute=True)) < 0.6 * remembered(make_model(blocks=6))
+
+
+def test_the_rate_of_the_discriminators_is_a_multiple_of_the_rate() -> None:
+    plain, slower = make_model(), make_model(discriminator_rate=0.25)
+    before = {name: value.clone() for name, value in plain.state()[0].items()}
+    for model in (plain, slower):
+        step(model, pictures())
+    for name in ("G_AB.model.1.weight", "D_A.model.0.weight"):
+        moved, moved_less = (model.state()[0][name] - before[name] for model in (plain, slower))
+        share = 0.25 if name.startswith("D") else 1.0
+        torch.testing.assert_close(moved_less, share * moved, atol=1e-12, rtol=0)
