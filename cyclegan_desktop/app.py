@@ -116,6 +116,7 @@ class App(QObject):
         self.library.resume_requested.connect(self.resume)
         self.library.convert_requested.connect(self.convert_with)
         self.library.fine_tune_requested.connect(self.fine_tune)
+        self.library.duplicate_requested.connect(self.train_alike)
         self.library.imported.connect(lambda _model: self.window.show_page(Page.MODELS))
         self.library.models_changed.connect(self.conversion.refresh_models)
         app = QApplication.instance()
@@ -168,6 +169,11 @@ class App(QObject):
         """Show the Train page, and the wizard for a training that begins with these networks."""
         self.window.show_page(Page.TRAIN)
         self.training.new_training(start_from=model)
+
+    def train_alike(self, run: Path) -> None:
+        """Show the Train page, and the wizard with the settings of this run."""
+        self.window.show_page(Page.TRAIN)
+        self.training.new_alike(run)
 
     def _are_for_training(self, paths: list[Path]) -> bool:
         # At most two, so that a drop of thousands of files asks the disk nothing.

@@ -21,7 +21,6 @@ from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
 from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError, RunError
-from engine.training.run import read_run_summary
 from engine.training.upkeep import About, CleanKind, at_rest, clean_up, write_about
 from engine.words import bytes_words
 
@@ -40,7 +39,7 @@ class LibraryController(QObject):
         resume_requested: Go on with the training in this run folder.
         convert_requested: Convert with this run folder or model file.
         fine_tune_requested: Begin a new training with the networks of this run folder or model file.
-        duplicate_requested: Begin a new training with these settings: `TrainConfig`.
+        duplicate_requested: Begin a new training with the settings of this run folder.
         models_changed: The user put a model on the list or took one off.
         imported: A model of the reference was imported, and is on the list and chosen: its file.
     """
@@ -86,7 +85,7 @@ class LibraryController(QObject):
         page.remove_requested.connect(self._remove)
         page.add_requested.connect(self.add)
         page.describe_requested.connect(self._describe)
-        page.duplicate_requested.connect(self._duplicate)
+        page.duplicate_requested.connect(self.duplicate_requested)
         page.clean_up_requested.connect(self._clean_up)
         page.trash_requested.connect(self._move_to_trash)
         self._keeping = OneWork(self)
@@ -166,12 +165,6 @@ class LibraryController(QObject):
             return
         self.models_changed.emit()
         self.refresh()
-
-    def _duplicate(self, run: Path) -> None:
-        try:
-            self.duplicate_requested.emit(read_run_summary(run).config)
-        except EngineError as error:
-            self._page.messages.add(str(error), is_error=True)
 
     def _clean_up(self, run: Path, kinds: list[CleanKind]) -> None:
         def work() -> Iterator[_Kept]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, Qt, QTimer, QUrl, Signal
@@ -183,6 +184,16 @@ class TrainingController(QObject):
             self._wizard.set_start_from(start_from)
         if folders:
             self._wizard.set_folders(folders)
+
+    def new_alike(self, run: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Open the wizard with the settings of this run, some of them changed, for a folder of its own."""
+        try:
+            config = read_run_summary(run).config
+        except RunError as error:
+            self._page.messages.add(str(error), is_error=True)
+        else:
+            # A cap belongs to one training.
+            self._open_with(config, {"max_steps": None, "max_minutes": None, **changes})
 
     def start(self, config: TrainConfig) -> None:
         """Begin a new training."""
@@ -424,15 +435,16 @@ class TrainingController(QObject):
 
     def _begin_anew(self, changes: dict[str, Any]) -> None:
         """Open the wizard with the settings of the training shown, some of them changed, for a folder of its own."""
-        config = self._unstarted
+        if self._run is not None:
+            self.new_alike(self._run, changes)
+        elif self._unstarted is not None:
+            self._open_with(self._unstarted, changes)
+
+    def _open_with(self, config: TrainConfig, changes: Mapping[str, Any]) -> None:
+        run = free_run_folder(self._settings.runs_folder, config.name_A, config.name_B)
         try:
-            if self._run is not None:
-                config = read_run_summary(self._run).config
-            if config is None:
-                return
-            run = free_run_folder(self._settings.runs_folder, config.name_A, config.name_B)
             config = dataclasses.replace(config, **{"run": run, **changes})
-        except (RunError, ConfigError) as error:
+        except ConfigError as error:
             self._page.messages.add(str(error), is_error=True)
         else:
             self.new_training(config=config)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QToolButton
 
 from cyclegan_desktop import app as app_module
 from cyclegan_desktop.app import App, make_application
+from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.main_window import Page
 from cyclegan_desktop.settings import Settings
 from engine.events import (
@@ -182,6 +183,15 @@ def test_fine_tuning_begins_on_the_train_page(app, asked, tmp_path):
     app.library.fine_tune_requested.emit(tmp_path)
     assert app.window.page == Page.TRAIN
     assert asked == [("new_training", ("start_from", tmp_path))]
+
+
+def test_a_training_like_another_begins_on_the_train_page(app, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(app.training, "new_alike", begun.append)
+    app.window.show_page(Page.MODELS)
+    app.window.findChild(LibraryPage).duplicate_requested.emit(tmp_path)
+    assert app.window.page == Page.TRAIN
+    assert begun == [tmp_path]
 
 
 def test_the_models_page_leads_to_the_others(app, asked, tmp_path):

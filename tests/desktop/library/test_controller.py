@@ -190,13 +190,6 @@ def test_a_training_that_is_named_is_listed_by_that_name(controller, page, qtbot
     assert "at most 100 characters" in texts(page)
 
 
-def test_the_settings_of_a_training_are_handed_on(controller, page, qtbot, settings, make_run):
-    path = make_run(settings.runs_folder / "found")
-    with qtbot.waitSignal(controller.duplicate_requested) as asked:
-        page.duplicate_requested.emit(path)
-    assert (asked.args[0].preset, asked.args[0].name_A) == ("quick", "Apples")
-
-
 def test_cleaning_up_says_what_it_freed(controller, page, qtbot, settings, make_run):
     path = make_run(settings.runs_folder / "found")
     (path / "checkpoints" / ".step_00000004.safetensors.part-0123abcd").write_bytes(b"x" * 5000)

@@ -268,6 +268,29 @@ def test_the_wizard_begins_with_the_model_to_be_fine_tuned(
     page.window().findChild(QDialog, "training_wizard").reject()
 
 
+def test_the_wizard_begins_with_the_settings_of_another_training_in_a_folder_of_its_own(
+    controller: TrainingController,
+    page: TrainingPage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_run: Callable[..., Path],
+) -> None:
+    monkeypatch.setattr("cyclegan_desktop.training.wizard.TrainingWizard._look_for_devices", lambda _: None)
+    shown: list[TrainConfig] = []
+    monkeypatch.setattr(
+        "cyclegan_desktop.training.wizard.TrainingWizard.set_config", lambda _, config: shown.append(config)
+    )
+    run = make_run(tmp_path / "run", max_steps=8)
+    controller.new_alike(run, {"seed": 5})
+    (config,) = shown
+    assert (config.name_A, config.epochs, config.seed, config.max_steps) == ("Apples", 10, 5, None)
+    assert not config.run.exists()
+    page.window().findChild(QDialog, "training_wizard").reject()
+    controller.new_alike(tmp_path / "gone")
+    assert "holds no training" in page.messages.texts[-1]
+    assert len(shown) == 1
+
+
 def test_fine_tuning_shows_no_settings_of_another_training_that_did_not_begin(
     controller: TrainingController,
     page: TrainingPage,
