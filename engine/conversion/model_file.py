@@ -19,7 +19,7 @@ from engine.words import counted
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from engine.model.generator import AnyGenerator
 
@@ -198,6 +198,7 @@ def write_model(
     config: TrainConfig,
     *,
     steps: int,
+    discriminators: Mapping[NetworkName, nn.Module] | None = None,
     dtype: torch.dtype | None = None,
     licence: str = "",
     note: str = "",
@@ -209,6 +210,7 @@ def write_model(
         generators: By direction: both, or one.
         config: The training they come from.
         steps: Steps of training.
+        discriminators: By name, to train them further; None writes none.
         dtype: Type the weights are stored in; None keeps theirs.
         licence: Terms its author gives it.
         note: Anything its author wants to say.
@@ -216,10 +218,12 @@ def write_model(
     Raises:
         OSError: No space, no permission, no such folder.
     """
+    networks: dict[str, nn.Module] = {GENERATORS[direction]: generator for direction, generator in generators.items()}
+    networks |= {str(name): network for name, network in (discriminators or {}).items()}
     tensors = {
-        f"{GENERATORS[direction]}.{key}": value.to(dtype) if dtype is not None and value.is_floating_point() else value
-        for direction, generator in generators.items()
-        for key, value in generator.state_dict().items()
+        f"{name}.{key}": value.to(dtype) if dtype is not None and value.is_floating_point() else value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
     }
     info = ModelInfo(
         path=path,
@@ -233,6 +237,7 @@ def write_model(
         licence=licence,
         note=note,
         directions=tuple(direction for direction in GENERATORS if direction in generators),
+        discriminators=Discriminators.of(config) if discriminators else None,
     )
     write_tensors(path, tensors, _metadata(info))
 

@@ -18,8 +18,9 @@ from engine.model.cyclegan import CycleGAN
 from engine.randomness import Stream, random_at
 from engine.ranks import rank_and_count
 from engine.training.run import Choices, Pictures, Run
-from engine.training.samples import MOST_SAMPLES, FixedPicture, read_fixed_pictures
+from engine.training.samples import FixedPicture, read_fixed_pictures
 from engine.training.schedule import steps_per_epoch, total_steps
+from engine.training.sheets import MOST_SAMPLES
 from engine.words import counted, listed
 
 _HOLD_OUT_SHARE = 0.02
@@ -129,10 +130,16 @@ def start_model(config: TrainConfig, model: CycleGAN) -> None:
 
 
 def fixed_pictures(config: TrainConfig, pictures: Pictures) -> list[FixedPicture]:
-    """The pictures shown as samples."""
+    """The pictures shown as samples: the user's choice, or the first few samples, also where that has gone."""
     return [
-        *read_fixed_pictures("a2b", pictures.sample_A, config),
-        *read_fixed_pictures("b2a", pictures.sample_B, config),
+        *(
+            read_fixed_pictures("a2b", pictures.shown_A, config)
+            or read_fixed_pictures("a2b", pictures.sample_A, config)
+        ),
+        *(
+            read_fixed_pictures("b2a", pictures.shown_B, config)
+            or read_fixed_pictures("b2a", pictures.sample_B, config)
+        ),
     ]
 
 

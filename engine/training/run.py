@@ -2,7 +2,9 @@
 
 - config.json: the settings, what was chosen by measurement, and the list of pictures
 - losses.csv: one row a report
-- samples/step_00000500_a2b.png: original, translated and back again, a row a picture
+- samples/step_00000500_a2b.png: original, translated and back again, a row a picture; see `sheets`
+- moments/step_00000500.safetensors: all four networks as they were then, of a few moments; see `moments`
+- stars.json: the moments that the user has starred
 - checkpoints/step_00000500.safetensors: everything needed to go on, one file a generation
 - model.safetensors: both generators, rewritten at every save
 - log.txt: what happened when
@@ -31,6 +33,7 @@ from engine.errors import ConfigError, RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
 from engine.files import disk_sentence, write_atomically
 from engine.training.schedule import steps_per_epoch, total_steps
+from engine.training.sheets import stored_name
 
 FORMAT_VERSION = 1
 MarkKind: TypeAlias = Literal["begun", "saved", "resumed", "rolled_back", "changed"]
@@ -73,6 +76,8 @@ class Pictures:
         sample_A: Fixed pictures of A shown as samples.
         sample_B: The same for B.
         held_out: Whether the samples are kept from training.
+        shown_A: Pictures of A that the user has chosen to be shown instead of `sample_A`; they may be anywhere.
+        shown_B: The same for B.
     """
 
     train_A: tuple[Path, ...]
@@ -80,6 +85,14 @@ class Pictures:
     sample_A: tuple[Path, ...]
     sample_B: tuple[Path, ...]
     held_out: bool
+    shown_A: tuple[Path, ...] = ()
+    shown_B: tuple[Path, ...] = ()
+
+    @property
+    def shows_held_out(self) -> bool:
+        """Whether all pictures that are shown are kept from training."""
+        sides = ((self.shown_A, self.train_A), (self.shown_B, self.train_B))
+        return all(set(trained).isdisjoint(shown) if shown else self.held_out for shown, trained in sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +225,16 @@ class Run:
             self.config, self.choices = config, choices
             self._write_config()
 
+    def change_pictures(self, pictures: Pictures) -> None:
+        """Store other pictures, such as those that are shown.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        if pictures != self.pictures:
+            self.pictures = pictures
+            self._write_config()
+
     def continue_losses(self, step: int) -> None:
         """Open losses.csv to go on after `step`; rows past it are cut.
 
@@ -328,9 +351,19 @@ def read_pictures(folder: Path) -> Pictures:
     Raises:
         RunError: It is no run, or its config.json is damaged.
     """
+    return read_settings(folder)[1]
+
+
+def read_settings(folder: Path) -> tuple[TrainConfig, Pictures]:
+    """The settings and the pictures of a training on disk.
+
+    Raises:
+        RunError: It is no run, or its config.json is damaged.
+    """
     document = _read_document(_existing(folder))
+    config = _config_of(folder, document)
     try:
-        return _pictures_from_json(_config_of(folder, document), document["pictures"])
+        return config, _pictures_from_json(config, document["pictures"])
     except (KeyError, TypeError) as error:
         raise RunError(_damaged(folder)) from error
 
@@ -459,26 +492,35 @@ def _config_of(folder: Path, document: dict[str, Any]) -> TrainConfig:
         raise RunError(f"{folder / 'config.json'} is damaged: {error}") from error
 
 
+def sample_folder(config: TrainConfig, direction: Direction) -> Path:
+    """The folder to which the pictures that are translated in this direction are relative in files of a run."""
+    return (config.test_A or config.folder_A) if direction == "a2b" else (config.test_B or config.folder_B)
+
+
 def _pictures_to_json(config: TrainConfig, pictures: Pictures) -> dict[str, Any]:
-    """Paths relative to their folders, so that a moved folder is mended in one place."""
-    return {
-        "train_A": [_relative(path, config.folder_A) for path in pictures.train_A],
-        "train_B": [_relative(path, config.folder_B) for path in pictures.train_B],
-        "sample_A": [_relative(path, config.test_A or config.folder_A) for path in pictures.sample_A],
-        "sample_B": [_relative(path, config.test_B or config.folder_B) for path in pictures.sample_B],
+    """Paths relative to their folders, so that a moved folder is mended in one place; those elsewhere are absolute."""
+    from_A, from_B = sample_folder(config, "a2b"), sample_folder(config, "b2a")
+    values: dict[str, Any] = {
+        "train_A": [stored_name(path, config.folder_A) for path in pictures.train_A],
+        "train_B": [stored_name(path, config.folder_B) for path in pictures.train_B],
+        "sample_A": [stored_name(path, from_A) for path in pictures.sample_A],
+        "sample_B": [stored_name(path, from_B) for path in pictures.sample_B],
         "held_out": pictures.held_out,
     }
+    if pictures.shown_A or pictures.shown_B:
+        values["shown_A"] = [stored_name(path, from_A) for path in pictures.shown_A]
+        values["shown_B"] = [stored_name(path, from_B) for path in pictures.shown_B]
+    return values
 
 
 def _pictures_from_json(config: TrainConfig, values: dict[str, Any]) -> Pictures:
+    from_A, from_B = sample_folder(config, "a2b"), sample_folder(config, "b2a")
     return Pictures(
         train_A=tuple(config.folder_A / name for name in values["train_A"]),
         train_B=tuple(config.folder_B / name for name in values["train_B"]),
-        sample_A=tuple((config.test_A or config.folder_A) / name for name in values["sample_A"]),
-        sample_B=tuple((config.test_B or config.folder_B) / name for name in values["sample_B"]),
+        sample_A=tuple(from_A / name for name in values["sample_A"]),
+        sample_B=tuple(from_B / name for name in values["sample_B"]),
         held_out=bool(values["held_out"]),
+        shown_A=tuple(from_A / name for name in values.get("shown_A", ())),
+        shown_B=tuple(from_B / name for name in values.get("shown_B", ())),
     )
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +16,11 @@ from engine.data.images import read_pixels
 from engine.device import autocast
 from engine.errors import PictureError
 from engine.events import Picture, Sample
-from engine.files import write_atomically
 from engine.model.cyclegan import CycleGAN
 from engine.model.picture_tensors import to_picture, to_tensor
-
-MOST_SAMPLES = 4
-"""Pictures shown a side."""
+from engine.training.sheets import MOST_SAMPLES
 
 _LEAST_SIDE = 128
-_GAP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +58,6 @@ def draw_samples(model: CycleGAN, pictures: Sequence[FixedPicture]) -> tuple[Sam
     return tuple(_draw(model, picture) for picture in pictures)
 
 
-def write_sheet(path: Path, samples: Sequence[Sample]) -> None:
-    """Store samples of one direction as a PNG: a row a picture, with original, translated and back again.
-
-    Raises:
-        OSError: No space, no permission, the folder has gone.
-    """
-    rows = [np.concatenate(_spaced([s.original, s.translated, s.back], axis=1), axis=1) for s in samples]
-    sheet = Image.fromarray(np.concatenate(_spaced(rows, axis=0), axis=0))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", compress_level=1)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_sheet(path: Path, pictures: Sequence[tuple[Direction, Path]]) -> tuple[Sample, ...]:
-    """The samples that `write_sheet` stored, of the pictures that it was given.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It does not hold so many pictures.
-    """
-    with Image.open(path) as image:
-        sheet = np.asarray(image.convert("RGB"))
-    height = (sheet.shape[0] + _GAP) // len(pictures) - _GAP
-    width = (sheet.shape[1] + _GAP) // 3 - _GAP
-    samples = []
-    for row, (direction, source) in enumerate(pictures):
-        top = row * (height + _GAP)
-        parts = [sheet[top : top + height, left : left + width] for left in range(0, sheet.shape[1], width + _GAP)]
-        original, translated, back = (np.ascontiguousarray(part) for part in parts)
-        samples.append(Sample(direction, source, original, translated, back))
-    return tuple(samples)
-
-
 def _draw(model: CycleGAN, picture: FixedPicture) -> Sample:
     generators = model.generators_for_use
     other: Direction = "b2a" if picture.direction == "a2b" else "a2b"
@@ -121,13 +83,3 @@ def _middle(pixels: Picture, config: TrainConfig) -> Picture:
     left, top = (int((whole - part / scale) / 2) for whole, part in ((picture.width, width), (picture.height, height)))
     right, bottom = min(picture.width, left + width / scale), min(picture.height, top + height / scale)
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, right, bottom)))
-
-
-def _spaced(pictures: list[Picture], axis: int) -> list[Picture]:
-    """The pictures with a white gap between them along `axis`."""
-    spaced = [pictures[0]]
-    for picture in pictures[1:]:
-        shape = list(picture.shape)
-        shape[axis] = _GAP
-        spaced += [np.full(shape, 255, np.uint8), picture]
-    return spaced

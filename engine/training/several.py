@@ -7,6 +7,7 @@ for the next event, stops (and saves) when told "stop", and does so too when thi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -22,7 +23,7 @@ from engine.config import TrainConfig
 from engine.device import gpus_together
 from engine.errors import RunError
 from engine.events import Sample, TrainEvent, TrainStarted, train_event_from_json
-from engine.training.samples import read_sheet
+from engine.training.sheets import read_sheet
 
 # How long a child may take to save and end; a large model on a slow disk takes long.
 _PATIENCE_SECONDS = 600.0
@@ -170,13 +171,11 @@ def _read_samples(values: Mapping[str, Any]) -> tuple[Sample, ...]:
     for name in values["files"]:
         path = Path(name)
         direction = path.stem.rpartition("_")[2]
-        pictures = [
-            (sample["direction"], Path(sample["source"]))
-            for sample in values["samples"]
-            if sample["direction"] == direction
-        ]
+        # A sheet names pictures relative to their folder; here they are known whole.
+        sources = [Path(sample["source"]) for sample in values["samples"] if sample["direction"] == direction]
         with contextlib.suppress(OSError, ValueError):
-            samples += read_sheet(path, pictures)
+            pairs = zip(read_sheet(path, path.parent), sources, strict=True)
+            samples += [dataclasses.replace(sample, source=source) for sample, source in pairs]
     return tuple(samples)
 
 

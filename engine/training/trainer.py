@@ -34,6 +34,7 @@ from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
+from engine.training.moment_keeper import MomentKeeper
 from engine.training.preparing import (
     advice,
     changed_config,
@@ -48,10 +49,11 @@ from engine.training.preparing import (
     refuse_vanished_folders,
     start_model,
 )
-from engine.training.run import Choices, Pictures, Run, read_run_summary
-from engine.training.samples import FixedPicture, draw_samples, write_sheet
+from engine.training.run import Choices, Pictures, Run, read_run_summary, sample_folder
+from engine.training.samples import FixedPicture, draw_samples
 from engine.training.schedule import PlateauState
 from engine.training.several import resume_on_all, train_on_all
+from engine.training.sheets import write_sheet
 from engine.training.steps import Steps, Taken, training_errors
 from engine.words import counted
 
@@ -366,6 +368,7 @@ class _Training:
         self._recent = deque([(sitting.step, clock.seconds)], maxlen=_RATE_REPORTS)
         self._notes: list[str] = list(sitting.advice)
         self._disk_told = -math.inf
+        self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -471,7 +474,7 @@ class _Training:
             yield from self._save()
 
     def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
-        yield from self._draw_samples()
+        yield from self._draw_samples(is_last=True)
         self._save_or_raise()
         yield from self._tell(self._saved())
         self._run.log(f"Finished at step {self._steps.step}: {reason}")
@@ -617,7 +620,7 @@ class _Training:
         if shown:
             yield from self._tell(Notice(" ".join(shown)))
 
-    def _draw_samples(self) -> Iterator[TrainEvent]:
+    def _draw_samples(self, *, is_last: bool = False) -> Iterator[TrainEvent]:
         start = self._clock.seconds
         with training_errors(self._config):
             samples = draw_samples(self._model, self._samples)
@@ -627,14 +630,17 @@ class _Training:
             chosen = [sample for sample in samples if sample.direction == direction]
             if chosen:
                 try:
-                    write_sheet(self._run.sheet(self._steps.step, direction), chosen)
+                    folder = sample_folder(self._config, direction)
+                    write_sheet(self._run.sheet(self._steps.step, direction), chosen, folder)
                 except OSError as error:
                     self._note_disk(error)
                 else:
                     files.append(self._run.sheet(self._steps.step, direction))
         now = self._clock.seconds
         self._due.samples = now + seconds_between_samples(now - start, self._seconds)
-        yield from self._tell(SamplesDrawn(self._steps.step, samples, self._run.pictures.held_out, tuple(files)))
+        moments = self._moments.keep(self._steps.step, is_last=is_last)
+        held_out = self._run.pictures.shows_held_out
+        yield from self._tell(SamplesDrawn(self._steps.step, samples, held_out, tuple(files), moments))
 
     def _save(self) -> Iterator[TrainEvent]:
         """Save by the clock; a full disk is told and tried again, since the training itself is well."""
@@ -646,6 +652,9 @@ class _Training:
             yield from self._tell_notes()
         else:
             yield from self._tell(self._saved())
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
 
     def _note_disk(self, error: OSError) -> None:
         """Tell now and then that nothing can be written; the training itself is well, and there may be room again."""

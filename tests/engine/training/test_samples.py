@@ -12,7 +12,7 @@ from engine.config import TrainConfig
 from engine.conversion.model_file import load_generator, write_model
 from engine.model.cyclegan import CycleGAN
 from engine.model.picture_tensors import to_picture, to_tensor
-from engine.training.samples import FixedPicture, draw_samples, read_fixed_pictures, read_sheet, write_sheet
+from engine.training.samples import FixedPicture, draw_samples, read_fixed_pictures
 
 MakeConfig = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
@@ -100,15 +100,3 @@ def test_samples_show_what_the_model_file_gives(
     write_model(tmp_path / "m.safetensors", model.generators_for_use, config, steps=3)
     generator, _ = load_generator(tmp_path / "m.safetensors", "a2b", CPU)
     assert np.array_equal(sample.translated, to_picture(generator(to_tensor(pixels, CPU)).detach()))
-
-
-def test_a_sheet_gives_its_samples_back(tiny_config: MakeConfig, striped: Path, tmp_path: Path) -> None:
-    config = tiny_config(width=64)
-    fixed = read_fixed_pictures("b2a", [striped, striped, striped], config)
-    samples = draw_samples(CycleGAN(config, CPU), fixed)
-    write_sheet(tmp_path / "sheet.png", samples)
-    again = read_sheet(tmp_path / "sheet.png", [("b2a", striped)] * 3)
-    for one, other in zip(samples, again, strict=True):
-        assert (one.direction, one.source) == (other.direction, other.source)
-        for name in ("original", "translated", "back"):
-            assert np.array_equal(getattr(one, name), getattr(other, name))
