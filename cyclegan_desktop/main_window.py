@@ -46,7 +46,7 @@ from cyclegan_desktop.training.page import PageState
 
 _FIRST_SIZE = QSize(1240, 680)
 _LEAST_SIZE = QSize(960, 600)
-_NAVIGATION_WIDTH = 84
+_NAVIGATION_WIDTH = 92
 _TITLE_MILLISECONDS = 250
 _MOST_COUNTED = 10
 

@@ -308,6 +308,6 @@ QGroupBox {{ border: 1px solid {c.border}; border-radius: {RADIUS}px; margin-top
 QGroupBox::title {{ subcontrol-origin: margin; left: {M}px; padding: 0 {XS}px; color: {c.muted}; }}
 
 #navigation {{ background: {c.surface}; border: none; border-right: 1px solid {c.border}; }}
-#navigation QToolButton {{ padding: {S}px {XS}px; font-size: {small}; color: {c.muted}; }}
+#navigation QToolButton {{ padding: {S}px 0; font-size: {small}; color: {c.muted}; }}
 #navigation QToolButton:checked {{ color: {c.accent_text}; font-weight: 600; }}
 """

@@ -48,7 +48,7 @@ def find_interrupted(known: Iterable[Path], runs_folder: Path, hidden: Iterable[
             summary = read_run_summary(run)
         except EngineError:
             continue  # The Models page says what is wrong with it.
-        if getattr(summary, "was_interrupted", False):
+        if summary.was_interrupted:
             config = summary.config
             name = read_about(run).name or _tr("{A} and {B}").format(A=config.name_A, B=config.name_B)
             yield Interrupted(run, name, summary.step, _modified(summary.model))

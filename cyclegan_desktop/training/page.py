@@ -359,8 +359,8 @@ class TrainingPage(QWidget):
         self._stop_busy()
         self._set_status(
             self.tr(
-                "Paused at step {step:,} and saved, memory freed. Until the app is closed PyTorch itself stays loaded, "
-                "with a GPU's context of a few hundred MB."
+                "Paused, memory freed; saved at step {step:,}. PyTorch itself stays loaded until the app is closed, on "
+                "a GPU with a context of a few hundred MB."
             ).format(step=step)
         )
 
@@ -445,13 +445,16 @@ class TrainingPage(QWidget):
         self._convert = button(self.tr("Con&vert with this model"), "convert")
         self._convert.setObjectName("convert_with_model")
         self._convert.clicked.connect(self.convert_requested)
-        self._folder = button(self.tr("Open &folder"), "folder-open")
+        self._folder = button("", "folder-open")
+        self._folder.setToolTip(self.tr("Open the training's folder"))
+        self._folder.setAccessibleName(self.tr("Open the training's folder"))
         self._folder.setObjectName("open_run_folder")
         self._folder.clicked.connect(self.open_folder_requested)
         self._new = button(self.tr("&New training..."))
         self._new.setObjectName("new_training")
         self._new.clicked.connect(self.new_requested)
-        self._more = button(self.tr("Train &more epochs..."))
+        self._more = button(self.tr("Train &on..."))
+        self._more.setToolTip(self.tr("For more epochs than its schedule has"))
         self._more.setObjectName("train_more_epochs")
         self._more.clicked.connect(self.more_requested)
         self._pause = button("")
