@@ -149,7 +149,7 @@ class FolderWell(QAbstractButton):
         """Show one more picture."""
         label = next((label for label in self._thumbnails if label.pixmap().isNull()), None)
         if label is not None:
-            label.setPixmap(_filling(picture, THUMBNAIL_SIDE, self.devicePixelRatioF()))
+            label.setPixmap(filling_pixmap(picture, THUMBNAIL_SIDE, self.devicePixelRatioF()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """A card with a dashed border until something is chosen; tinted while something is dragged over it."""
@@ -204,7 +204,7 @@ class FolderWell(QAbstractButton):
         self._count.show()
 
 
-def _filling(picture: Picture, side: int, ratio: float) -> QPixmap:
+def filling_pixmap(picture: Picture, side: int, ratio: float) -> QPixmap:
     """The middle of a picture as a square: tidier side by side than pictures of many shapes."""
     pixels = round(side * ratio)
     how = Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation

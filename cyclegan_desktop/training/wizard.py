@@ -1,4 +1,4 @@
-"""The training wizard: two folders, a few settings, and a summary with a measured time."""
+"""The training wizard: two folders, what the doctor found in them, a few settings, and a measured time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from PySide6.QtCore import QSize, QTimer, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtCore import QSize, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from cyclegan_desktop.drops import accept_copy, local_paths
@@ -19,6 +19,7 @@ from cyclegan_desktop.library.model_words import pair_words
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.style import XL, L, M, S
+from cyclegan_desktop.training.doctor_page import DoctorPage, FindingThumbnail, load_thumbnails
 from cyclegan_desktop.training.domain_panel import DomainPanel
 from cyclegan_desktop.training.folder_look import check_folders, suggest_names
 from cyclegan_desktop.training.settings_page import SettingsPage
@@ -27,13 +28,15 @@ from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
 from cyclegan_desktop.widgets import ElidedLabel, button, plain_label
 from engine.config import TrainConfig, preset_config
 from engine.conversion.model_file import ModelInfo
+from engine.data.doctor import Memory, examine
 from engine.data.folders import Domains
 from engine.errors import ConfigError
-from engine.events import Estimated, EstimateEvent, Notice, Preparing, TooLarge
+from engine.events import CheckEvent, Estimated, EstimateEvent, Examined, Finding, Notice, Preparing, TooLarge
 
-_PICTURES, _SETTINGS, _SUMMARY = range(3)
+_PICTURES, _DOCTOR, _SETTINGS, _SUMMARY = range(4)
 _FOLDER_FIELDS = ("folder_A", "folder_B")
 _NAME_FIELDS = ("name_A", "name_B")
+_LEFT_OUT = "left_out"
 _LONG_SECONDS = 2 * 86400.0
 _TYPING_MILLISECONDS = 300
 _DEVICES_AFTER_MILLISECONDS = 300
@@ -71,6 +74,7 @@ class TrainingWizard(QDialog):
         estimates: ThreadKeeper,
         scans: ThreadKeeper,
         list_devices: Callable[[], Iterator[Devices]] = available_devices,
+        examine: Callable[..., Iterator[CheckEvent]] = examine,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -79,6 +83,7 @@ class TrainingWizard(QDialog):
         self._settings = settings
         self._estimate = estimate
         self._list_devices = list_devices
+        self._examine = examine
         self._is_run_own = False
         self._model: ModelInfo | None = None
         # What the last check of both folders and the run said, and of which folders and run.
@@ -93,6 +98,18 @@ class TrainingWizard(QDialog):
         self._check.failed.connect(self._take_check_failure)
         self._devices = LatestWork(scans, self)
         self._devices.reported.connect(self._take_devices)
+        # What the doctor has seen, of which pictures with which settings, and how much the user has read of it.
+        self._memory = Memory()
+        self._examined: tuple[object, ...] | None = None
+        self._findings: list[Finding] = []
+        self._read_warnings = 0
+        self._examination = LatestWork(scans, self)
+        self._examination.reported.connect(self._take_examination)
+        self._examination.failed.connect(self._take_examination_failure)
+        self._thumbnails = LatestWork(scans, self)
+        self._thumbnails.reported.connect(self._take_thumbnail)
+        self._examine_soon = QTimer(self, singleShot=True, interval=_TYPING_MILLISECONDS)
+        self._examine_soon.timeout.connect(self._start_examination)
         self._measurement = LatestWork(estimates, self)
         self._measurement.reported.connect(self._take_measurement)
         self._measurement.failed.connect(self._take_measurement_failure)
@@ -114,6 +131,9 @@ class TrainingWizard(QDialog):
         first_page.setSpacing(M)
         first_page.addWidget(self._begins_with)
         first_page.addLayout(wells, 1)
+        self._doctor_line = ElidedLabel(role="muted")
+        self._doctor_line.setObjectName("doctor_line")
+        first_page.addWidget(self._doctor_line)
         for side in self._sides:
             wells.addWidget(side, 1)
             side.folder_changed.connect(self._take_folder)
@@ -121,13 +141,16 @@ class TrainingWizard(QDialog):
             side.domains_found.connect(self._take_domains)
             side.dropped.connect(self.set_folders)
             side.name_changed.connect(self._take_name)
+        self._doctor_page = DoctorPage()
+        self._doctor_page.left_out_changed.connect(self._take_left_out)
+        self._doctor_page.reveal_requested.connect(_show_folder_of)
         self._settings_page = SettingsPage()
         self._settings_page.run_edited.connect(self._own_run)
         self._settings_page.changed.connect(self._take_setting)
         self._settings_page.advanced_opened.connect(self._make_room)
         self._summary = SummaryPage()
         self._pages = QStackedWidget()
-        for page in (pictures, self._settings_page, self._summary):
+        for page in (pictures, self._doctor_page, self._settings_page, self._summary):
             self._pages.addWidget(page)
 
         # The names of a model may be longer than any window.
@@ -184,6 +207,7 @@ class TrainingWizard(QDialog):
         """Show these settings, to be corrected."""
         self._is_run_own = True
         self._settings_page.set_config(config)
+        self._doctor_page.set_left_out(config.left_out)
         for side, folder, tests, name in zip(
             self._sides,
             (config.folder_A, config.folder_B),
@@ -211,7 +235,8 @@ class TrainingWizard(QDialog):
 
     def done(self, result: int) -> None:
         """Close, and leave nothing at work that is not needed."""
-        for work in (self._check, self._devices, self._measurement):
+        self._examine_soon.stop()
+        for work in (self._check, self._devices, self._examination, self._thumbnails, self._measurement):
             work.drop()
         for side in self._sides:
             side.stop()
@@ -233,6 +258,8 @@ class TrainingWizard(QDialog):
         self._make_room()
         if page == _SUMMARY:
             self._show_summary()
+        if page == _DOCTOR:
+            self._read_warnings = self._doctor_page.warnings
         self._refresh()
 
     def _make_room(self) -> None:
@@ -272,12 +299,17 @@ class TrainingWizard(QDialog):
     def _show_titles(self) -> None:
         """Head the window and the page; where a model is fine-tuned, they say which."""
         model = self._model
-        titles = [self.tr("Choose two folders of pictures"), self.tr("How to train"), self.tr("Ready to start")]
+        titles = [
+            self.tr("Choose two folders of pictures"),
+            self.tr("What the doctor found"),
+            self.tr("How to train"),
+            self.tr("Ready to start"),
+        ]
         window = self.tr("New training")
         if model is not None:
             pair = pair_words(model.name_A, model.name_B)
             window = self.tr("Fine-tune {model}").format(model=pair)
-            titles[:_SUMMARY] = window, self.tr("How to fine-tune {model}").format(model=pair)
+            titles[_PICTURES], titles[_SETTINGS] = window, self.tr("How to fine-tune {model}").format(model=pair)
         self.setWindowTitle(window)
         self._title.setText(titles[self._page])
 
@@ -301,21 +333,33 @@ class TrainingWizard(QDialog):
         on_first = {field: text for field, text in errors.items() if field in (*_FOLDER_FIELDS, *_NAME_FIELDS)}
         for side, folder, name in zip(self._sides, _FOLDER_FIELDS, _NAME_FIELDS, strict=True):
             side.show_errors(errors.get(folder, ""), errors.get(name, "") if self._are_chosen else "")
-        self._settings_page.show_errors({field: text for field, text in errors.items() if field not in on_first})
+        left_out = errors.get(_LEFT_OUT, "")
+        self._doctor_page.show_error(left_out)
+        others = {field: text for field, text in errors.items() if field not in (*on_first, _LEFT_OUT)}
+        self._settings_page.show_errors(others)
         is_ready = self._are_chosen and not self._is_checking and not on_first
-        if self._page != _PICTURES:
+        if self._page == _DOCTOR:
+            is_ready = is_ready and not left_out
+        elif self._page != _PICTURES:
             is_ready = is_ready and not errors
         self._next.setEnabled(is_ready)
-        self._hint.setText(self._hint_text(bool(errors if self._page != _PICTURES else on_first)))
+        here = {_PICTURES: bool(on_first), _DOCTOR: bool(on_first or left_out)}
+        self._hint.setText(self._hint_text(here.get(self._page, bool(errors))))
         if self._page != _PICTURES and on_first:
             self._show_page(_PICTURES)
+        elif self._page > _DOCTOR and left_out:
+            self._show_page(_DOCTOR)
 
     def _hint_text(self, has_error: bool) -> str:
         if not self._are_chosen:
             return self.tr("A folder that holds trainA and trainB fills both sides.")
         if self._page == _PICTURES and self._is_checking:
             return self.tr("Looking at the folders...")
-        return self.tr("Mend what is marked in red to go on.") if has_error else ""
+        if has_error:
+            return self.tr("Mend what is marked in red to go on.")
+        if self._page > _DOCTOR and self._doctor_page.warnings > self._read_warnings:
+            return self.tr("The doctor has found more meanwhile: go back to step 2 to see it.")
+        return ""
 
     # What is chosen
 
@@ -340,6 +384,7 @@ class TrainingWizard(QDialog):
                 "test_B": side_B.test_folder if has_tests else None,
                 "name_A": side_A.name,
                 "name_B": side_B.name,
+                "left_out": self._doctor_page.left_out,
                 **self._settings_page.values(),
             }
             return preset_config(self._settings_page.preset, **{**chosen, **others})
@@ -375,7 +420,30 @@ class TrainingWizard(QDialog):
                 same = self.tr("Both sides are the same folder. Choose a folder of different pictures for each side.")
                 errors.update(dict.fromkeys(_FOLDER_FIELDS, same))
             errors.update(self._config_errors())
+            errors.update(self._errors_of_examination())
         return errors
+
+    def _errors_of_examination(self) -> dict[str, str]:
+        """What the doctor lets no training begin with, and too little that is not left out."""
+        errors = {}
+        for finding in self._doctor_page.findings:
+            if finding.severity == "stop":
+                errors.update({f"folder_{side}": finding.sentence for side in finding.sides})
+        for side, count in zip(self._sides, self._counts(), strict=True):
+            if side.scan is not None and len(side.scan.pictures) >= 2 > count:
+                errors[_LEFT_OUT] = self.tr(
+                    "Too much is left out of {name}: a training needs at least two pictures on each side."
+                ).format(name=side.name)
+        return errors
+
+    def _counts(self) -> tuple[int, int]:
+        """Pictures of each side that are not left out."""
+        left_out = set(self._doctor_page.left_out)
+        scans = [side.scan for side in self._sides]
+        count_A, count_B = (
+            0 if scan is None else len(scan.pictures) - len(left_out.intersection(scan.pictures)) for scan in scans
+        )
+        return count_A, count_B
 
     def _paths(self) -> tuple[Path, Path, Path] | None:
         folder_A, folder_B = (side.folder for side in self._sides)
@@ -384,6 +452,12 @@ class TrainingWizard(QDialog):
     def _take_folder(self) -> None:
         self._check.drop()
         self._check_failure = None
+        self._examination.drop()
+        self._thumbnails.drop()
+        self._examined = None
+        self._doctor_page.clear()
+        self._doctor_page.set_folders(*(side.folder for side in self._sides if side.folder is not None))
+        self._show_doctor_line()
         self._suggest_names()
         self._refresh()
 
@@ -408,6 +482,7 @@ class TrainingWizard(QDialog):
     def _take_name(self) -> None:
         self._propose_run()
         self._settings_page.set_names(*(side.name for side in self._sides))
+        self._examine_soon.start()
         self._refresh()
 
     def _take_setting(self) -> None:
@@ -416,6 +491,7 @@ class TrainingWizard(QDialog):
         if self._settings_page.model != self._model:
             self._model = self._settings_page.model
             self._take_model()
+        self._examine_soon.start()
         self._refresh()
 
     def _own_run(self) -> None:
@@ -432,9 +508,8 @@ class TrainingWizard(QDialog):
         paths = self._paths()
         self._check.drop()
         self._check_failure, self._checked = None, paths
-        scans = [side.scan for side in self._sides if side.scan is not None]
-        if len(scans) == len(self._sides):
-            self._settings_page.set_counts(*(len(scan.pictures) for scan in scans))
+        if all(side.scan is not None for side in self._sides):
+            self._settings_page.set_counts(*self._counts())
         if paths is not None and all(side.scan is not None and not side.problem for side in self._sides):
             self._check.start(partial(check_folders, *paths))
         self._refresh()
@@ -445,11 +520,71 @@ class TrainingWizard(QDialog):
         self._refresh()
 
     def _take_check(self) -> None:
+        self._start_examination()
         self._refresh()
 
     def _take_check_failure(self, failure: Failure) -> None:
         self._check_failure = failure
         self._refresh()
+
+    # The examination by the doctor
+
+    def _start_examination(self) -> None:
+        """Look at the pictures, unless that has been done or is being done with these names and settings."""
+        config, paths = self._config(), self._paths()
+        is_checked = self._check_failure is None and self._checked == paths and not self._is_checking
+        if not isinstance(config, TrainConfig) or paths is None or not is_checked:
+            return
+        fields = ("folder_A", "folder_B", "name_A", "name_B", "preset", "size", "width", "load_size", "preprocess")
+        wanted = tuple(getattr(config, field) for field in (*fields, "grey_A", "grey_B", "diff_augment"))
+        if wanted == self._examined:
+            return
+        self._examined = wanted
+        self._thumbnails.drop()
+        self._findings = []
+        self._doctor_page.show_begun()
+        self._show_doctor_line()
+        self._examination.start(
+            partial(
+                self._examine,
+                config.folder_A,
+                config.folder_B,
+                name_A=config.name_A,
+                name_B=config.name_B,
+                config=config,
+                memory=self._memory,
+            )
+        )
+
+    def _take_examination(self, event: CheckEvent) -> None:
+        match event:
+            case Preparing():
+                self._doctor_page.show_progress(event)
+            case Finding():
+                self._findings.append(event)
+            case Examined():
+                self._doctor_page.show_findings(self._findings, event)
+                self._thumbnails.start(partial(load_thumbnails, tuple(self._findings)))
+                if self._page == _DOCTOR:
+                    self._read_warnings = self._doctor_page.warnings
+                self._refresh()
+            case _:
+                assert_never(event)
+        self._show_doctor_line()
+
+    def _take_examination_failure(self, failure: Failure) -> None:
+        self._doctor_page.show_failure(failure.message)
+        self._show_doctor_line()
+
+    def _take_thumbnail(self, event: FindingThumbnail) -> None:
+        self._doctor_page.add_thumbnail(event)
+
+    def _take_left_out(self) -> None:
+        self._settings_page.set_counts(*self._counts())
+        self._refresh()
+
+    def _show_doctor_line(self) -> None:
+        self._doctor_line.setText(self._doctor_page.short_words)
 
     # Devices
 
@@ -467,9 +602,8 @@ class TrainingWizard(QDialog):
     def _show_summary(self) -> None:
         config = self._config()
         assert isinstance(config, TrainConfig), "The pages before let nothing else through."
-        count_A, count_B = (len(side.scan.pictures) if side.scan is not None else 0 for side in self._sides)
         page = self._settings_page
-        self._summary.show_config(config, page.preset_title, (count_A, count_B), page.device_words, page.changes())
+        self._summary.show_config(config, page.preset_title, self._counts(), page.device_words, page.changes())
         self._summary.show_measuring()
         self._measured = None
         self._measurement.start(partial(self._estimate, config))
@@ -515,6 +649,11 @@ class TrainingWizard(QDialog):
     def _take_measurement_failure(self, failure: Failure) -> None:
         if self._measured is None:
             self._summary.show_no_time(failure.message)
+
+
+def _show_folder_of(path: Path) -> None:
+    """Open the folder of a file as the system does."""
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
 
 
 def free_run_folder(folder: Path, name_A: str, name_B: str) -> Path:

@@ -491,7 +491,7 @@ def test_the_wizard_starts_a_training_once_the_measuring_has_ended(
     assert wizard.isVisible()
     assert wizard.isModal()
     proceed = wizard.findChild(QPushButton, "wizard_next")
-    for _ in range(2):
+    for _ in range(3):
         qtbot.waitUntil(proceed.isEnabled)
         proceed.click()
     qtbot.waitUntil(measuring.is_set)
@@ -526,7 +526,7 @@ def test_what_could_not_start_comes_back_to_be_corrected(
     page.findChild(QPushButton, "empty_state_action").click()
     wizard = page.window().findChild(QDialog, "training_wizard")
     proceed = wizard.findChild(QPushButton, "wizard_next")
-    for _ in range(2):
+    for _ in range(3):
         qtbot.waitUntil(proceed.isEnabled)
         proceed.click()
     fake.failure = None

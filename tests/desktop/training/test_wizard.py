@@ -26,13 +26,15 @@ from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training import folder_look
+from cyclegan_desktop.training.doctor_page import DoctorPage
 from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import Devices, TrainingWizard, free_run_folder
 from engine.config import TrainConfig, preset_config
+from engine.data.doctor import Memory
 from engine.data.folders import FolderContent
 from engine.errors import OutOfMemoryError
-from engine.events import Estimated, EstimateEvent, Preparing
+from engine.events import CheckEvent, Estimated, EstimateEvent, Examined, Finding, Preparing
 
 MakePictures = Callable[[Path, int], Path]
 DAY = 86400.0
@@ -59,6 +61,34 @@ class FakeEstimate:
                 raise self.failure
             seconds = self.seconds.get(config.preset, 60.0)
             yield Estimated(seconds / 100, 100, seconds, "CPU, 2 threads", "bf16")
+        except GeneratorExit:
+            self.closed.set()
+            raise
+
+
+class FakeExamination:
+    """Finds at once what it is told to, or looks for ever."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.lasts_for_ever = False
+        self.failure: Exception | None = None
+        self.configs: list[TrainConfig] = []
+        self.closed = threading.Event()
+
+    def __call__(
+        self, folder_A: Path, folder_B: Path, *, name_A: str, name_B: str, config: TrainConfig, memory: Memory
+    ) -> Iterator[CheckEvent]:
+        self.configs.append(config)
+        try:
+            yield Preparing("Looking at the pictures", 3, 9)
+            while self.lasts_for_ever:
+                threading.Event().wait(0.01)
+                yield Preparing("Looking at the pictures", 4, 9)
+            if self.failure is not None:
+                raise self.failure
+            yield from self.findings
+            yield Examined(5, 4, 5, 4, len(self.findings), 1.5)
         except GeneratorExit:
             self.closed.set()
             raise
@@ -104,9 +134,22 @@ class Wizard:
         assert not self.button("wizard_next").isEnabled()
 
     def go_on(self) -> None:
+        """To the next page; past what the doctor found, unless he has something to say."""
         proceed = self.button("wizard_next")
         self._qtbot.waitUntil(proceed.isEnabled)
         proceed.click()
+        if self.doctor.isVisible() and not self.doctor.findings:
+            self._qtbot.waitUntil(proceed.isEnabled)
+            proceed.click()
+
+    def go_back(self) -> None:
+        self.button("wizard_back").click()
+        if self.doctor.isVisible() and not self.doctor.findings:
+            self.button("wizard_back").click()
+
+    @property
+    def doctor(self) -> DoctorPage:
+        return self.dialog.findChild(DoctorPage)
 
 
 @pytest.fixture
@@ -115,7 +158,14 @@ def estimate() -> FakeEstimate:
 
 
 @pytest.fixture
-def make_wizard(qtbot: QtBot, settings: Settings, estimate: FakeEstimate) -> Iterator[Callable[..., Wizard]]:
+def examine() -> FakeExamination:
+    return FakeExamination()
+
+
+@pytest.fixture
+def make_wizard(
+    qtbot: QtBot, settings: Settings, estimate: FakeEstimate, examine: FakeExamination
+) -> Iterator[Callable[..., Wizard]]:
     keepers = [ThreadKeeper(), ThreadKeeper()]
     made: list[TrainingWizard] = []
 
@@ -126,6 +176,7 @@ def make_wizard(qtbot: QtBot, settings: Settings, estimate: FakeEstimate) -> Ite
             estimates=keepers[0],
             scans=keepers[1],
             list_devices=lambda: iter([devices or [("cpu", "Processor (CPU)")]]),
+            examine=examine,
         )
         made.append(dialog)
         qtbot.addWidget(dialog)
@@ -460,7 +511,7 @@ def test_measuring_stops_when_the_page_is_left(
     _to_settings(wizard, folders)
     wizard.go_on()
     qtbot.waitUntil(lambda: len(estimate.configs) == 1)
-    wizard.button("wizard_back").click()
+    wizard.go_back()
     qtbot.waitUntil(estimate.closed.is_set)
 
 
@@ -524,6 +575,8 @@ def test_it_is_used_from_the_keyboard(wizard: Wizard, folders: tuple[Path, Path]
     picker.reject()
     drop(wizard.well("B"), folders[1])
     qtbot.waitUntil(wizard.button("wizard_next").isEnabled)
+    qtbot.keyClick(wizard.dialog, Qt.Key.Key_Return)
+    assert wizard.doctor.isVisible()
     qtbot.keyClick(wizard.dialog, Qt.Key.Key_Return)
     assert wizard.preset("quick").isVisible()
     wizard.dialog.activateWindow()
@@ -704,7 +757,7 @@ def test_resetting_the_model_ends_fine_tuning(
     wizard.dialog.findChild(QToolButton, "reset_start_from").click()
     assert wizard.dialog.windowTitle() == "New training"
     assert _title(wizard) == "How to train"
-    wizard.button("wizard_back").click()
+    wizard.go_back()
     assert _title(wizard) == "Choose two folders of pictures"
     assert wizard.text("begins_with") == ""
     assert [wizard.edit(f"name_{side}").text() for side in "AB"] == ["Apples", "Oranges"]
