@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import TrainingWizard, free_run_folder
 from engine.config import TrainConfig
 from engine.conversion.model_file import MODEL_FILE_NAME
-from engine.errors import ConfigError, RunError
+from engine.errors import ConfigError, EngineError, RunError
 from engine.events import (
     EstimateEvent,
     HealthChecked,
@@ -45,6 +45,7 @@ from engine.events import (
     TrainStarted,
 )
 from engine.remedies import Remedy
+from engine.training.moments import branch_config, choose_samples
 from engine.training.run import read_losses, read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
@@ -212,6 +213,16 @@ class TrainingController(QObject):
         self._run, self._unstarted, self._is_complete = run, None, False
         self._page.begin_resumed(run)
         self._launch(partial(_resume_with_losses, run, self._settings.plot_smoothing, self._resume))
+
+    def branch(self, run: Path, step: int) -> None:
+        """Open the wizard for a training that begins with the networks of this moment; one at work is stopped first."""
+        self._stop_then(partial(self._open_branch, run, step))
+
+    def change_samples(self, run: Path, pictures_A: Sequence[Path], pictures_B: Sequence[Path]) -> None:
+        """Go on with a training, from the next step on with these pictures as samples; see `choose_samples`."""
+        if run == self._run:
+            resume = partial(_resume_with_samples, run, tuple(pictures_A), tuple(pictures_B), self._resume)
+            self._stop_then(partial(self._go_on_by, resume))
 
     def stop(self) -> None:
         """End the training after the step under way; it saves itself, and `ended` follows."""
@@ -395,10 +406,13 @@ class TrainingController(QObject):
         Args:
             **others: Arguments of `engine.resume` beside the run.
         """
-        if self._run is None or self._thread is not None:
-            return
-        self._page.go_on()
-        self._launch(partial(self._resume, self._run, **others), goes_on=True)
+        if self._run is not None:
+            self._go_on_by(partial(self._resume, self._run, **others))
+
+    def _go_on_by(self, work: Callable[[], Iterator[_WorkEvent]]) -> None:
+        if self._thread is None:
+            self._page.go_on()
+            self._launch(work, goes_on=True)
 
     def _ask_for_more(self) -> None:
         run = self._run
@@ -448,6 +462,14 @@ class TrainingController(QObject):
             self._page.messages.add(str(error), is_error=True)
         else:
             self.new_training(config=config)
+
+    def _open_branch(self, run: Path, step: int) -> None:
+        try:
+            config = branch_config(run, step, run)
+        except RunError as error:
+            self._page.messages.add(str(error), is_error=True)
+        else:
+            self._open_with(config, {})
 
     def _convert(self) -> None:
         if self._run is not None:
@@ -516,6 +538,21 @@ def _saved_step(run: Path, reported: int) -> int:
         return max(reported, read_run_summary(run).step)
     except RunError:
         return reported
+
+
+def _resume_with_samples(
+    run: Path,
+    pictures_A: tuple[Path, ...],
+    pictures_B: tuple[Path, ...],
+    resume: Callable[[Path], Iterator[TrainEvent]],
+) -> Iterator[_WorkEvent]:
+    """The events of a resumed training that shows other pictures; one that cannot be shown keeps nothing from it."""
+    yield Preparing("Changing the pictures shown")
+    try:
+        choose_samples(run, pictures_A, pictures_B)
+    except EngineError as error:
+        yield Notice(str(error))
+    yield from resume(run)
 
 
 def _resume_with_losses(

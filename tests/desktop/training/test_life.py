@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QImage
 from PySide6.QtWidgets import QApplication, QDialog, QFrame, QLabel, QPushButton, QSpinBox
 from pytestqt.qtbot import QtBot
 
@@ -17,7 +17,7 @@ from cyclegan_desktop.training.controller import TrainingController
 from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.page import TrainingPage
 from engine.config import TrainConfig
-from engine.errors import OutOfMemoryError
+from engine.errors import OutOfMemoryError, PictureError
 from engine.events import (
     Alarm,
     HealthChecked,
@@ -342,3 +342,57 @@ def test_the_end_is_told_to_someone_who_is_elsewhere(
     with qtbot.waitSignal(controller.ended):
         controller.stop()
     assert len(told) == 2
+
+
+def _moment(run: Path, step: int) -> None:
+    (run / "moments").mkdir(exist_ok=True)
+    (run / "moments" / f"step_{step:08d}.safetensors").write_bytes(b"model")
+    for direction in ("a2b", "b2a"):
+        QImage(8, 8, QImage.Format.Format_RGB32).save(str(run / "samples" / f"step_{step:08d}_{direction}.png"))
+
+
+def test_a_branch_opens_the_wizard_to_begin_with_a_moment_s_networks(
+    begun: TrainingController, page: TrainingPage, config: TrainConfig, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = _wizard(page, monkeypatch)
+    _moment(config.run, 5)
+    with qtbot.waitSignal(begun.ended):
+        begun.branch(config.run, 5)
+    qtbot.waitUntil(lambda: bool(shown))
+    assert shown[0].start_from == config.run / "moments" / "step_00000005.safetensors"
+    assert not shown[0].run.exists()
+    page.window().findChild(QDialog, "training_wizard").reject()
+
+
+def test_a_moment_without_networks_is_explained(
+    controller: TrainingController, page: TrainingPage, config: TrainConfig
+) -> None:
+    controller.branch(config.run, 7)
+    assert "step 7" in page.messages.texts[0]
+    assert page.window().findChild(QDialog, "training_wizard") is None
+
+
+@pytest.mark.parametrize("problem", ["", "x.png cannot be read."])
+def test_other_samples_are_chosen_between_two_steps(
+    begun: TrainingController,
+    page: TrainingPage,
+    config: TrainConfig,
+    fake: FakeEngine,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str,
+) -> None:
+    chosen: list[object] = []
+
+    def choose(*values: object) -> None:
+        chosen.append(values)
+        if problem:
+            raise PictureError(problem)
+
+    monkeypatch.setattr("cyclegan_desktop.training.controller.choose_samples", choose)
+    begun.change_samples(config.run, [Path("a.png")], [])
+    qtbot.waitUntil(lambda: len(fake.resumed) == 1)
+    assert chosen == [(config.run, (Path("a.png"),), ())]
+    shown = _length(page)
+    qtbot.waitUntil(lambda: _length(page) > shown)
+    assert page.messages.texts == ([problem] if problem else [])
