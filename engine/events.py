@@ -536,6 +536,26 @@ CheckEvent: TypeAlias = Preparing | Finding | Examined
 
 
 @dataclass(frozen=True, slots=True)
+class FilmExported:
+    """The film of a training is written.
+
+    Attributes:
+        path: The film.
+        frames: Moments that it shows.
+        seconds: How long it takes, once.
+        pictures: Pictures in each frame, one below another.
+    """
+
+    path: Path
+    frames: int
+    seconds: float
+    pictures: int
+
+
+FilmEvent: TypeAlias = Preparing | FilmExported
+
+
+@dataclass(frozen=True, slots=True)
 class ConvertPlanned:
     """What will be done, before the first picture. Later events count files by their place in `sources`.
 

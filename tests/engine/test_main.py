@@ -78,7 +78,8 @@ def test_version_help_and_a_bad_argument_answer_without_loading_torch() -> None:
 def test_importing_what_the_window_needs_loads_neither_torch_nor_qt() -> None:
     modules = (
         "engine, engine.config, engine.events, engine.errors, engine.data.folders, engine.data.images, "
-        "engine.training.run, engine.conversion.model_file, engine.tensor_file, engine.conversion.ledger, "
+        "engine.training.run, engine.training.moments, engine.training.film, "
+        "engine.conversion.model_file, engine.tensor_file, engine.conversion.ledger, "
         "engine.conversion.naming, engine.conversion.report"
     )
     check = f"import sys, {modules}; print([m for m in ('torch', 'torchvision', 'PySide6') if m in sys.modules])"

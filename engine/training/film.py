@@ -1,0 +1,198 @@
+"""The film of a training: its moments as an animated picture, to look back on or to show around. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from engine.config import Direction
+from engine.data.containers import gif_file, webp_file
+from engine.data.deep_writing import Stored, png_file
+from engine.errors import RunError
+from engine.events import FilmEvent, FilmExported, Moment, Picture, Preparing, Sample
+from engine.files import disk_sentence, move_to_free_name, temporary_beside, write_new
+from engine.training.moments import read_moment_samples, read_moments, thin
+
+MOMENTS_PER_SECOND = 8.0
+LAST_SECONDS = 2.0
+"""How long the last moment stays before the film begins again."""
+
+MOST_FRAMES = 240
+
+_GAP = 4
+_LABEL_HEIGHT = 24
+_WEBP_QUALITY = 85
+
+# A picture that is shown, wherever in the film it is.
+_Shown: TypeAlias = tuple[Direction, Path]
+_Frames: TypeAlias = Iterator[tuple[Picture, float]]
+
+
+def export_film(
+    folder: Path,
+    source: Path | None,
+    to: Path,
+    *,
+    direction: Direction | None = None,
+    moments_per_second: float = MOMENTS_PER_SECOND,
+    most_frames: int = MOST_FRAMES,
+) -> Iterator[FilmEvent]:
+    """Write the film of a training: each frame a moment, with original, translated and back again, and its step.
+
+    Shown are the pictures that the newest moment shows, one below another; where an older one shows others, their
+    place is white.
+
+    Args:
+        folder: The run; it may be under way.
+        source: The picture shown, or None for all.
+        to: The film, as .webp, .gif or .png (an APNG, also as .apng); never overwritten.
+        direction: Only pictures translated in this direction.
+        moments_per_second: How fast it runs; the last moment stays for 2 s at least. GIF has whole hundredths.
+        most_frames: Of more moments some are left out evenly, the newest never.
+
+    Yields:
+        `Preparing`, then `FilmExported`.
+
+    Raises:
+        RunError: There is nothing to show, `to` has another ending or is there already, or the disk does not allow it.
+    """
+    encode = _encoder(to)
+    if to.exists():
+        raise _taken(to)
+    moments = read_moments(folder)
+    shown = _shown(folder, moments, source, direction)
+    dropped = thin([moment.step for moment in moments], (), max(2, most_frames))
+    chosen = [moment for moment in moments if moment.step not in dropped]
+    frames: list[Picture] = []
+    for number, moment in enumerate(chosen):
+        yield Preparing("Reading the moments", number, len(chosen))
+        samples = {(sample.direction, sample.source): sample for sample in read_moment_samples(moment)}
+        # It may be damaged, or thinned away by now, or from before other pictures were chosen.
+        if not samples.keys().isdisjoint(shown):
+            frames.append(_frame(moment.step, [samples.get(each) for each in shown]))
+    if not frames:
+        raise RunError(f"The samples of {folder} cannot be read any more, so there is no film of them.")
+    size = frames[-1].shape
+    frames = [frame for frame in frames if frame.shape == size]
+    time = 1000 / moments_per_second
+    times = [time] * (len(frames) - 1) + [max(1000 * LAST_SECONDS, time)]
+    yield Preparing("Writing the film", 0, len(frames))
+    content = io.BytesIO()
+    # Encoding takes its frames one by one, and a stop is heard between two.
+    yield from encode(zip(frames, times, strict=True), len(frames), content)
+    _publish(content.getvalue(), to)
+    yield FilmExported(to, len(frames), sum(times) / 1000, len(shown))
+
+
+def _shown(folder: Path, moments: Sequence[Moment], source: Path | None, direction: Direction | None) -> list[_Shown]:
+    """What the newest moment that can be read shows of what is asked for.
+
+    Raises:
+        RunError: Nothing.
+    """
+    for moment in reversed(moments):
+        samples = read_moment_samples(moment)
+        if not samples:
+            continue
+        all_shown = [(sample.direction, sample.source) for sample in samples]
+        shown = [each for each in all_shown if direction in (None, each[0]) and (source is None or each[1] == source)]
+        if shown:
+            return shown
+        names = ", ".join(f"{path.name} ({each})" for each, path in all_shown)
+        raise RunError(f"{folder} shows no such picture as a sample; it shows {names}. Choose one of these.")
+    raise RunError(f"{folder} has no samples yet, so there is no film of it; let it train for a few seconds first.")
+
+
+def _frame(step: int, samples: Sequence[Sample | None]) -> Picture:
+    """One frame: a row a sample, white where there is none, and the step below."""
+    height, width = next(sample.original.shape[:2] for sample in samples if sample is not None)
+    whole = np.full(
+        (len(samples) * (height + _GAP) - _GAP + _LABEL_HEIGHT, 3 * (width + _GAP) - _GAP, 3), 255, np.uint8
+    )
+    for row, sample in enumerate(samples):
+        for column, picture in enumerate(() if sample is None else (sample.original, sample.translated, sample.back)):
+            # Growing trainings and other crops change no size, but a damaged sheet might.
+            if picture.shape[:2] == (height, width):
+                top, left = row * (height + _GAP), column * (width + _GAP)
+                whole[top : top + height, left : left + width] = picture
+    image = Image.fromarray(whole)
+    place = (image.width / 2, image.height - _LABEL_HEIGHT / 2)
+    ImageDraw.Draw(image).text(place, f"Step {step:,}", fill=(64, 64, 64), font=ImageFont.load_default(14), anchor="mm")
+    return np.asarray(image)
+
+
+_Encode: TypeAlias = Callable[[_Frames, int, io.BytesIO], Iterator[Preparing]]
+
+
+def _encoder(to: Path) -> _Encode:
+    encoders: dict[str, _Encode] = {
+        ".webp": _encode_webp,
+        ".gif": _encode_gif,
+        ".png": _encode_png,
+        ".apng": _encode_png,
+    }
+    try:
+        return encoders[to.suffix.lower()]
+    except KeyError:
+        raise RunError(f"A film is written as .webp, .gif or .png; give {to.name} one of these endings.") from None
+
+
+def _encode_webp(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
+    stills = []
+    size = (1, 1)
+    for number, (frame, milliseconds) in enumerate(frames):
+        yield Preparing("Writing the film", number, count)
+        still = io.BytesIO()
+        Image.fromarray(frame).save(still, "WEBP", quality=_WEBP_QUALITY, method=2)
+        size = (frame.shape[1], frame.shape[0])
+        stills.append((still.getvalue(), milliseconds))
+    content.write(webp_file(stills, size))
+
+
+def _encode_gif(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
+    """One palette for all frames: with a palette each, what stays the same would flicker."""
+    all_frames = list(frames)
+    some = [all_frames[place][0] for place in sorted({0, count // 8, count // 2, count - 1})]
+    palette = Image.fromarray(np.concatenate(some)[::2, ::2]).quantize(256, Image.Quantize.MEDIANCUT)
+    indexed: list[tuple[Image.Image, int | None, float]] = []
+    for number, (frame, milliseconds) in enumerate(all_frames):
+        yield Preparing("Writing the film", number, count)
+        image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        indexed.append((image, None, max(10, 10 * round(milliseconds / 10))))
+    content.write(gif_file(indexed, plays=0))
+
+
+def _encode_png(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
+    yield Preparing("Writing the film", 0, count)
+    content.write(png_file((Stored(frame, milliseconds=time) for frame, time in frames), animated=True))
+
+
+def _publish(content: bytes, to: Path) -> None:
+    """Write the film in one piece, and never over a file.
+
+    Raises:
+        RunError: Its name is taken, or the disk does not allow it.
+    """
+    temporary = temporary_beside(to)
+    try:
+        try:
+            write_new(temporary, content, sync=True)
+            move_to_free_name(temporary, to)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    except FileExistsError as error:
+        raise _taken(to) from error
+    except OSError as error:
+        raise RunError(disk_sentence(error, to)) from error
+
+
+def _taken(to: Path) -> RunError:
+    return RunError(disk_sentence(FileExistsError(errno.EEXIST, "exists"), to))
