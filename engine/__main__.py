@@ -264,6 +264,8 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="a picture or a folder of pictures")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--direction", choices=get_args(Direction), required=True, help="a2b: from A to B")
+    parser.add_argument("--moment", metavar="{best,last,STEP}", help="which moment of a training to convert with (the "
+                        "best, or the last where none has been good yet)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one event a line on standard output")
     files = parser.add_argument_group("files")
     files.add_argument("--format", choices=get_args(OutputFormat), default="keep", help="format of results; keep takes "
@@ -469,7 +471,7 @@ def _refuse_on_resume(options: argparse.Namespace, given: dict[str, Any]) -> Non
 
 def _run_convert(options: argparse.Namespace) -> int:
     job = ConvertJob(
-        model=options.model,
+        model=_model_of(options),
         sources=tuple(options.sources),
         to=options.to,
         direction=options.direction,
@@ -501,6 +503,14 @@ def _run_convert(options: argparse.Namespace) -> int:
         check_report_folder(report, job.sources)
     # The bars of several processes would overwrite one another.
     return _ConvertProgress(job, report, as_json=options.json, has_bar=count == 1).follow(convert(job))
+
+
+def _model_of(options: argparse.Namespace) -> Path:
+    """The model to convert with: as given, or that of a moment."""
+    from engine.conversion.model_file import model_of_moment
+
+    model: Path = options.model
+    return model if options.moment is None else model_of_moment(model, options.moment)
 
 
 def _run_info(options: argparse.Namespace) -> int:
@@ -535,7 +545,7 @@ def _run_export(options: argparse.Namespace) -> int:
 
 def _tell(info: ModelInfo, *, as_json: bool) -> int:
     """Print the story of a model."""
-    from engine.conversion.model_file import architecture_words
+    from engine.conversion.model_file import architecture_words, moment_name
 
     if as_json:
         _print_json(info)
@@ -543,8 +553,10 @@ def _tell(info: ModelInfo, *, as_json: bool) -> int:
     story = f"{info.size} px, preset {info.preset}, {info.steps:,} steps, {info.date}"
     if not info.steps:  # An import, whose size is what its user has said.
         story = f"{info.size} px, steps not known; imported on {info.date}"
+    moment = moment_name(info.path)
     lines = {
         "model": str(info.path),
+        **({} if moment is None else {"moment": f"{moment} (step {info.steps:,})"}),
         "directions": ", ".join(f"{direction} {info.direction_name(direction)}" for direction in info.directions),
         "trained at": story,
         "generators": architecture_words(info.architecture),
@@ -835,7 +847,10 @@ class _ConvertProgress(_Progress):
                 self.say(event.text)
             case ConvertPlanned():
                 self._total = len(event.sources)
-                self.say(f"Converting {counted(self._total, 'picture')} on {event.device}, {event.precision}")
+                self.say(
+                    f"Converting {counted(self._total, 'picture')} on {event.device}, {event.precision}"
+                    + _moment_words(self._job.model)
+                )
                 self.open_bar(self._total, 0, "picture")
             case FilesFound():
                 self._total += len(event.sources)
@@ -897,6 +912,15 @@ class _ConvertProgress(_Progress):
             _print_line({"event": "ReportWritten", "page": str(to / PAGE_NAME)})
         self.say(f"The report is {to / PAGE_NAME}")
         return True
+
+
+def _moment_words(model: Path) -> str:
+    """Which moment of a training is used, such as ", with its best moment (step 1,234)"; "" for other models."""
+    from engine.conversion.model_file import moment_name, read_model_info
+
+    info = read_model_info(model)
+    name = moment_name(info.path)
+    return "" if name is None else f", with {name} (step {info.steps:,})"
 
 
 def _summary(event: ConvertFinished) -> str:

@@ -192,7 +192,8 @@ class TrainConfig:
             it is `size`; None trains at `size` throughout.
         grey_A: Whether pictures of A have one channel instead of three.
         grey_B: The same for B. Where the two differ there is no identity loss: it compares across domains.
-        hold_out: Whether 2% of the pictures (at most 8 a side) are kept for samples when no test folder is given.
+        hold_out: Whether a tenth of the pictures (at most 64 a side, none of fewer than 25) is kept for samples and for
+            measuring the quality when no test folder is given.
         generator: "resnet" as in the paper, or "unet" (Ronneberger et al. 2015) as in pix2pix.
         blocks: Residual blocks of each ResNet generator; the paper has 9 at 256 px and 6 at 128 px.
         halvings: Times a U-Net halves the picture: 7 is the reference's U-Net-128, 8 its U-Net-256.

@@ -119,7 +119,8 @@ OPTIONS: tuple[Option, ...] = (
         "hold_out",
         _PICTURES,
         "Hold out samples",
-        "Keep 2% of the pictures (at most 8 a side) for samples only, when there are no test folders.",
+        "Keep a tenth of the pictures (at most 64 a side) for samples and the quality score only, when there are no "
+        "test folders.",
         "bool",
     ),
     # Networks

@@ -21,6 +21,9 @@ class Stream(IntEnum):
     HOLD_OUT_B = 9
     DROPOUT = 10
     DIFF_AUGMENT = 11
+    PATCHES = 12
+    PROJECTIONS = 13
+    MEASURED = 14
 
 
 def random_at(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:

@@ -39,7 +39,7 @@ from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
 from engine.config import Direction
-from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, read_model_info
+from engine.conversion.model_file import BEST_FILE_NAME, MODEL_FILE_NAME, ModelInfo, read_model_info
 from engine.conversion.report import PAGE_NAME, ReportRow, RowState, write_report
 from engine.errors import ConfigError, EngineError
 from engine.events import ConvertEvent, Notice, Preparing
@@ -981,7 +981,11 @@ class ConversionController(QObject):
         self.set_model(model)
         used = self._batch.model.path if self._batch.model is not None else None
         known = self._settings.library
-        if used in (model, model / MODEL_FILE_NAME) and model not in known and model.parent not in known:
+        if (
+            used in (model, model / MODEL_FILE_NAME, model / BEST_FILE_NAME)
+            and model not in known
+            and model.parent not in known
+        ):
             self._settings.remember_in_library(model)
             self.library_changed.emit()
 

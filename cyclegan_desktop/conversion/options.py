@@ -37,7 +37,7 @@ from cyclegan_desktop.widgets import (
     set_look,
 )
 from engine.config import Direction, IfExists, OutputFormat, Resize
-from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo
+from engine.conversion.model_file import ModelInfo, run_name
 from engine.data.writing import can_write
 
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("a2b", "b2a")
@@ -154,11 +154,9 @@ class ConversionOptions(QFrame):
         self._models = list(models)
         self._model.clear()
         for model in models:
-            if model.path == starter:
-                label = self.tr("Starter model")
-            else:  # The model of a training is known by the training's name.
-                in_run = model.path.name == MODEL_FILE_NAME
-                label = model.path.parent.name if in_run else model.path.stem
+            # The model of a training is known by the training's name.
+            name = run_name(model.path) or model.path.stem
+            label = self.tr("Starter model") if model.path == starter else name
             words = (shown_text(word) for word in (label, model.name_A, model.name_B))
             self._model.addItem(self.tr("{0} ({1} and {2}, {3} px)").format(*words, model.size))
             tooltip = plain_tooltip(str(model.path))

@@ -32,7 +32,7 @@ from engine.conversion.file_work import (
     write,
 )
 from engine.conversion.ledger import Ledger, fingerprint, settings_key
-from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, load_generator, model_path, read_model_info
+from engine.conversion.model_file import ModelInfo, load_generator, model_path, read_model_info, run_name
 from engine.conversion.naming import result_name, safe_name
 from engine.conversion.plan import FolderWatch, Task, key_of, make_plan, own_share, stamp_of
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, in_words, is_full
@@ -851,9 +851,7 @@ def _free_memory() -> float:
 def _model_name(model: Path) -> str:
     """That of a run's model is the run's."""
     path = model.absolute()
-    if path.name == MODEL_FILE_NAME:
-        path = path.parent
-    return path.name if path.is_dir() else path.stem
+    return run_name(path) or (path.name if path.is_dir() else path.stem)
 
 
 def _losses(decoded: Decoded, written: Written) -> list[str]:

@@ -23,13 +23,13 @@ from engine.config import Direction, TrainConfig
 from engine.conversion.model_file import (
     DISCRIMINATORS,
     GENERATORS,
-    MODEL_FILE_NAME,
     ModelInfo,
     load_generator,
     load_networks,
     model_bytes,
     model_path,
     read_model_info,
+    run_name,
 )
 from engine.conversion.onnx_file import onnx_bytes, require_onnx
 from engine.conversion.reference_file import REFERENCE_NAMES, ReferenceModel, read_reference_files
@@ -248,7 +248,7 @@ def _require_known_to_reference(model: Path, info: ModelInfo) -> None:
 def _onnx_targets(model: Path, directions: Sequence[Direction], folder_or_file: Path) -> dict[Direction, Path]:
     if folder_or_file.suffix.lower() != ".onnx" or is_folder(folder_or_file):
         path = model_path(model).absolute()
-        name = path.parent.name if path.name == MODEL_FILE_NAME else path.stem
+        name = run_name(path) or path.stem
         return {direction: folder_or_file / f"{name}_{direction}.onnx" for direction in directions}
     if len(directions) == 1:
         return {directions[0]: folder_or_file}

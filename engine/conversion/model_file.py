@@ -15,7 +15,7 @@ from engine.errors import ModelFileError
 from engine.files import disk_sentence
 from engine.model.architecture import Architecture
 from engine.tensor_file import read_metadata, read_tensors, tensor_bytes, write_tensors
-from engine.words import counted
+from engine.words import counted, listed
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from engine.model.generator import AnyGenerator
 
 MODEL_FILE_NAME = "model.safetensors"
+"""The newest generators of a training, in its folder."""
+
+BEST_FILE_NAME = "best.safetensors"
+"""Generators and discriminators of its best moment, if one has been good so far; see `quality.is_better`."""
+
+MOMENTS_FOLDER = "moments"
+"""Holds the models of other moments, "step_00000500.safetensors"."""
+
 KIND = "cyclegan-desktop model"
 
 # Times the training size.
@@ -169,13 +177,70 @@ def model_path(path: Path) -> Path:
     try:
         if not path.is_dir():
             return path
-        model = path / MODEL_FILE_NAME
+        model = default_model(path)
         is_there = model.exists()
     except OSError as error:  # A name that is too long, or a folder above it that lets nobody through.
         raise ModelFileError(disk_sentence(error, path)) from error
     if not is_there:
         raise ModelFileError(f"{path} holds no {MODEL_FILE_NAME}; choose a model file or the folder of a training.")
     return model
+
+
+def default_model(folder: Path) -> Path:
+    """The model that the folder of a training stands for: its best moment if one has been good, else the newest.
+
+    Raises:
+        OSError: The system does not tell.
+    """
+    best = folder / BEST_FILE_NAME
+    return best if best.exists() else folder / MODEL_FILE_NAME
+
+
+def model_of_moment(folder: Path, moment: str) -> Path:
+    """The model of a moment of a training.
+
+    Args:
+        folder: The run.
+        moment: "best", "last", or the number of its step.
+
+    Raises:
+        ModelFileError: There is no such model; the sentence names those that there are.
+    """
+    files = {"best": folder / BEST_FILE_NAME, "last": folder / MODEL_FILE_NAME}
+    if moment not in files and not moment.isdecimal():
+        raise ModelFileError(f'There is no moment "{moment}": give best, last, or the number of a step.')
+    try:
+        kept = {_step(path): path for path in (folder / MOMENTS_FOLDER).glob("step_*.safetensors")}
+        there = [*(name for name, path in files.items() if path.is_file()), *map(str, sorted(kept))]
+        model = files[moment] if moment in files else kept.get(int(moment))
+        if model is not None and model.is_file():
+            return model
+    except OSError as error:
+        raise ModelFileError(disk_sentence(error, folder)) from error
+    if moment == "best" and there:
+        raise ModelFileError(
+            f"{folder} has no best moment yet: none of those measured was nearer to the other side than untranslated "
+            f"pictures are. It has {listed(there)}."
+        )
+    raise ModelFileError(
+        f"{folder} keeps no model of the moment {moment}. "
+        + (f"It has {listed(there)}." if there else "Choose the folder of a training that has been saved.")
+    )
+
+
+def moment_name(model: Path) -> str | None:
+    """Which moment of a training a model is, in words, by where it lies; None for a model file of its own."""
+    names = {BEST_FILE_NAME: "its best moment", MODEL_FILE_NAME: "its last moment"}
+    if model.name in names:
+        return names[model.name]
+    return "a kept moment" if model.parent.name == MOMENTS_FOLDER else None
+
+
+def run_name(model: Path) -> str | None:
+    """The name of the training whose model this is, by where it lies; None for a model file of its own."""
+    if model.name in (MODEL_FILE_NAME, BEST_FILE_NAME):
+        return model.parent.name
+    return model.parent.parent.name if model.parent.name == MOMENTS_FOLDER else None
 
 
 def read_model_info(path: Path) -> ModelInfo:
@@ -186,7 +251,7 @@ def read_model_info(path: Path) -> ModelInfo:
     """
     file = model_path(path)
     info = _parse_info(file, read_metadata(file))
-    if not path.is_dir():
+    if not path.is_dir() or info.has_discriminators:
         return info
     discriminators = _discriminators_of(path) if _checkpoints(path) else None
     return dataclasses.replace(info, discriminators=discriminators)
@@ -283,13 +348,14 @@ def load_generator(path: Path, direction: Direction, device: torch.device) -> tu
 def load_networks(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:
     """Every network of a model, to be trained further: in fp32, on the CPU, by names such as "G_AB.model.1.weight".
 
-    Of the folder of a training, the discriminators come from its newest checkpoint that can be read, if there is one.
+    Of the folder of a training, the discriminators are those of its best moment, or else come from its newest
+    checkpoint that can be read, if there is one.
 
     Raises:
         ModelFileError: It is not there, is not a model of ours, is damaged, or comes from a newer version.
     """
     tensors, info = _load(model_path(path))
-    if not path.is_dir():
+    if not path.is_dir() or info.has_discriminators:
         return tensors, info
     found, discriminators = _of_checkpoint(path)
     return tensors | found, dataclasses.replace(info, discriminators=discriminators)
@@ -345,6 +411,12 @@ def _discriminators_of(folder: Path) -> Discriminators | None:
         return Discriminators.of(read_run_summary(folder).config)
     except RunError:
         return None
+
+
+def _step(path: Path) -> int:
+    """The step in the name of a moment's model, "step_00000500.safetensors"; -1 where there is none."""
+    number = path.stem.removeprefix("step_")
+    return int(number) if number.isdecimal() else -1
 
 
 def _checkpoints(folder: Path) -> list[Path]:

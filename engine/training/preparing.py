@@ -23,8 +23,10 @@ from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.sheets import MOST_SAMPLES
 from engine.words import counted, listed
 
-_HOLD_OUT_SHARE = 0.02
-_HOLD_OUT_MOST = 8
+# Enough for a score, and what a small set can spare; a very small one can spare none.
+_HOLD_OUT_SHARE = 0.1
+_HOLD_OUT_MOST = 64
+_HOLD_OUT_FROM = 25
 
 # Discriminators learn the pictures of a small set by heart when they see each of them this often.
 _MANY_TIMES = 50
@@ -55,6 +57,8 @@ def find_pictures(config: TrainConfig) -> Pictures:
         sample_A=held_A if held_out else _spread(scan_A.pictures),
         sample_B=held_B if held_out else _spread(scan_B.pictures),
         held_out=held_out,
+        held_A=held_A if held_out else (),
+        held_B=held_B if held_out else (),
     )
 
 
@@ -250,7 +254,9 @@ def _hold_out(
     """Training pictures and held-out pictures of one side; nothing is held out of very small sets."""
     if test:
         return scan.pictures, test
-    count = min(_HOLD_OUT_MOST, round(_HOLD_OUT_SHARE * len(scan.pictures))) if config.hold_out else 0
+    number = len(scan.pictures)
+    can_spare = config.hold_out and number >= _HOLD_OUT_FROM
+    count = min(_HOLD_OUT_MOST, round(_HOLD_OUT_SHARE * number)) if can_spare else 0
     chosen = set(random_at(config.seed, stream).permutation(len(scan.pictures))[:count].tolist())
     kept = tuple(path for i, path in enumerate(scan.pictures) if i not in chosen)
     return kept, tuple(path for i, path in enumerate(scan.pictures) if i in chosen)

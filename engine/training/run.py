@@ -7,6 +7,8 @@
 - stars.json: the moments that the user has starred
 - checkpoints/step_00000500.safetensors: everything needed to go on, one file a generation
 - model.safetensors: both generators, rewritten at every save
+- quality.csv: one row a measurement
+- best.safetensors: all networks of the best moment
 - log.txt: what happened when
 - marks.csv: what happened at which step
 - under_way.json: there while a process trains, and after one that could not end in order
@@ -28,10 +30,11 @@ from typing import Any, Literal, TextIO, TypeAlias, get_args
 from filelock import FileLock, Timeout
 
 from engine.config import Direction, TrainConfig
-from engine.conversion.model_file import MODEL_FILE_NAME
+from engine.conversion.model_file import BEST_FILE_NAME, MODEL_FILE_NAME, default_model
 from engine.errors import ConfigError, RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
 from engine.files import disk_sentence, write_atomically
+from engine.training.quality import read_best
 from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.sheets import stored_name
 
@@ -78,6 +81,9 @@ class Pictures:
         held_out: Whether the samples are kept from training.
         shown_A: Pictures of A that the user has chosen to be shown instead of `sample_A`; they may be anywhere.
         shown_B: The same for B.
+        held_A: Pictures of A kept from training, by which quality is measured; of older runs none, and their samples
+            stand in.
+        held_B: The same for B.
     """
 
     train_A: tuple[Path, ...]
@@ -85,6 +91,8 @@ class Pictures:
     sample_A: tuple[Path, ...]
     sample_B: tuple[Path, ...]
     held_out: bool
+    held_A: tuple[Path, ...] = ()
+    held_B: tuple[Path, ...] = ()
     shown_A: tuple[Path, ...] = ()
     shown_B: tuple[Path, ...] = ()
 
@@ -121,7 +129,9 @@ class RunSummary:
         total_steps: Steps after which it ends (the schedule's, or `max_steps`).
         schedule_steps: Steps of the whole schedule.
         seconds: Time spent on training.
-        model: The model file, if one was saved.
+        model: The model file that the run stands for, if one was saved: its best moment, or the newest.
+        best_score: The score of the best moment; None where none has been good yet, see `quality.is_better`.
+        best_step: Its step.
         sheet: The newest sheet of samples, if there is one.
         modified: When it was last written, in seconds since 1970.
         was_interrupted: Whether its last trainer could not end in order: a crash, a power cut. One that is at work
@@ -138,6 +148,8 @@ class RunSummary:
     sheet: Path | None
     modified: float
     was_interrupted: bool = False
+    best_score: float | None = None
+    best_step: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -165,8 +177,13 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The model file."""
+        """The model file of the newest moment."""
         return self.folder / MODEL_FILE_NAME
+
+    @property
+    def best(self) -> Path:
+        """The model file of the best moment."""
+        return self.folder / BEST_FILE_NAME
 
     def sheet(self, step: int, direction: Direction) -> Path:
         """Where the samples of a step are stored."""
@@ -330,7 +347,8 @@ def read_run_summary(folder: Path) -> RunSummary:
         raise RunError(_damaged(folder)) from error
     epoch = steps_per_epoch(config, count_A, count_B, choices.ranks)
     sheets = sorted((folder / "samples").glob("step_*.png"))
-    model = folder / MODEL_FILE_NAME
+    model = default_model(folder)
+    best = read_best(folder)
     return RunSummary(
         folder=folder,
         config=config,
@@ -342,6 +360,8 @@ def read_run_summary(folder: Path) -> RunSummary:
         sheet=sheets[-1] if sheets else None,
         modified=max(_modified(folder / name) for name in ("config.json", "losses.csv", MODEL_FILE_NAME)),
         was_interrupted=_was_interrupted(folder),
+        best_score=None if best is None else best.score,
+        best_step=None if best is None else best.step,
     )
 
 
@@ -506,6 +526,8 @@ def _pictures_to_json(config: TrainConfig, pictures: Pictures) -> dict[str, Any]
         "sample_A": [stored_name(path, from_A) for path in pictures.sample_A],
         "sample_B": [stored_name(path, from_B) for path in pictures.sample_B],
         "held_out": pictures.held_out,
+        "held_A": [stored_name(path, from_A) for path in pictures.held_A],
+        "held_B": [stored_name(path, from_B) for path in pictures.held_B],
     }
     if pictures.shown_A or pictures.shown_B:
         values["shown_A"] = [stored_name(path, from_A) for path in pictures.shown_A]
@@ -523,4 +545,6 @@ def _pictures_from_json(config: TrainConfig, values: dict[str, Any]) -> Pictures
         held_out=bool(values["held_out"]),
         shown_A=tuple(from_A / name for name in values.get("shown_A", ())),
         shown_B=tuple(from_B / name for name in values.get("shown_B", ())),
+        held_A=tuple(from_A / name for name in values.get("held_A", ())),
+        held_B=tuple(from_B / name for name in values.get("held_B", ())),
     )

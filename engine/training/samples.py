@@ -70,10 +70,19 @@ def _draw(model: CycleGAN, picture: FixedPicture) -> Sample:
 
 
 def _middle(pixels: Picture, config: TrainConfig) -> Picture:
-    """The middle of a picture, as the training's preprocessing scales it where it scales all pictures alike."""
-    crop_height, crop_width = config.crop_size
-    times = math.ceil(_LEAST_SIDE / min(crop_height, crop_width))
-    height, width = times * crop_height, times * crop_width
+    """As `middle`, enlarged to 128 px or more."""
+    return middle(pixels, config, times=math.ceil(_LEAST_SIDE / min(config.crop_size)))
+
+
+def middle(pixels: Picture, config: TrainConfig, *, times: int = 1) -> Picture:
+    """The middle of a picture, as the training's preprocessing scales it where it scales all pictures alike.
+
+    Args:
+        pixels: [H, W, 3].
+        config: The training, whose crops' shape it gets.
+        times: How often as large as those it becomes.
+    """
+    height, width = (times * side for side in config.crop_size)
     picture = Image.fromarray(pixels)
     scale = max(height / picture.height, width / picture.width)
     if config.preprocess in ("crop", "none"):

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from engine.config import Direction, Precision, TrainConfig
+from engine.conversion.model_file import default_model, write_model
 from engine.device import choose_device, describe_device, empty_caches, gpus_together
-from engine.errors import DataError, DivergedError, EngineError, RunError
+from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
     Losses,
     Notice,
     Preparing,
+    QualityMeasured,
     RolledBack,
     SamplesDrawn,
     Saved,
@@ -34,6 +36,7 @@ from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
+from engine.training.measuring import Measured, QualityMeter
 from engine.training.moment_keeper import MomentKeeper
 from engine.training.preparing import (
     advice,
@@ -49,6 +52,7 @@ from engine.training.preparing import (
     refuse_vanished_folders,
     start_model,
 )
+from engine.training.quality import append_quality, cut_quality, is_better, read_best, read_quality
 from engine.training.run import Choices, Pictures, Run, read_run_summary, sample_folder
 from engine.training.samples import FixedPicture, draw_samples
 from engine.training.schedule import PlateauState
@@ -63,6 +67,10 @@ _RATE_REPORTS = 120
 _SAMPLE_SECONDS = 5.0
 _SAMPLE_SHARE = 20.0
 _SAMPLE_GROWTH = 0.02
+# Measuring takes its share likewise, and shows a course also of a training of minutes.
+_QUALITY_SECONDS = 15.0
+_QUALITY_SHARE = 20.0
+_QUALITY_GROWTH = 0.01
 # While nothing can be written: how often saving is tried again, and told.
 _DISK_RETRY_SECONDS = 60.0
 # So many steps in a row whose numbers are not finite are no accident: the training goes back, with a lower rate.
@@ -75,6 +83,7 @@ _Reason: TypeAlias = Literal["complete", "max_steps", "max_minutes"]
 # What the processes of a training agree on before each step: bits of one word. All that report, save or draw samples
 # lets the others wait until rank 0 is ready.
 _GO, _REPORT, _SAMPLES, _SAVE, _END, _NO_PICTURES, _STOP, _BACK = 0, 1, 2, 4, 8, 16, 32, 64
+_QUALITY = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +234,7 @@ def resume(
             with _disk_errors(folder):
                 run.change(config, choices)
                 run.continue_losses(restored.step)
+                cut_quality(folder, restored.step)
             for text in [*notices, *choice_notices, *rank_notices]:
                 run.log(text)
                 yield from clock.tell(Notice(text))
@@ -347,6 +357,7 @@ class _Due:
     report: float = 0.0
     samples: float = 0.0
     save: float = 0.0
+    quality: float = 0.0
 
 
 class _Training:
@@ -366,6 +377,11 @@ class _Training:
         self._due = _Due(save=clock.seconds + 60 * self._config.save_minutes)
         # (step, seconds) of the last reports, half a minute of them, from which the rate is taken.
         self._recent = deque([(sitting.step, clock.seconds)], maxlen=_RATE_REPORTS)
+        self._meter: QualityMeter | None = QualityMeter(self._config, sitting.run.pictures)
+        self._best = read_best(sitting.run.folder)
+        self._quality_gap = _QUALITY_SECONDS
+        history = read_quality(sitting.run.folder)
+        self._measured_step = history[-1].step if history else None
         self._notes: list[str] = list(sitting.advice)
         self._disk_told = -math.inf
         self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
@@ -409,6 +425,7 @@ class _Training:
             yield from self._tell(self._saved())
         yield from self._tell_notes()
         yield from self._draw_samples()
+        yield from self._measure()
 
     def _go_on(self) -> Iterator[TrainEvent]:
         """Steps until there is a reason to end, with everything that the clock asks for in between."""
@@ -472,13 +489,17 @@ class _Training:
             yield from self._draw_samples()
         if word & _SAVE:
             yield from self._save()
+        if word & _QUALITY or (word & _SAVE and self._clock.seconds >= self._due.quality - self._quality_gap / 2):
+            yield from self._measure()
 
     def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
         yield from self._draw_samples(is_last=True)
         self._save_or_raise()
         yield from self._tell(self._saved())
+        yield from self._measure()
         self._run.log(f"Finished at step {self._steps.step}: {reason}")
-        yield from self._tell(TrainFinished(self._steps.step, reason, self._run.model, self._seconds))
+        model = default_model(self._run.folder)
+        yield from self._tell(TrainFinished(self._steps.step, reason, model, self._seconds))
 
     def _end(self) -> _Reason | None:
         """Why the training ends now, or None."""
@@ -496,6 +517,7 @@ class _Training:
             (_REPORT if now >= self._due.report and step != self._recent[-1][0] else 0)
             | (_SAMPLES if now >= self._due.samples else 0)
             | (_SAVE if now >= self._due.save and step != self._saved_step else 0)
+            | (_QUALITY if self._is_quality_due(now) else 0)
             | (_END if reason else 0)
             | (_NO_PICTURES if problem else 0)
         )
@@ -586,6 +608,7 @@ class _Training:
         self._steps = self._steps_from(restored.step, restored.plateau)
         self._goes_back = True
         self._saved_step = restored.step
+        self._measured_step = None
         self._recent.clear()
         self._recent.append((restored.step, self._clock.seconds))
         text = (
@@ -596,10 +619,12 @@ class _Training:
         self._run.mark("rolled_back", text, step=restored.step)
         try:
             self._run.continue_losses(restored.step)
+            cut_quality(self._run.folder, restored.step)
             # With the lower rate, so that a resumed training keeps it.
             self._write_checkpoint()
         except OSError as error:
             self._note_disk(error)
+        self._best = read_best(self._run.folder)
         yield from self._tell(RolledBack(from_step, restored.step, self._rate_factor, text))
 
     def _diverged(self) -> str:
@@ -641,6 +666,66 @@ class _Training:
         moments = self._moments.keep(self._steps.step, is_last=is_last)
         held_out = self._run.pictures.shows_held_out
         yield from self._tell(SamplesDrawn(self._steps.step, samples, held_out, tuple(files), moments))
+
+    def _measure(self) -> Iterator[TrainEvent]:
+        """Measure the quality, and keep the networks if they are saved and the best so far."""
+        start, step = self._clock.seconds, self._steps.step
+        if step == self._measured_step:
+            return
+        measured = self._measured()
+        now = self._clock.seconds
+        self._quality_gap = max(_QUALITY_SECONDS, _QUALITY_SHARE * (now - start), _QUALITY_GROWTH * self._seconds)
+        self._due.quality = now + self._quality_gap
+        self._measured_step = step
+        if measured is None or self._meter is None:
+            return
+        quality = QualityMeasured(step, self._seconds, measured.directions, self._meter.held_out, step)
+        # Only what a crash cannot take back can be the best: otherwise its step would be taken again.
+        if step == self._saved_step and is_better(quality, self._best):
+            self._keep_best(quality)
+        if self._best is not None:
+            quality = dataclasses.replace(quality, best_step=self._best.step)
+        try:
+            append_quality(self._run.folder, quality)
+        except OSError as error:
+            self._note_disk(error)
+        yield from self._tell(quality)
+
+    def _is_quality_due(self, now: float) -> bool:
+        """By the clock; it waits for a save that is near, since only what is saved can be the best."""
+        is_save_near = self._due.save - now < self._quality_gap / 2
+        return now >= self._due.quality and not is_save_near and self._steps.step != self._measured_step
+
+    def _measured(self) -> Measured | None:
+        """The quality now; None where it cannot be measured, which ends no training."""
+        model = self._model
+        if self._meter is None:
+            return None
+        try:
+            with training_errors(self._config):
+                measured = self._meter.measure(model.generators_for_use, model.device, model.precision)
+        except OutOfMemoryError:
+            empty_caches(model.device)
+            measured = None
+        if measured is None:
+            self._meter = None
+            self._notes.append("The quality is not measured: there is too little memory for it, or no picture to read.")
+        return measured
+
+    def _keep_best(self, quality: QualityMeasured) -> None:
+        model = self._model
+        try:
+            write_model(
+                self._run.best,
+                model.generators_for_use,
+                self._config,
+                steps=quality.step,
+                discriminators={"D_A": model.D_A, "D_B": model.D_B},
+            )
+        except OSError as error:
+            self._note_disk(error)
+        else:
+            self._best = quality
 
     def _save(self) -> Iterator[TrainEvent]:
         """Save by the clock; a full disk is told and tried again, since the training itself is well."""

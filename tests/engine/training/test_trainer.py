@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from engine.config import TrainConfig
-from engine.conversion.model_file import read_model_info, write_model
+from engine.conversion.model_file import default_model, read_model_info, write_model
 from engine.data import unpaired
 from engine.errors import ConfigError, DataError, DivergedError, EngineError, RunError
 from engine.events import (
@@ -80,7 +80,7 @@ def test_a_training_leaves_a_run_that_people_and_tools_can_read(tiny_config: Mak
     assert [report.epoch for report in reports] == [1] * 6 + [2] * 6
     assert [report.learning_rate for report in reports] == [2e-4] * 6 + [1e-4] * 6
     assert reports[-1].seconds_left == 0
-    assert events[-1] == TrainFinished(ALL_STEPS, "complete", config.run / "model.safetensors", events[-1].seconds)
+    assert events[-1] == TrainFinished(ALL_STEPS, "complete", default_model(config.run), events[-1].seconds)
 
     document = json.loads((config.run / "config.json").read_text())
     assert document["config"]["size"] == 32
@@ -704,7 +704,7 @@ def test_an_unreadable_picture_among_good_ones_is_named_and_left_out(tiny_config
     assert events[-1].step == ALL_STEPS
 
 
-def test_two_percent_are_held_out_where_there_are_enough_and_the_preset_allows(
+def test_a_tenth_is_held_out_where_there_are_enough_and_the_preset_allows(
     tiny_config: MakeConfig, tmp_path: Path
 ) -> None:
     for name in ("A", "B"):
@@ -712,7 +712,7 @@ def test_two_percent_are_held_out_where_there_are_enough_and_the_preset_allows(
             Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / name / f"{number:03}.png")
     pictures = find_pictures(tiny_config())
     assert pictures.held_out
-    assert (len(pictures.train_A), len(pictures.sample_A)) == (98, 2)
+    assert (len(pictures.train_A), len(pictures.sample_A)) == (90, 10)
     assert not set(pictures.train_A) & set(pictures.sample_A)
     assert find_pictures(tiny_config(seed=1)).sample_A != pictures.sample_A
     assert find_pictures(tiny_config()).sample_A == pictures.sample_A
