@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontDatabase
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -35,6 +35,7 @@ MOST_THUMBNAILS = 8
 """Of one finding."""
 
 _THUMBNAIL_SIDE = 56
+_THUMBNAIL_BORDER = QColor(128, 128, 128, 110)
 _SHARPNESS = 2
 _LARGEST_THUMBNAIL_BYTES = 50_000_000
 _MOST_NAMES = 5_000
@@ -197,13 +198,13 @@ class DoctorPage(QWidget):
             self._progress.setRange(0, event.total)
             self._progress.setValue(event.done)
             count = self.tr("{done:,} of {total:,}").format(done=event.done, total=event.total)
-            words = f"{event.text}: {count}"
+            words = f"{event.text}, {count}"
         else:
             self._progress.setRange(0, 0)
             words = f"{event.text}..."
         self._progress.show()
-        short = self.tr("The doctor is looking at the pictures: {words}").format(words=words)
-        self._show_status("", short, self.tr("{words} (you need not wait for it)").format(words=words))
+        short = self.tr("The doctor is at work: {words}").format(words=words)
+        self._show_status("", short, self.tr("{words} (you need not wait)").format(words=words))
 
     def show_findings(self, findings: Sequence[Finding], end: Examined) -> None:
         """Show everything that was found."""
@@ -386,13 +387,19 @@ class _FindingCard(QFrame):
             words = self.tr("Leave out {count:,} of them").format(count=count)
         self._leave.setText(words)
         self._leave.setChecked(on)
-        names = "\n".join(shown_text(path.name) for path in self.finding.leave_out[:10])
-        self._leave.setToolTip(plain_tooltip(names + ("\n..." if count > 10 else "")))
+        names = [path.name for path in self.finding.leave_out[:10]]
+        self._leave.setToolTip(plain_tooltip(", ".join([*names, "..."] if count > 10 else names)))
 
     def show_thumbnail(self, place: int, picture: Picture, ratio: float) -> None:
         """Show one of its pictures."""
         label = self._thumbnails[place]
-        label.setPixmap(filling_pixmap(picture, _THUMBNAIL_SIDE, ratio))
+        pixmap = filling_pixmap(picture, _THUMBNAIL_SIDE, ratio)
+        # A white picture would not be seen on a white card.
+        painter = QPainter(pixmap)
+        painter.setPen(_THUMBNAIL_BORDER)
+        painter.drawRect(QRectF(0.5, 0.5, _THUMBNAIL_SIDE - 1, _THUMBNAIL_SIDE - 1))
+        painter.end()
+        label.setPixmap(pixmap)
         label.show()
 
     def _thumbnail_row(self) -> list[QLabel]:
@@ -435,9 +442,8 @@ class _FindingCard(QFrame):
             self._names = QPlainTextEdit(self._names_text())
             self._names.setObjectName("names")
             self._names.setReadOnly(True)
-            self._names.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-            self._names.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont))
-            lines = min(7, self._names.blockCount())
+            # A sentence of damage takes two lines.
+            lines = self._names.blockCount() * (2 if self.finding.reasons else 1)
             self._names.setFixedHeight(min(_NAMES_HEIGHT, lines * self._names.fontMetrics().lineSpacing() + 2 * M))
             self._column.addWidget(self._names)
         self._names.setVisible(on)
