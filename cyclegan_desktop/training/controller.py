@@ -46,7 +46,7 @@ from engine.events import (
 )
 from engine.remedies import Remedy
 from engine.training.moments import branch_config, choose_samples
-from engine.training.run import read_losses, read_run_summary
+from engine.training.run import read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
 
@@ -565,5 +565,5 @@ def _resume_with_losses(
         names = config.name_A, config.name_B
     except RunError:  # `resume` has the sentence for it.
         names = None
-    yield _EarlierLosses(names, LossHistory.of(read_losses(run), smoothing))
+    yield _EarlierLosses(names, LossHistory.read(run, smoothing))
     yield from resume(run)
