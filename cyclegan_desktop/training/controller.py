@@ -20,6 +20,7 @@ from cyclegan_desktop.engine_thread import EngineThread, Failure
 from cyclegan_desktop.notification import Notifier
 from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.training.compare import CompareController
 from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
@@ -120,6 +121,7 @@ class TrainingController(QObject):
         self._wizard: TrainingWizard | None = None
         self._estimates = ThreadKeeper(self)
         self._scans = ThreadKeeper(self)
+        self._compare = CompareController(page, settings, self._scans, self)
         self._interrupted: list[Interrupted] = []
         self._looking = OneWork(self)
         self._looking.reported.connect(self._take_interrupted)
@@ -316,6 +318,7 @@ class TrainingController(QObject):
 
     def _begin_run(self, event: TrainStarted) -> None:
         self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
+        self._compare.set_own(event.run)
         self._is_complete = False
         self._offer([one for one in self._interrupted if one.run != event.run])
         self._page.show_started(event)

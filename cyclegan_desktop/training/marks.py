@@ -182,8 +182,7 @@ def _thinned(kind: str, marks: list[MarkLike], to_x: _Column, width: float) -> l
         after = min(end, max(index + 1, int(np.searchsorted(columns, columns[index] + SYMBOL + 1, "left"))))
         first, last = marks[index], marks[after - 1]
         text = first.text if after == index + 1 else ""
-        x = float(columns[index] + columns[after - 1]) / 2
-        placed.append(PlacedMark(x, -1, kind, first.step, last.step, after - index, text))
+        placed.append(PlacedMark(float(columns[index]), -1, kind, first.step, last.step, after - index, text))
         index = after
     return placed
 

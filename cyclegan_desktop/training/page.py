@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cyclegan_desktop.training.loss_history import LossHistory
     from cyclegan_desktop.training.loss_plot import LossPlot
     from cyclegan_desktop.training.marks import MarkLike
+    from cyclegan_desktop.training.other_runs import OtherRun
     from cyclegan_desktop.training.plots import TrainingPlots
     from engine.events import Moment, QualityMeasured
 
@@ -75,6 +76,8 @@ class TrainingPage(QWidget):
         open_folder_requested: Its folder is to be shown in the file manager.
         smoothing_changed: The plot's smoothing was set.
         log_scale_changed: The plot's scale was switched.
+        compare_requested: Other trainings are to be chosen, to be drawn beside this one.
+        other_removed: This one of them is to be taken out: its folder.
     """
 
     new_requested = Signal()
@@ -91,6 +94,8 @@ class TrainingPage(QWidget):
     open_folder_requested = Signal()
     smoothing_changed = Signal(float)
     log_scale_changed = Signal(bool)
+    compare_requested = Signal()
+    other_removed = Signal(Path)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -315,6 +320,10 @@ class TrainingPage(QWidget):
         """Mark one thing more in the plots."""
         self._ensure_plots().add_mark(mark)
 
+    def set_other_runs(self, others: Sequence[OtherRun]) -> None:
+        """Draw these other trainings too, and no others."""
+        self._ensure_plots().set_others(others)
+
     def show_moments(self, moments: Iterable[Moment]) -> None:
         """Mark those that are starred in the plots."""
         self._ensure_plots().set_moments(moments)
@@ -522,6 +531,8 @@ class TrainingPage(QWidget):
             self._plots.losses.smoothing_changed.connect(self.smoothing_changed)
             self._plots.losses.log_scale_changed.connect(self.log_scale_changed)
             self._plots.save_failed.connect(self._tell_save_failed)
+            self._plots.compare_requested.connect(self.compare_requested)
+            self._plots.other_removed.connect(self.other_removed)
             self._right.addWidget(_carded(self._plots), 1)
         return self._plots
 

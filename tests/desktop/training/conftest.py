@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engine.config import TrainConfig, preset_config
-from engine.events import Losses, Sample, SamplesDrawn
+from engine.events import DirectionQuality, Losses, QualityMeasured, Sample, SamplesDrawn
 
 MakePictures = Callable[[Path, int], Path]
 MakeSamples = Callable[..., SamplesDrawn]
@@ -58,5 +58,32 @@ def make_samples() -> MakeSamples:
             for number in range(2)
         )
         return SamplesDrawn(step, samples, held_out, ())
+
+    return make
+
+
+@pytest.fixture
+def make_quality() -> Callable[..., QualityMeasured]:
+    """A measurement with this mean distance from A to B; it is 1 more from B to A, and 2 more or less at a scale."""
+
+    def make(
+        step: int,
+        distance: float,
+        *,
+        best_step: int | None = None,
+        cycle_error: float = 0.1,
+        held_out: bool = True,
+        scales: tuple[int, int] = (64, 32),
+    ) -> QualityMeasured:
+        def around(mean: float) -> tuple[float, float]:
+            return mean + 2, mean - 2
+
+        a2b, b2a = (
+            DirectionQuality(
+                direction, scales, around(distance + more), around(25.0 + more), around(5.0 + more), cycle_error
+            )
+            for direction, more in (("a2b", 0.0), ("b2a", 1.0))
+        )
+        return QualityMeasured(step, step / 10, (a2b, b2a), held_out, best_step or step)
 
     return make

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QSlider, QToolButton
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QSlider, QToolButton
 from pytestqt.qtbot import QtBot
 
+from cyclegan_desktop.training.explanation import ExplanationDialog
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.loss_plot import LossPlot
+from cyclegan_desktop.training.other_runs import OtherRun
+from cyclegan_desktop.training.plot_ranges import RangesDialog, ShownSteps
 from engine.events import LOSS_NAMES, Losses
 
 
@@ -220,6 +223,134 @@ def test_its_colours_follow_light_and_dark(plot: LossPlot, qapp: QApplication) -
 
 
 def test_the_sentence_about_quality_stands_beside_it(plot: LossPlot) -> None:
-    from PySide6.QtWidgets import QLabel
-
     assert any("judge by the samples" in label.text() for label in plot.findChildren(QLabel))
+
+
+def test_a_chosen_range_of_values_is_kept_for_each_scale(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    for step in range(1, 11):
+        plot.append(step, make_losses(2.0))
+    plot._set_values((0.5, 3.0))
+    qtbot.waitUntil(lambda: plot._canvas.value_range() == (0.5, 3.0))
+    plot.append(11, make_losses(50.0))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 11))
+    assert plot._canvas.value_range() == (0.5, 3.0)
+    log = plot.findChild(QToolButton, "log_scale")
+    log.click()
+    qtbot.waitUntil(lambda: plot._canvas.value_range()[1] > math.log10(50))
+    plot._set_values((0.01, 100.0))
+    qtbot.waitUntil(lambda: plot._canvas.value_range() == (-2.0, 2.0))
+    log.click()
+    qtbot.waitUntil(lambda: plot._canvas.value_range() == (0.5, 3.0))
+    plot._set_values(None)
+    qtbot.waitUntil(lambda: plot._canvas.value_range()[1] > 50)
+
+
+def test_a_number_of_steps_of_ones_own_is_shown_and_named(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    for step in range(1, 5001):
+        plot.append(step, make_losses(1.0))
+    choice = plot.findChild(QComboBox, "last_steps")
+    choice.setCurrentIndex(choice.findText("Ranges..."))
+    dialog = plot.findChild(RangesDialog)
+    assert choice.currentText() == "All steps"
+    dialog.steps_changed.emit(ShownSteps(3456))
+    qtbot.waitUntil(lambda: plot._canvas.step_range() == (5000.0 - 3456, 5000.0))
+    assert choice.currentText() == "Last 3,456"
+    dialog.steps_changed.emit(ShownSteps(between=(100, 900)))
+    qtbot.waitUntil(lambda: plot._canvas.step_range() == (100.0, 900.0))
+    assert choice.currentText() == "Steps 100 to 900"
+    choice.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: plot._canvas.step_range() == (1.0, 5000.0))
+    assert choice.findText("Steps 100 to 900") == -1
+    dialog.close()
+
+
+@pytest.mark.parametrize("width", [3_000_000.0, 300_000.0, 20_000.0, 500.0])
+def test_an_extreme_among_a_million_points_is_drawn_at_every_zoom(plot: LossPlot, qtbot: QtBot, width: float) -> None:
+    values = np.ones((8, 1_000_000))
+    index, where = LOSS_NAMES.index("cycle_A"), 3 * 612_345
+    values[index, 612_345] = 77.0
+    history = LossHistory()
+    history.extend(3 * np.arange(1_000_000), values)
+    plot.set_history(history)
+    plot._leave_following()
+    plot._canvas.show_range(where - 0.37 * width, where + 0.63 * width, 0, 80)
+    qtbot.waitUntil(lambda: not plot._is_stale)
+    x, y = plot._curves["cycle_A"][0].getData()
+    assert y.max() == 77.0
+    assert abs(x[y.argmax()] - where) <= width / 50
+    assert len(x) < 2000
+
+
+def test_other_runs_are_drawn_smoothed_and_taken_out_again(
+    plot: LossPlot, qtbot: QtBot, tmp_path: Path, make_losses: Callable[[float], Losses]
+) -> None:
+    for step in range(1, 101):
+        plot.append(step, make_losses(1.0))
+    others = [
+        OtherRun(tmp_path / str(n), f"run {n}", LossHistory.of([(s, make_losses(n)) for s in (1, 400)])) for n in (2, 3)
+    ]
+    plot.set_others(others)
+    qtbot.waitUntil(lambda: plot._canvas.step_range() == (1.0, 400.0))
+    assert [curves["D_A"].getData()[1].tolist() for curves in plot._other_curves] == [[2.0, 2.0], [3.0, 3.0]]
+    assert len({tuple(curves["D_A"].opts["pen"].dashPattern()) for curves in plot._other_curves}) == 2
+    box = plot.findChild(QCheckBox, "show_D_A")
+    box.click()
+    qtbot.waitUntil(lambda: not plot._other_curves[0]["D_A"].isVisible())
+    removed: list[Path] = []
+    plot.other_removed.connect(removed.append)
+    plot.findChildren(QToolButton, "remove_other")[1].click()
+    assert removed == [tmp_path / "3"]
+    plot.set_others(others[:1])
+    qtbot.waitUntil(lambda: not plot._is_stale)
+    assert len(plot._other_curves) == 1
+
+
+def test_the_smoothing_slider_smooths_the_other_runs_too(
+    plot: LossPlot, qtbot: QtBot, tmp_path: Path, make_losses: Callable[[float], Losses]
+) -> None:
+    other = OtherRun(tmp_path, "run", LossHistory.of([(1, make_losses(0.0)), (2, make_losses(1.0))], 0.3))
+    plot.set_others([other])
+    plot.findChild(QSlider, "smoothing").setValue(999)
+    qtbot.waitUntil(lambda: abs(plot._other_curves[0]["G_AB"].getData()[1][-1] - 0.5) < 0.01)
+
+
+def test_the_csv_of_several_runs_names_them(
+    plot: LossPlot, tmp_path: Path, make_losses: Callable[[float], Losses]
+) -> None:
+    plot.set_own_name("mine")
+    plot.append(5, make_losses(1.0))
+    plot.set_others([OtherRun(tmp_path, "theirs, too", LossHistory.of([(7, make_losses(2.0))]))])
+    plot._save_as(str(tmp_path / "losses.csv"))
+    with (tmp_path / "losses.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["run", "step", *LOSS_NAMES]
+    assert [row[:3] for row in rows[1:]] == [["mine", "5", "1"], ["theirs, too", "7", "2"]]
+
+
+def test_gaps_of_numbers_that_are_not_finite_can_be_shown(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    for step in range(1, 2001):
+        plot.append(step, make_losses(float("inf") if step == 1000 else float("nan") if 300 < step < 900 else 1.0))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 2000))
+    assert plot._canvas.value_range()[1] < 2
+    plot.grab()
+    plot.clear()
+    for step in range(1, 11):
+        plot.append(step, make_losses(float("nan")))
+    qtbot.waitUntil(lambda: not plot._is_stale)
+    plot.grab()
+    assert np.isfinite(plot._canvas.value_range()).all()
+
+
+def test_what_losses_tell_is_explained(plot: LossPlot) -> None:
+    plot.findChild(QToolButton, "explain").click()
+    dialog = plot.findChild(ExplanationDialog)
+    texts = [label.text() for label in dialog.findChildren(QLabel)]
+    assert "Balance, not quality" in texts
+    assert "When to worry" in texts
+    dialog.close()
