@@ -90,7 +90,7 @@ class CurvePlot(QWidget):
         self._following = True
         self._is_stale = False
         self._last_redraw = 0.0
-        self._redraw_seconds = _REDRAW_SECONDS
+        self._draw_seconds = 0.0
         self._shown_steps = ShownSteps()
         # One range for each thing that can be on the vertical axis, so that switching there and back loses none.
         self._shown_values: dict[str, ShownValues] = {}
@@ -333,7 +333,7 @@ class CurvePlot(QWidget):
         smoothing = thousandths / 1000
         self._smoothing_number.setText(f"{smoothing:.3f}")
         self._slider.setToolTip(self._smoothing_number.text())
-        self.request_redraw()
+        self._redraw_for_user()
         self.smoothing_changed.emit(smoothing)
 
     def _set_log_scale(self, on: bool) -> None:
@@ -343,7 +343,7 @@ class CurvePlot(QWidget):
 
     def _leave_following(self) -> None:
         self._following = False
-        self.request_redraw()
+        self._redraw_for_user()
 
     # Ranges
 
@@ -504,10 +504,25 @@ class CurvePlot(QWidget):
 
     def request_redraw(self) -> None:
         """Draw anew soon; at once if nothing was drawn lately."""
+        # On a slow machine or a large screen it comes less often: it has a twentieth of the window's time.
+        self._draw_after(max(_REDRAW_SECONDS, 20 * self._cost))
+
+    def _redraw_for_user(self) -> None:
+        """Draw anew as quickly as the user moves something, with half the window's time."""
+        self._timer.stop()
+        self._draw_after(2 * self._cost)
+
+    def _draw_after(self, seconds: float) -> None:
+        """Draw these seconds after the last time."""
         self._is_stale = True
         if self.isVisible() and not self._timer.isActive():
-            wait = self._last_redraw + self._redraw_seconds - time.monotonic()
+            wait = self._last_redraw + seconds - time.monotonic()
             self._timer.start(max(0, round(wait * 1000)))
+
+    @property
+    def _cost(self) -> float:
+        """Seconds that the last drawing took, with its painting."""
+        return self._draw_seconds + self._canvas.paint_seconds
 
     def _redraw(self) -> None:
         began = time.monotonic()
@@ -517,8 +532,7 @@ class CurvePlot(QWidget):
             self.draw(*self._canvas.step_range())
         self._is_stale = False
         self._last_redraw = time.monotonic()
-        # On a slow machine or a large screen it comes less often: it has a twentieth of the window's time.
-        self._redraw_seconds = max(_REDRAW_SECONDS, 20 * (self._last_redraw - began + self._canvas.paint_seconds))
+        self._draw_seconds = self._last_redraw - began
 
     def _follow(self) -> None:
         first, last = self._steps_to_show()

@@ -295,7 +295,8 @@ def test_other_runs_are_drawn_smoothed_and_taken_out_again(
     ]
     plot.set_others(others)
     qtbot.waitUntil(lambda: plot._canvas.step_range() == (1.0, 400.0))
-    assert [curves["D_A"].getData()[1].tolist() for curves in plot._other_curves] == [[2.0, 2.0], [3.0, 3.0]]
+    drawn = [curves["D_A"].getData()[1] for curves in plot._other_curves]
+    np.testing.assert_allclose(drawn, [[2.0, 2.0], [3.0, 3.0]])
     assert len({tuple(curves["D_A"].opts["pen"].dashPattern()) for curves in plot._other_curves}) == 2
     box = plot.findChild(QCheckBox, "show_D_A")
     box.click()
@@ -315,7 +316,8 @@ def test_the_smoothing_slider_smooths_the_other_runs_too(
     other = OtherRun(tmp_path, "run", LossHistory.of([(1, make_losses(0.0)), (2, make_losses(1.0))], 0.3))
     plot.set_others([other])
     plot.findChild(QSlider, "smoothing").setValue(999)
-    qtbot.waitUntil(lambda: abs(plot._other_curves[0]["G_AB"].getData()[1][-1] - 0.5) < 0.01)
+    qtbot.waitUntil(lambda: not plot._is_stale)
+    assert plot._other_curves[0]["G_AB"].getData()[1][-1] == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_csv_of_several_runs_names_them(
