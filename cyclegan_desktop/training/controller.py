@@ -25,6 +25,7 @@ from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.more_epochs import MoreEpochsDialog
+from cyclegan_desktop.training.other_runs import read_measured
 from cyclegan_desktop.training.page import PageState, TrainingPage
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import TrainingWizard, free_run_folder
@@ -34,6 +35,7 @@ from engine.errors import ConfigError, EngineError, RunError
 from engine.events import (
     EstimateEvent,
     HealthChecked,
+    Moment,
     Notice,
     Preparing,
     QualityMeasured,
@@ -46,8 +48,8 @@ from engine.events import (
     TrainStarted,
 )
 from engine.remedies import Remedy
-from engine.training.moments import branch_config, choose_samples
-from engine.training.run import read_run_summary
+from engine.training.moments import branch_config, choose_samples, read_moments
+from engine.training.run import read_marks, read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
 
@@ -58,6 +60,8 @@ class _EarlierLosses:
 
     names: tuple[str, str] | None
     history: LossHistory
+    measured: tuple[QualityMeasured, ...] = ()
+    moments: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +285,11 @@ class TrainingController(QObject):
 
     def _take(self, event: _WorkEvent) -> None:
         match event:
-            case _EarlierLosses(names=names, history=history):
+            case _EarlierLosses(names=names, history=history, measured=measured, moments=moments):
                 if names is not None:
                     self._page.show_names(*names)
-                self._page.show_history(history)
+                self._page.show_history(history, measured)
+                self._page.show_moments(moments)
                 return
             case Preparing():
                 self._page.show_preparing(event)
@@ -322,6 +327,8 @@ class TrainingController(QObject):
         self._is_complete = False
         self._offer([one for one in self._interrupted if one.run != event.run])
         self._page.show_started(event)
+        # A few thousand short lines at most, written just now.
+        self._page.set_marks(read_marks(event.run))
         self._page.add_mark(PlotMark(event.step, "resumed" if event.step else "begun"))
         self._settings.remember_in_library(event.run)
         self._announce_run()
@@ -561,12 +568,12 @@ def _resume_with_samples(
 def _resume_with_losses(
     run: Path, smoothing: float, resume: Callable[[Path], Iterator[TrainEvent]]
 ) -> Iterator[_WorkEvent]:
-    """The events of a resumed training, and before them the losses so far."""
+    """The events of a resumed training, and before them what the plots show of it so far."""
     yield Preparing("Reading the losses so far")
     try:
         config = read_run_summary(run).config
         names = config.name_A, config.name_B
     except RunError:  # `resume` has the sentence for it.
         names = None
-    yield _EarlierLosses(names, LossHistory.read(run, smoothing))
+    yield _EarlierLosses(names, LossHistory.read(run, smoothing), tuple(read_measured(run)), read_moments(run))
     yield from resume(run)
