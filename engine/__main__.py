@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, assert_never, get_args
 
-from engine import __version__, convert, estimate_command, preset_config, resume, train, upkeep_command
+from engine import __version__, convert, estimate_command, film_command, preset_config, resume, train, upkeep_command
 from engine.config import (
     NAME_PLACEHOLDERS,
     PRESETS,
@@ -77,6 +77,7 @@ examples:
   cyclegan check apples oranges --leave-out-list bad.txt
   cyclegan convert my-training holiday-pictures --to converted --direction a2b
   cyclegan convert my-training scans --to converted --direction b2a --format tiff --report what-happened
+  cyclegan film my-training --star 5000 --to film.webp
   cyclegan info my-training
   cyclegan import latest_net_G_A.pth latest_net_G_B.pth --names Horses Zebras --to horses.safetensors
   cyclegan export my-training --onnx exported
@@ -139,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(commands)
     _add_export(commands)
     upkeep_command.add_commands(commands)
+    film_command.add_commands(commands)
     return parser
 
 
