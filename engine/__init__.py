@@ -10,10 +10,10 @@ Importing this package does not import torch; the functions below import it when
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.config import ConvertJob, Precision, TrainConfig, preset_config
 from engine.errors import EngineError
@@ -59,6 +59,8 @@ def resume(
     max_minutes: float | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    more_epochs: int | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainEvent]:
     """Go on with a training on disk; see `engine.training.trainer.resume`."""
     from engine.training.trainer import resume as _resume
@@ -71,6 +73,8 @@ def resume(
         max_minutes=max_minutes,
         device=device,
         precision=precision,
+        more_epochs=more_epochs,
+        changes=changes,
     )
 
 

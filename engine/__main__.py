@@ -73,6 +73,7 @@ examples:
   cyclegan train apples oranges --run my-training --names Apples Oranges --preset quick
   cyclegan train apple2orange --run my-training       (a folder holding trainA and trainB)
   cyclegan train --resume my-training --max-steps 5000
+  cyclegan train --resume my-training --more-epochs 50 --learning-rate 0.0001
   cyclegan estimate apples oranges --preset standard
   cyclegan check apples oranges --leave-out-list bad.txt
   cyclegan convert my-training holiday-pictures --to converted --direction a2b
@@ -175,9 +176,13 @@ def _add_train(commands: Any) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--run", "--into", type=Path, metavar="RUN", help="folder of the new training (--into for "
                        "torchrun, which takes --run for an option of its own)")  # fmt: skip
-    where.add_argument("--resume", type=Path, metavar="RUN", help="go on with this training")
+    where.add_argument("--resume", type=Path, metavar="RUN", help="go on with this training, also with other "
+                       "settings, as far as its networks stay what they are")  # fmt: skip
     # For a process that trains on several GPUs by way of this command: every option in one file, and its own pace.
     where.add_argument("--config", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--more-epochs", type=int, metavar="N", help="with --resume: N epochs beyond those that it "
+                        "has, of which the same share as before has a falling rate")  # fmt: skip
+    parser.add_argument("--arguments", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
     _add_settings(parser)
     parser.set_defaults(run_command=_run_train)
@@ -352,16 +357,13 @@ def _resize(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"{text} is neither 'training' nor 'change' nor a number of pixels")
 
 
-_RESUME_FIELDS = ("epochs", "decay_epochs", "max_steps", "max_minutes", "device", "precision")
-
-
 def _run_train(options: argparse.Namespace) -> int:
     if options.config is not None:
         events = train(TrainConfig.from_json(json.loads(options.config.read_bytes())))
     elif options.resume is not None:
-        given = _given(options)
-        _refuse_on_resume(options, given)
-        events = resume(options.resume, **given)
+        events = resume(options.resume, **_resume_arguments(options))
+    elif options.more_epochs is not None:
+        raise ConfigError("more_epochs", "More epochs are for a training that goes on: give --resume with its folder.")
     else:
         events = train(_new_config(options, options.run))
     return _TrainProgress(as_json=options.json, paced=options.paced).follow(events)
@@ -457,18 +459,25 @@ def _training_folders(folders: list[Path]) -> dict[str, Path | None]:
     }
 
 
-def _refuse_on_resume(options: argparse.Namespace, given: dict[str, Any]) -> None:
-    refused = ["A B"] if options.folders else []
-    refused += [
-        f"--{name.replace('_', '-')}" for name in ("names", "preset", "leave_out") if getattr(options, name) is not None
-    ]
-    refused += [f"--{name.replace('_', '-').lower()}" for name in given if name not in _RESUME_FIELDS]
-    if refused:
+def _resume_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `resume` beside the run.
+
+    Raises:
+        ConfigError: Something was given that a training under way cannot change.
+    """
+    from engine.training.changing import refuse_unchangeable
+
+    if options.arguments is not None:
+        return dict(json.loads(options.arguments.read_bytes()))
+    given = _given(options)
+    fixed = {name: None for name in ("names", "preset", "leave_out") if getattr(options, name) is not None}
+    max_minutes = given.pop("max_minutes", None)
+    if options.folders:
         raise ConfigError(
-            "resume",
-            f"A resumed training keeps its settings, so {', '.join(refused)} cannot be changed; only --epochs, "
-            "--decay-epochs, --max-steps, --max-minutes, --device and --precision can.",
+            "resume", f"A resumed training keeps its folders, so A B cannot be changed; leave out {options.folders[0]}."
         )
+    refuse_unchangeable({**fixed, **given})
+    return {"max_minutes": max_minutes, "more_epochs": options.more_epochs, "changes": given}
 
 
 def _run_convert(options: argparse.Namespace) -> int:

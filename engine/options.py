@@ -42,7 +42,12 @@ class Option:
     @property
     def flag(self) -> str:
         """The flag of the headless command, such as "--pool-size"."""
-        return f"--{self.field.replace('_', '-').lower()}"
+        return self.flag_of(self.field)
+
+    @staticmethod
+    def flag_of(field: str) -> str:
+        """The flag of any field of `TrainConfig`."""
+        return f"--{field.replace('_', '-').lower()}"
 
 
 _PICTURES, _NETWORKS, _LOSSES = "Pictures", "Networks", "Losses"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from engine.config import SMALL_SET, TrainConfig, suggests_diff_augment
 from engine.conversion.model_file import Discriminators, ModelInfo, load_networks, read_model_info
 from engine.data.folders import FolderScan, check_training_folders, scan_folder
 from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name
-from engine.errors import ConfigError, DataError, ModelFileError, RunError
+from engine.errors import ConfigError, DataError, ModelFileError
 from engine.files import is_folder
 from engine.model.cyclegan import CycleGAN
 from engine.randomness import Stream, random_at
@@ -166,18 +165,6 @@ def advice(config: TrainConfig, pictures: Pictures) -> list[str]:
     return said
 
 
-def changed_config(run: Run, changes: dict[str, object], max_minutes: float | None) -> tuple[TrainConfig, list[str]]:
-    """The settings for the rest of a training, and what the user should know about them."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    config = dataclasses.replace(run.config, max_minutes=max_minutes, **given)  # type: ignore[arg-type]
-    cap = run.config.max_steps
-    whole = config.total_epochs * _steps_per_epoch(run, run.choices) + run.choices.offset
-    if "max_steps" not in given and cap is not None and cap < whole and _steps_taken(run) >= cap:
-        config = dataclasses.replace(config, max_steps=None)
-        return config, [f"Its cap of {cap:,} steps was reached before; it now goes on to the end."]
-    return config, []
-
-
 def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]]:
     """The stored choices where device, precision and ranks are as they were; otherwise new ones, and a sentence."""
     stored, ranks = run.choices, rank_and_count()[1]
@@ -199,39 +186,6 @@ def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]
         f"This training was begun on {stored.hardware} in {stored.precision} and goes on on {choices.hardware} in "
         f"{choices.precision}: the result will be as good, but not bit for bit the same."
     ]
-
-
-def choices_at(run: Run, choices: Choices, step: int) -> tuple[Choices, list[str]]:
-    """With another number of ranks as far into the schedule as before, though an epoch has other steps; a sentence."""
-    stored = run.choices
-    if choices.ranks == stored.ranks:
-        return choices, []
-    old, new = (_steps_per_epoch(run, each) for each in (stored, choices))
-    offset = step - (step - stored.offset) * new // old
-    return dataclasses.replace(choices, offset=offset), [
-        f"This training had {_processes(stored.ranks)} and goes on with {_processes(choices.ranks)}, so its epochs "
-        f"have {new:,} steps instead of {old:,}: the result will be as good, but not bit for bit the same."
-    ]
-
-
-def refuse_complete(run: Run, config: TrainConfig, choices: Choices, step: int) -> None:
-    """See that there is something left to train.
-
-    Raises:
-        RunError: The schedule is done, or the cap on steps is reached.
-    """
-    epoch = _steps_per_epoch(run, choices)
-    if step - choices.offset >= config.total_epochs * epoch:
-        more = max(config.epochs, math.ceil((step - choices.offset) / epoch)) + max(1, config.epochs // 2)
-        raise RunError(
-            f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
-            f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}.'
-        )
-    if config.max_steps is not None and step >= config.max_steps:
-        raise RunError(
-            f"The training in {run.folder} has already taken {step:,} steps, and the cap is {config.max_steps:,}. "
-            f"Give a larger one, such as --max-steps {2 * step}."
-        )
 
 
 def refuse_vanished_folders(config: TrainConfig) -> None:
@@ -314,17 +268,3 @@ def _differences(info: ModelInfo, config: TrainConfig) -> list[str]:
             flag = field.replace("_", "-").lower()
             flags.append((f"--{flag}" if value else f"--no-{flag}") if isinstance(value, bool) else f"--{flag} {value}")
     return flags
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
-
-
-def _steps_per_epoch(run: Run, choices: Choices) -> int:
-    return steps_per_epoch(run.config, len(run.pictures.train_A), len(run.pictures.train_B), choices.ranks)
-
-
-def _steps_taken(run: Run) -> int:
-    """Steps of the newest checkpoint, by its name."""
-    names = [path.stem.removeprefix("step_") for path in run.checkpoints.glob("step_*.safetensors")]
-    return max((int(name) for name in names if name.isdecimal()), default=0)

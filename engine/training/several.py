@@ -43,16 +43,18 @@ def train_on_all(config: TrainConfig, *, processes: int | None = None) -> Iterat
         yield from _events(["--config", str(settings)], config.run, processes)
 
 
-def resume_on_all(folder: Path, *, processes: int | None = None, **changes: object) -> Iterator[TrainEvent]:
+def resume_on_all(folder: Path, *, processes: int | None = None, **arguments: object) -> Iterator[TrainEvent]:
     """As `resume`, in several processes of one GPU each.
 
     Args:
         folder: The run.
         processes: How many; None for one a GPU.
-        **changes: Those of `resume`; None keeps what is stored.
+        **arguments: Those of `resume`.
     """
-    flags = [(f"--{name.replace('_', '-')}", str(value)) for name, value in changes.items() if value is not None]
-    yield from _events(["--resume", str(folder), *(part for flag in flags for part in flag)], folder, processes)
+    with tempfile.TemporaryDirectory(prefix="cyclegan-") as place:
+        how = Path(place) / "arguments.json"
+        how.write_text(json.dumps(arguments), encoding="ascii")
+        yield from _events(["--resume", str(folder), "--arguments", str(how)], folder, processes)
 
 
 def _events(arguments: Sequence[str], run: Path, processes: int | None) -> Iterator[TrainEvent]:

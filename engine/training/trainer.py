@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -35,20 +35,18 @@ from engine.files import disk_sentence
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
+from engine.training.changing import changed_config, changes_in_words, choices_at, refuse_complete, refuse_unchangeable
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
 from engine.training.measuring import Measured, QualityMeter
 from engine.training.moment_keeper import MomentKeeper
 from engine.training.preparing import (
     advice,
-    changed_config,
     check_start,
-    choices_at,
     choices_on_resume,
     choose,
     find_pictures,
     fixed_pictures,
     make_model,
-    refuse_complete,
     refuse_vanished_folders,
     start_model,
 )
@@ -181,6 +179,8 @@ def resume(
     max_minutes: float | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    more_epochs: int | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainEvent]:
     """Go on with a training on disk, bit for bit as if it had never stopped (on a CPU, with nothing changed).
 
@@ -194,6 +194,10 @@ def resume(
         max_minutes: Cap on the minutes of this sitting.
         device: Another device; choices by measurement are then made anew.
         precision: Another precision.
+        more_epochs: So many epochs beyond those that it has, of which the same share as before has a falling rate. The
+            rate of a training that is complete comes back for them.
+        changes: Other settings for the rest of the training: fields of `engine.config.CHANGEABLE`, by name. They are
+            stored, so that a later resume keeps them.
 
     Yields:
         As `train`.
@@ -201,22 +205,24 @@ def resume(
     Raises:
         EngineError: It is no run, is being trained, has no whole checkpoint, is complete, or as `train`.
     """
-    changes: dict[str, Any] = {
+    named = {
         "epochs": epochs,
         "decay_epochs": decay_epochs,
         "max_steps": max_steps,
         "device": device,
         "precision": precision,
     }
-    if rank_and_count()[0] == 0 and _starts_others(device or read_run_summary(folder).config.device):
-        yield from resume_on_all(folder, max_minutes=max_minutes, **changes)
+    given = {**(changes or {}), **{name: value for name, value in named.items() if value is not None}}
+    refuse_unchangeable(given)
+    if rank_and_count()[0] == 0 and _starts_others(given.get("device") or read_run_summary(folder).config.device):
+        yield from resume_on_all(folder, max_minutes=max_minutes, more_epochs=more_epochs, changes=given)
         return
 
     def prepare(clock: Stopwatch) -> Generator[TrainEvent, None, _Sitting]:
         yield from clock.tell(Preparing("Opening the training"))
         run = Run.open(folder)
         try:
-            config, notices = changed_config(run, changes, max_minutes)
+            config, notices = changed_config(run, given, max_minutes=max_minutes, more_epochs=more_epochs)
             refuse_vanished_folders(config)
             choices, choice_notices = choices_on_resume(run, config)
             with training_errors(config):
@@ -227,14 +233,18 @@ def resume(
                 notices.append(
                     f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
                 )
-            choices, rank_notices = choices_at(run, choices, restored.step)
+            choices, rank_notices = choices_at(run, config, choices, restored.step)
             refuse_complete(run, config, choices, restored.step)
             with training_errors(config):
                 samples = fixed_pictures(config, run.pictures)
+            changed = changes_in_words(run.config, config)
             with _disk_errors(folder):
                 run.change(config, choices)
                 run.continue_losses(restored.step)
                 cut_quality(folder, restored.step)
+            if changed:
+                run.log(f"Changed at step {restored.step}: {changed}")
+                run.mark("changed", changed, step=restored.step)
             for text in [*notices, *choice_notices, *rank_notices]:
                 run.log(text)
                 yield from clock.tell(Notice(text))
@@ -248,7 +258,8 @@ def resume(
             step=restored.step,
             seconds=restored.seconds,
             plateau=restored.plateau,
-            rate_factor=restored.rate_factor,
+            # Whoever chooses a rate means that rate.
+            rate_factor=1.0 if "learning_rate" in given else restored.rate_factor,
         )
 
     yield from _together(prepare)

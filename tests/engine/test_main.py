@@ -166,10 +166,13 @@ def test_resume_goes_on_to_a_larger_total(trained: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--resume", "RUN", "--size", "64"], "--size cannot be changed"),
+        (["--resume", "RUN", "--channels", "64"], "--channels cannot be changed"),
+        (["--resume", "RUN", "--size", "33"], "no multiple of 4"),
+        (["--resume", "RUN", "--more-epochs", "0"], "must be at least 1"),
+        (["ROOT", "--run", "NEW", "--more-epochs", "5"], "give --resume"),
         (["--resume", "RUN", "--preset", "quick"], "--preset cannot be changed"),
         (["--resume", "RUN", "--seed", "0"], "--seed cannot be changed"),
-        (["--resume", "RUN", "--batch-size", "0"], "--batch-size cannot be changed"),
+        (["--resume", "RUN", "--batch-size", "0"], "batch size"),
         (["ROOT", "--resume", "RUN"], "A B cannot be changed"),
         (["--resume", "NOWHERE"], "holds no training"),
         (["ROOT", "--run", "RUN"], "--resume"),

@@ -74,10 +74,12 @@ def test_two_processes_pause_stop_and_are_resumed_like_a_training_here(tiny_conf
     assert seen[-1].step == stopped_at
     assert "2 processes" in (config.run / "log.txt").read_text()
 
-    again = list(resume_on_all(config.run, processes=2, epochs=1, max_minutes=None, max_steps=stopped_at + 6))
+    changes = {"lambda_A": 5.0, "clip_gradient": None, "recompute": True, "max_steps": stopped_at + 6}
+    again = list(resume_on_all(config.run, processes=2, epochs=1, max_minutes=None, changes=changes))
     assert not [event for event in again if isinstance(event, Notice)]
     assert isinstance(again[-1], TrainFinished)
-    assert read_run_summary(config.run).step == again[-1].step
+    summary = read_run_summary(config.run)
+    assert (summary.step, summary.config.lambda_A, summary.config.recompute) == (again[-1].step, 5.0, True)
 
 
 def test_all_gpus_are_trained_on_in_processes_of_their_own(
@@ -93,7 +95,9 @@ def test_all_gpus_are_trained_on_in_processes_of_their_own(
     list(trainer.train(tiny_config()))
     list(resume(config.run, device="all", epochs=3))
     assert given[1][0] == config.run
-    assert {name: value for name, value in given[1][1].items() if value is not None} == {"epochs": 3, "device": "all"}
+    assert {name: value for name, value in given[1][1].items() if value is not None} == {
+        "changes": {"epochs": 3, "device": "all"}
+    }
 
 
 def test_of_several_failures_the_cause_is_told(tmp_path: Path) -> None:
