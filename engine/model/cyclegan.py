@@ -46,6 +46,8 @@ class CycleGAN:
         ema_G_AB: The running average of `G_AB`; None where the settings ask for none.
         ema_G_BA: The running average of `G_BA`.
         bad_steps: Counts the steps that were left out, since their numbers were not finite.
+        is_whole: Whether all of it has taken the same steps. Not so if an error has come while it was moving; one that
+            comes while gradients are computed, such as memory that runs out, leaves it as it was.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class CycleGAN:
         # fp16 gradients vanish below 6e-8; scaling the losses keeps them in range. Off, it passes everything through.
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.bad_steps = BadSteps(device)
+        self.is_whole = True
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -126,21 +129,33 @@ class CycleGAN:
         self._prepare(learning_rate)
         buffers = self._buffers()
         before = [buffer.clone() for buffer in buffers]
-        with self._dropout_at(first_number):
-            fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
-        losses |= self._discriminator_gradients(
-            (real_A, self.pool_A.query(fake_A, first_number)),
-            (real_B, self.pool_B.query(fake_B, first_number)),
-            first_number,
-        )
-        is_good = self._check(losses)
+        try:
+            losses = self._all_gradients(real_A, real_B, first_number)
+            is_good = self._check(losses)
+        except BaseException:
+            for buffer, old in zip(buffers, before, strict=True):
+                buffer.copy_(old)
+            for pool in (self.pool_A, self.pool_B):
+                pool.forget()
+            raise
+        self.is_whole = False
         self._descend(is_good)
         for pool in (self.pool_A, self.pool_B):
             pool.settle(is_good)
         for buffer, old in zip(buffers, before, strict=True):
             buffer.copy_(torch.where(is_good, buffer, old))
         self._average_generators(number + 1, is_good)
+        self.is_whole = True
         return {name: losses[name] for name in LOSS_NAMES}
+
+    def _all_gradients(self, real_A: Tensor, real_B: Tensor, first_number: int) -> LossTensors:
+        with self._dropout_at(first_number):
+            fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
+        return losses | self._discriminator_gradients(
+            (real_A, self.pool_A.query(fake_A, first_number)),
+            (real_B, self.pool_B.query(fake_B, first_number)),
+            first_number,
+        )
 
     def _generator_gradients(
         self, real_A: Tensor, real_B: Tensor, first_number: int
@@ -417,6 +432,7 @@ class CycleGAN:
             pool.pictures = self._stored_pictures(tensors, name)
         if scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
+        self.is_whole = True
 
     def _stored(self) -> dict[str, nn.Module]:
         """All networks by name, those averaged too where there are some."""

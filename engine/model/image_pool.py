@@ -32,7 +32,7 @@ class ImagePool:
         self._stream = stream
         self._mixed_sizes = mixed_sizes
         self.pictures: list[Tensor] = []
-        self._before: list[Tensor] = []
+        self._before: list[Tensor] | None = None
 
     def query(self, fakes: Tensor, first_number: int) -> Tensor:
         """What the discriminator sees in place of the new pictures; `settle` says whether these stay remembered.
@@ -62,12 +62,19 @@ class ImagePool:
         Args:
             is_good: A bool on the device, [].
         """
-        before, self._before = self._before, []
+        before, self._before = self._before, None
+        if before is None:
+            return
         pairs = list(zip(before, self.pictures, strict=False))
         if len(before) == len(self.pictures) and all(old.shape == new.shape for old, new in pairs):
             self.pictures = [new if new is old else torch.where(is_good, new, old) for old, new in pairs]
         elif not is_good:
             self.pictures = before
+
+    def forget(self) -> None:
+        """Be as before the last query, whose step did not come to its end."""
+        if self._before is not None:
+            self.pictures, self._before = self._before, None
 
     def _query_one(self, fake: Tensor, number: int) -> Tensor:
         if len(self.pictures) < self._size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from engine.events import LOSS_NAMES, Losses
 from engine.model.cyclegan import CycleGAN
 from engine.model.picture_tensors import unit_range
 from engine.ranks import Ranks, local_rank_and_count
+from engine.training.memory_remedies import memory_remedies
 from engine.training.run import Choices, Pictures
 from engine.training.schedule import PlateauState, growth, learning_rate, total_steps
 
@@ -70,7 +72,7 @@ class Steps:
         model.bad_steps.forget()
         self.step = step
         self._config = config
-        self._offset = choices.offset
+        self._choices = choices
         self._rate_factor = rate_factor
         self._ranks = ranks
         self._images = UnpairedImages(
@@ -115,7 +117,7 @@ class Steps:
             OutOfMemoryError: They do not fit into memory.
         """
         try:
-            with training_errors(self._config):
+            with training_errors(self._config, self._choices):
                 self._batch = next(self._batches)
         except DataError as error:
             return error
@@ -132,7 +134,7 @@ class Steps:
         batch, self._batch = self._batch, None
         shrink = self._growth()
         self.rate = self._rate_now()
-        with training_errors(self._config), self._ranks.losing_others():
+        with training_errors(self._config, self._choices), self._ranks.losing_others():
             losses = self.model.step(
                 self._on_device(batch.real_A, shrink),
                 self._on_device(batch.real_B, shrink),
@@ -160,7 +162,7 @@ class Steps:
         """
         if self._loss_sum is None:
             return None
-        with training_errors(self._config), self._ranks.losing_others():
+        with training_errors(self._config, self._choices), self._ranks.losing_others():
             numbers = torch.cat([self._loss_sum.flatten(), self.model.bad_steps.take()])
             *sums, left_out, bad_row = self._ranks.mean(numbers).tolist()
             if self._config.schedule == "plateau":
@@ -183,7 +185,7 @@ class Steps:
     @property
     def _position(self) -> int:
         """Steps that a training of this many ranks takes to come this far."""
-        return self.step - self._offset
+        return self.step - self._choices.offset
 
     def _epoch_at(self, position: int) -> int:
         return min(position // self.steps_per_epoch, self._config.total_epochs - 1)
@@ -222,15 +224,24 @@ def cache_bytes(device: torch.device) -> int:
 
 
 @contextlib.contextmanager
-def training_errors(config: TrainConfig) -> Iterator[None]:
-    """Turn the many ways in which memory runs out into one sentence with remedies."""
+def training_errors(config: TrainConfig, choices: Choices | None = None) -> Iterator[None]:
+    """Turn the many ways in which memory runs out into one sentence with remedies.
+
+    Args:
+        config: The settings that need too much.
+        choices: Device and precision; remedies can only be offered if they are known.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError.
         if not is_out_of_memory(error):
             raise
+        # What the step had computed so far would stay for as long as somebody looks at the error.
+        traceback.clear_frames(error.__traceback__)
+        remedies = memory_remedies(config, torch.device(choices.device), choices.precision) if choices else ()  # type: ignore[arg-type]
         raise OutOfMemoryError(
             f"There is not enough memory to train at {config.size} px with batch size {config.batch_size}. Choose a "
             "smaller picture size, batch size or number of channels, or close other programs; a training already "
-            "begun can be resumed from its last checkpoint."
+            "begun can be resumed from its last checkpoint.",
+            remedies=remedies,
         ) from error

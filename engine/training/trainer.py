@@ -160,7 +160,7 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
         pictures = find_pictures(config)
         yield from clock.tell(Preparing("Measuring this machine"))
         choices = choose(config)
-        with training_errors(config):
+        with training_errors(config, choices):
             model = make_model(config, choices)
             start_model(config, model)
             samples = fixed_pictures(config, pictures)
@@ -225,7 +225,7 @@ def resume(
             config, notices = changed_config(run, given, max_minutes=max_minutes, more_epochs=more_epochs)
             refuse_vanished_folders(config)
             choices, choice_notices = choices_on_resume(run, config)
-            with training_errors(config):
+            with training_errors(config, choices):
                 model = make_model(config, choices)
                 restored = restore_checkpoint(run, model)
             if restored.damaged:
@@ -235,7 +235,7 @@ def resume(
                 )
             choices, rank_notices = choices_at(run, config, choices, restored.step)
             refuse_complete(run, config, choices, restored.step)
-            with training_errors(config):
+            with training_errors(config, choices):
                 samples = fixed_pictures(config, run.pictures)
             changed = changes_in_words(run.config, config)
             with _disk_errors(folder):
@@ -320,7 +320,7 @@ def _follow(ranks: Ranks) -> None:
     config = plan.config
     choices = dataclasses.replace(plan.choices, device=str(choose_device(config.device)))
     torch.set_num_threads(choices.threads)
-    with training_errors(config), ranks.losing_others():
+    with training_errors(config, choices), ranks.losing_others():
         model = make_model(config, choices)
         model.load_state(plan.tensors, plan.scaler)
         model.use_ranks()
@@ -339,7 +339,7 @@ def _follow(ranks: Ranks) -> None:
             goes_back = _follow_steps(steps, ranks)
         plan = ranks.share(no_plan) if goes_back else None
         if plan is not None:
-            with training_errors(config), ranks.losing_others():
+            with training_errors(config, choices), ranks.losing_others():
                 model.load_state(plan.tensors, plan.scaler)
 
 
@@ -419,11 +419,21 @@ class _Training:
             yield from self._while_others_wait(self._begin())
             yield from self._go_on()
         except EngineError as error:
+            if isinstance(error, OutOfMemoryError):
+                self._save_if_possible()
             self._run.log(f"Failed: {error}")
             raise
         finally:
             self._steps.close()
             empty_caches(self._model.device)
+
+    def _save_if_possible(self) -> None:
+        """After memory has run out: nothing has moved while gradients were computed, so no step need be lost."""
+        if self._saved_step == self._steps.step or not self._model.is_whole:
+            return
+        empty_caches(self._model.device)
+        with contextlib.suppress(EngineError, OSError, MemoryError, RuntimeError):
+            self._write_checkpoint()
 
     def _begin(self) -> Iterator[TrainEvent]:
         with _disk_errors(self._run.folder):
@@ -612,7 +622,7 @@ class _Training:
         if self._roll_backs > _MOST_ROLL_BACKS:
             raise DivergedError(self._diverged())
         self._steps.close()
-        with training_errors(self._config):
+        with training_errors(self._config, self._run.choices):
             restored = restore_checkpoint(self._run, self._model)
         # Not that of the checkpoint, which may be from before the last fall if the disk was full then.
         self._rate_factor *= _RATE_FALL
@@ -658,7 +668,7 @@ class _Training:
 
     def _draw_samples(self, *, is_last: bool = False) -> Iterator[TrainEvent]:
         start = self._clock.seconds
-        with training_errors(self._config):
+        with training_errors(self._config, self._run.choices):
             samples = draw_samples(self._model, self._samples)
         files: list[Path] = []
         directions: tuple[Direction, ...] = ("a2b", "b2a")

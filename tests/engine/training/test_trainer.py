@@ -15,7 +15,7 @@ from PIL import Image
 from engine.config import TrainConfig
 from engine.conversion.model_file import default_model, read_model_info, write_model
 from engine.data import unpaired
-from engine.errors import ConfigError, DataError, DivergedError, EngineError, RunError
+from engine.errors import ConfigError, DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
     LOSS_NAMES,
     Notice,
@@ -27,6 +27,7 @@ from engine.events import (
     TrainFinished,
     TrainStarted,
 )
+from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
 from engine.training import preparing, steps, trainer
@@ -814,16 +815,59 @@ def test_out_of_memory_becomes_a_sentence_with_remedies(
         list(train(tiny_config()))
 
 
-@pytest.mark.parametrize("work", [train, estimate])
+@pytest.mark.usefixtures("every_step")
+@pytest.mark.parametrize("part", ["cycle_loss", "gan_loss"], ids=["generators", "discriminators"])
+def test_each_remedy_for_memory_goes_on_from_where_the_training_was(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    config = tiny_config(size=64, load_size=72, batch_size=2, norm="batch")
+    whole = tmp_path / "whole"
+    close_after(train(dataclasses.replace(config, run=whole)), 4)
+    events = train(config)
+
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        with pytest.raises(OutOfMemoryError) as caught:
+            for event in events:
+                if isinstance(event, StepReport) and event.step == 4:
+                    patch.setattr(cyclegan, part, fail)
+        # Not a step is lost, and nothing of the one that failed is left.
+        assert_same_state(whole, config.run)
+    remedies = [remedy for remedy in caught.value.remedies if not remedy.begins_anew]
+    changed = [{name for name, _ in remedy.changes} for remedy in remedies]
+    assert {"recompute"} in changed and {"per_direction"} in changed
+    assert {"batch_size", "accumulate"} in changed and {"size", "load_size"} in changed
+    for number, remedy in enumerate(remedies):
+        copy = shutil.copytree(config.run, tmp_path / str(number))
+        events = list(resume(copy, changes=dict(remedy.changes), max_steps=5))
+        assert events_of(TrainStarted, events)[0].step == 4 and events[-1].step == 5
+
+
+def test_memory_that_runs_out_in_the_first_step_leaves_a_training_that_can_go_on(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = tiny_config()
+    with monkeypatch.context() as patch:
+        patch.setattr(CycleGAN, "step", step)
+        with pytest.raises(OutOfMemoryError):
+            list(train(config))
+    assert list(resume(config.run, changes={"recompute": True}))[-1].step == ALL_STEPS
+
+
 def test_memory_that_runs_out_while_reading_pictures_becomes_the_same_sentence(
-    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, work: Callable[[TrainConfig], Iterator[object]]
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(unpaired, "read_resized", read)
     with pytest.raises(EngineError, match="smaller picture size"):
-        list(work(tiny_config()))
+        list(train(tiny_config()))
 
 
 def test_memory_that_runs_out_while_restoring_damages_no_checkpoint(
