@@ -15,11 +15,12 @@ from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.style import XL, L, M
 from cyclegan_desktop.training.loss_history import LossHistory
-from cyclegan_desktop.training.other_runs import MOST_OTHERS, OtherRun, read_measured
+from cyclegan_desktop.training.other_runs import MOST_OTHERS, OtherRun
 from cyclegan_desktop.training.page import TrainingPage
 from cyclegan_desktop.training.threads import LatestWork, ThreadKeeper
 from cyclegan_desktop.widgets import button, plain_label
 from engine.errors import RunError
+from engine.training.quality import read_quality
 from engine.training.run import read_run_summary
 from engine.training.upkeep import read_about
 
@@ -303,4 +304,4 @@ def _known(folder: Path) -> KnownRun:
 
 def _read_run(folder: Path, smoothing: float) -> Iterator[OtherRun]:
     run = _known(folder)
-    yield OtherRun(folder, run.name, LossHistory.read(folder, smoothing), tuple(read_measured(folder)))
+    yield OtherRun(folder, run.name, LossHistory.read(folder, smoothing), tuple(read_quality(folder)))

@@ -25,7 +25,6 @@ from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.more_epochs import MoreEpochsDialog
-from cyclegan_desktop.training.other_runs import read_measured
 from cyclegan_desktop.training.page import PageState, TrainingPage
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import TrainingWizard, free_run_folder
@@ -49,6 +48,7 @@ from engine.events import (
 )
 from engine.remedies import Remedy
 from engine.training.moments import branch_config, choose_samples, read_moments
+from engine.training.quality import read_quality
 from engine.training.run import read_marks, read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
@@ -575,5 +575,5 @@ def _resume_with_losses(
         names = config.name_A, config.name_B
     except RunError:  # `resume` has the sentence for it.
         names = None
-    yield _EarlierLosses(names, LossHistory.read(run, smoothing), tuple(read_measured(run)), read_moments(run))
+    yield _EarlierLosses(names, LossHistory.read(run, smoothing), tuple(read_quality(run)), read_moments(run))
     yield from resume(run)

@@ -29,8 +29,3 @@ class OtherRun:
     name: str
     losses: LossHistory
     quality: tuple[QualityMeasured, ...] = field(default=())
-
-
-def read_measured(folder: Path) -> list[QualityMeasured]:
-    """What was measured of a run's quality; nothing where that was never done."""
-    return []

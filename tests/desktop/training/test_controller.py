@@ -20,8 +20,10 @@ from engine.events import (
     Estimated,
     EstimateEvent,
     Losses,
+    Moment,
     Notice,
     Preparing,
+    QualityMeasured,
     SamplesDrawn,
     Saved,
     StepReport,
@@ -29,6 +31,7 @@ from engine.events import (
     TrainFinished,
     TrainStarted,
 )
+from engine.training.quality import append_quality
 
 
 class FakeEngine:
@@ -182,6 +185,31 @@ def test_start_stop_and_start_again(
         while fake.go.acquire(blocking=False):
             pass
     assert settings.library == [config.run]
+
+
+def test_the_plots_of_a_training_that_goes_on_show_what_is_behind_it(
+    controller: TrainingController,
+    page: TrainingPage,
+    fake: FakeEngine,
+    make_run: Callable[..., Path],
+    make_quality: Callable[..., QualityMeasured],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    run = make_run(settings.runs_folder / "run")
+    (run / "marks.csv").write_text(
+        "step,kind,text\n0,begun,\n3,changed,Batch size 2 instead of 4.\ndamaged\n5,saved,\n", encoding="utf-8"
+    )
+    append_quality(run, make_quality(4, 20.0))
+    fake.saved_at = [5]
+    fake.samples = dataclasses.replace(fake.samples, moments=(Moment(5, (), is_starred=True), Moment(6, ())))
+    with qtbot.waitSignal(controller.ended):
+        controller.resume(run)
+    assert page._plots is not None
+    for plot in (page._plots.losses, page._plots.quality):
+        assert [plot._marks.count([kind]) for kind in ("begun", "changed", "starred")] == [1, 1, 1]
+        assert plot._marks.count(["saved"]) == 2  # The one that is written down, and the end.
+    assert page._plots.tabText(1) == "Quality 20.5 (start 25.5)"
 
 
 def test_resuming_goes_on_with_the_curve(
