@@ -152,7 +152,7 @@ CHANGEABLE = (
     *("size", "width", "load_size", "grow_from", "flip", "jitter_in_decay"),
     *("batch_size", "accumulate", "learning_rate", "discriminator_rate"),
     *("lambda_A", "lambda_B", "lambda_identity", "gradient_penalty", "clip_gradient", "diff_augment"),
-    *("recompute", "per_direction", "precision", "device", "save_minutes"),
+    *("recompute", "per_direction", "precision", "device", "save_minutes", "tensorboard"),
 )
 """Fields of `TrainConfig` that a training under way can go on with otherwise."""
 
@@ -248,6 +248,7 @@ class TrainConfig:
         device: "auto", "cpu", "cuda", "cuda:N", "mps", or "all" for all GPUs of this machine together.
         seed: The seed of everything random, so that a training can be repeated.
         save_minutes: Minutes between checkpoints: what a crash can cost.
+        tensorboard: Whether to write numbers and samples for TensorBoard into the run, too; needs its package.
     """
 
     folder_A: Path
@@ -311,6 +312,7 @@ class TrainConfig:
     device: str = "auto"
     seed: int = 0
     save_minutes: float = 2.0
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         for field in _PATHS:

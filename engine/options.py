@@ -406,5 +406,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "save_minutes", _MACHINE, "Minutes between checkpoints", "What a crash can cost.", "float", 0.05, 1440, "min"
     ),
+    Option(
+        "tensorboard",
+        _MACHINE,
+        "Log for TensorBoard",
+        "Write the numbers and samples for TensorBoard, too, which must be installed.",
+        "bool",
+    ),
 )
 """In the order in which they are shown, group by group."""

@@ -20,6 +20,7 @@ from engine.training.run import Choices, Pictures, Run
 from engine.training.samples import FixedPicture, read_fixed_pictures
 from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.sheets import MOST_SAMPLES
+from engine.training.tensorboard_log import require_tensorboard
 from engine.words import counted, listed
 
 # Enough for a score, and what a small set can spare; a very small one can spare none.
@@ -94,8 +95,9 @@ def check_start(config: TrainConfig) -> None:
     """See that the model to start from has what these settings ask for; its weights are not looked at yet.
 
     Raises:
-        ConfigError: It cannot be read, has one direction only, or is made of something else.
+        ConfigError: It cannot be read, has one direction only, or is made of something else; or TensorBoard is missing.
     """
+    require_tensorboard(config)
     if config.start_from is None:
         return
     try:

@@ -31,6 +31,12 @@ def stored_name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
+def sheet_pixels(samples: Sequence[Sample]) -> Picture:
+    """A row a sample, at least one and all of one shape: original, translated and back again, with white between."""
+    rows = [np.concatenate(_spaced([s.original, s.translated, s.back], axis=1), axis=1) for s in samples]
+    return np.concatenate(_spaced(rows, axis=0), axis=0)
+
+
 def write_sheet(path: Path, samples: Sequence[Sample], folder: Path) -> None:
     """Store samples of one direction as a PNG: a row a picture, with original, translated and back again.
 
@@ -42,8 +48,7 @@ def write_sheet(path: Path, samples: Sequence[Sample], folder: Path) -> None:
     Raises:
         OSError: No space, no permission, the folder has gone.
     """
-    rows = [np.concatenate(_spaced([s.original, s.translated, s.back], axis=1), axis=1) for s in samples]
-    sheet = Image.fromarray(np.concatenate(_spaced(rows, axis=0), axis=0))
+    sheet = Image.fromarray(sheet_pixels(samples))
     text = PngInfo()
     text.add_text(_KEYWORD, json.dumps({"sources": [stored_name(s.source, folder) for s in samples]}))
     buffer = io.BytesIO()

@@ -57,6 +57,7 @@ from engine.training.schedule import PlateauState
 from engine.training.several import resume_on_all, train_on_all
 from engine.training.sheets import write_sheet
 from engine.training.steps import Steps, Taken, training_errors
+from engine.training.tensorboard_log import TensorboardLog, require_tensorboard
 from engine.words import counted
 
 _REPORT_SECONDS = 0.25
@@ -224,6 +225,7 @@ def resume(
         try:
             config, notices = changed_config(run, given, max_minutes=max_minutes, more_epochs=more_epochs)
             refuse_vanished_folders(config)
+            require_tensorboard(config)
             choices, choice_notices = choices_on_resume(run, config)
             with training_errors(config, choices):
                 model = make_model(config, choices)
@@ -396,6 +398,7 @@ class _Training:
         self._notes: list[str] = list(sitting.advice)
         self._disk_told = -math.inf
         self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
+        self._board: TensorboardLog | None = None
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -425,6 +428,8 @@ class _Training:
             raise
         finally:
             self._steps.close()
+            if self._board is not None:
+                self._board.close()
             empty_caches(self._model.device)
 
     def _save_if_possible(self) -> None:
@@ -548,7 +553,21 @@ class _Training:
         return self._seconds_before + self._clock.seconds
 
     def _tell(self, event: TrainEvent) -> Iterator[TrainEvent]:
+        if self._config.tensorboard:
+            self._log_to_board(event)
         return self._clock.tell(event)
+
+    def _log_to_board(self, event: TrainEvent) -> None:
+        try:
+            if self._board is None:
+                # After a full disk it is tried again, but not at every report.
+                if not isinstance(event, TrainStarted | SamplesDrawn):
+                    return
+                self._board = TensorboardLog(self._run.folder, self._steps.step)
+            self._board.take(event)
+        except OSError as error:
+            self._board = None
+            self._note_disk(error)
 
     def _started(self) -> TrainStarted:
         config, run, steps = self._config, self._run, self._steps
