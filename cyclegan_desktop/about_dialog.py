@@ -49,6 +49,7 @@ class AboutDialog(QDialog):
                 ("Ctrl+1, Ctrl+2, Ctrl+3", self.tr("Train, Convert, Models")),
                 ("F5", self.tr("Start or resume training")),
                 ("F6", self.tr("Pause or go on")),
+                ("Shift+F6", self.tr("Pause and free the memory")),
                 ("F7", self.tr("Stop and save")),
                 ("Del", self.tr("Remove from the list")),
             )

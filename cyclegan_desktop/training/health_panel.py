@@ -25,7 +25,8 @@ from cyclegan_desktop.widgets import plain_label
 from engine.events import Alarm, AlarmKind, HealthChecked
 
 _Light = Literal["unknown", "healthy", "alarmed"]
-_MOST_HEIGHT = 220
+_MOST_HEIGHT = 260
+_NO_LIMIT = 16_777_215  # What Qt calls QWIDGETSIZE_MAX.
 
 
 class HealthPanel(QWidget):
@@ -35,9 +36,11 @@ class HealthPanel(QWidget):
 
     Signals:
         remedy_chosen: The user wants this `Remedy`.
+        opened: Whether what was found is shown now, and not only how much it is.
     """
 
     remedy_chosen = Signal(object)
+    opened = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,6 +57,7 @@ class HealthPanel(QWidget):
         self._fold.setCheckable(True)
         self._fold.setChecked(True)
         self._fold.toggled.connect(self._show_fold)
+        self._has_room = True
         head = QHBoxLayout()
         head.setSpacing(S)
         head.addWidget(self._light)
@@ -77,6 +81,22 @@ class HealthPanel(QWidget):
         """Those that stand and are not dismissed."""
         return tuple(alarm for alarm in self._alarms if alarm.kind not in self._dismissed)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what was found is shown now."""
+        return self._fold.isChecked() and bool(self.alarms)
+
+    def set_room(self, has_room: bool) -> None:
+        """Say whether others keep their room while it is open. Where not, it takes all, and opens only when asked."""
+        if has_room == self._has_room:
+            return
+        self._has_room = has_room
+        self._scroll.setMaximumHeight(_MOST_HEIGHT if has_room else _NO_LIMIT)
+        vertical = QSizePolicy.Policy.Maximum if has_room else QSizePolicy.Policy.Preferred
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, vertical)
+        if not has_room:
+            self._fold.setChecked(False)
+
     def clear(self) -> None:
         """Know nothing: another training is shown."""
         self._alarms, self._is_checked = (), False
@@ -91,7 +111,7 @@ class HealthPanel(QWidget):
         self._dismissed &= {alarm.kind for alarm in event.alarms}
         if is_same:
             return  # A button under the pointer stays where it is.
-        if {alarm.kind for alarm in self.alarms} - before:
+        if self._has_room and {alarm.kind for alarm in self.alarms} - before:
             self._fold.setChecked(True)
         self._show()
 
@@ -123,6 +143,7 @@ class HealthPanel(QWidget):
             column.addWidget(self._alarm_widget(alarm))
         column.addStretch()
         self._scroll.setWidget(body)
+        body.setAutoFillBackground(False)  # Which `setWidget` has switched on: the card shows through.
         self._fold.setVisible(bool(alarms))
         self._show_fold()
 
@@ -142,10 +163,11 @@ class HealthPanel(QWidget):
         tip = self.tr("Hide what was found") if is_open else self.tr("Show what was found")
         self._fold.setToolTip(tip)
         self._fold.setAccessibleName(tip)
-        self._scroll.setVisible(is_open and bool(self.alarms))
+        self._scroll.setVisible(self.is_open)
         body = self._scroll.widget()
         if body is not None:
             self._scroll.setMinimumHeight(min(_MOST_HEIGHT // 2, body.sizeHint().height()))
+        self.opened.emit(self.is_open)
 
     def _alarm_widget(self, alarm: Alarm) -> QWidget:
         frame = QFrame()
@@ -158,7 +180,7 @@ class HealthPanel(QWidget):
         dismiss.setToolTip(self.tr("Dismiss"))
         dismiss.setAccessibleName(self.tr("Dismiss: {what}").format(what=alarm.sentence))
         dismiss.clicked.connect(lambda: self._dismiss(alarm.kind))
-        remedies = RemedyRows(alarm.remedies)
+        remedies = RemedyRows(alarm.remedies, is_narrow=True)
         remedies.chosen.connect(self.remedy_chosen)
         top = QHBoxLayout()
         top.setSpacing(S)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -56,6 +56,8 @@ PageState = Literal["idle", "working", "paused", "stopping", "freeing", "freed"]
 """
 
 _PROGRESS_PARTS = 10_000
+_ROOM_FOR_BOTH = 620
+"""Height in pixels from which health and curves are shown one below the other, both in full."""
 
 
 class TrainingPage(QWidget):
@@ -130,6 +132,8 @@ class TrainingPage(QWidget):
         self._splitter.addWidget(_carded(self._samples))
         self._health = HealthPanel()
         self._health.remedy_chosen.connect(self.remedy_chosen)
+        self._health.opened.connect(self._share_room)
+        self._plots_card: QWidget | None = None
         self._right = QVBoxLayout()
         self._right.setContentsMargins(0, 0, 0, 0)
         self._right.setSpacing(M)
@@ -141,6 +145,7 @@ class TrainingPage(QWidget):
         self._splitter.setStretchFactor(0, 3)
         self._splitter.setStretchFactor(1, 2)
         self._splitter.setSizes([600, 400])
+        self._splitter.installEventFilter(self)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self._splitter)
@@ -533,8 +538,23 @@ class TrainingPage(QWidget):
             self._plots.save_failed.connect(self._tell_save_failed)
             self._plots.compare_requested.connect(self.compare_requested)
             self._plots.other_removed.connect(self.other_removed)
-            self._right.addWidget(_carded(self._plots), 1)
+            self._plots_card = _carded(self._plots)
+            self._right.addWidget(self._plots_card, 1)
+            self._share_room()
         return self._plots
+
+    def _share_room(self) -> None:
+        """In a low window what is ill takes the place of the curves while it is looked at."""
+        has_room = self._splitter.height() >= _ROOM_FOR_BOTH
+        self._health.set_room(has_room)
+        if self._plots_card is not None:
+            self._plots_card.setVisible(has_room or not self._health.is_open)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Share the room anew whenever there is more or less of it: messages take some, too."""
+        if watched is self._splitter and event.type() == QEvent.Type.Resize:
+            QTimer.singleShot(0, self, self._share_room)
+        return super().eventFilter(watched, event)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Load the plot soon after the first paint."""

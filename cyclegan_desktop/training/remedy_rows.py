@@ -22,7 +22,14 @@ class RemedyRows(QWidget):
 
     chosen = Signal(object)
 
-    def __init__(self, remedies: Sequence[Remedy], parent: QWidget | None = None) -> None:
+    def __init__(self, remedies: Sequence[Remedy], parent: QWidget | None = None, *, is_narrow: bool = False) -> None:
+        """Make the rows.
+
+        Args:
+            remedies: What they say.
+            parent: Its owner.
+            is_narrow: Whether the hints go below their buttons.
+        """
         super().__init__(parent)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, XS)
@@ -32,11 +39,12 @@ class RemedyRows(QWidget):
         for row, remedy in enumerate(remedies):
             hint = plain_label(shown_paragraph(remedy.hint), role="muted", wrap=True)
             if remedy.changes or remedy.begins_anew:
-                layout.addWidget(self._button(remedy), row, 0)
-                layout.addWidget(hint, row, 1)
+                layout.addWidget(self._button(remedy), 2 * row, 0)
+                below = (2 * row + 1, 0, 1, 2) if is_narrow else (2 * row, 1, 1, 1)
+                layout.addWidget(hint, *below)
             else:
                 hint.setText(shown_paragraph(remedy.hint or remedy.text))
-                layout.addWidget(hint, row, 0, 1, 2)
+                layout.addWidget(hint, 2 * row, 0, 1, 2)
 
     def _button(self, remedy: Remedy) -> QPushButton:
         words = remedy.text.replace("&", "&&")

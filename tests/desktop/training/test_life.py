@@ -89,7 +89,7 @@ def fake(make_samples: Callable[..., SamplesDrawn], make_run: Callable[..., Path
 @pytest.fixture
 def page(qtbot: QtBot) -> Iterator[TrainingPage]:
     made = TrainingPage()
-    made.resize(1000, 640)
+    made.resize(1000, 900)
     made.show()
     qtbot.waitExposed(made)
     yield made

@@ -9,11 +9,11 @@ from typing import Literal
 import pytest
 from PySide6.QtCore import Qt, SignalInstance
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton
+from PySide6.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.training.page import PageState, TrainingPage
-from engine.events import Losses, Preparing, StepReport, TrainFinished, TrainStarted
+from engine.events import Alarm, HealthChecked, Losses, Preparing, StepReport, TrainFinished, TrainStarted
 
 
 @pytest.fixture
@@ -61,6 +61,8 @@ def test_the_plot_is_there_soon_after_the_first_paint(page: TrainingPage, qtbot:
         ("working", "Stop training", True),
         ("paused", "Stop training", True),
         ("stopping", "Stopping...", False),
+        ("freeing", "Pausing...", False),
+        ("freed", "Continue", True),
     ],
 )
 def test_one_button_starts_and_stops(page: TrainingPage, state: PageState, text: str, enabled: bool) -> None:
@@ -69,7 +71,7 @@ def test_one_button_starts_and_stops(page: TrainingPage, state: PageState, text:
     main = _button(page, "main_training_button")
     assert main.text().replace("&", "") == text
     assert main.isEnabled() == enabled
-    assert _button(page, "pause_training").isVisible() == (state != "idle")
+    assert _button(page, "pause_training").isVisible() == (state not in ("idle", "freed"))
 
 
 def test_an_ended_training_can_be_resumed_converted_with_and_opened(page: TrainingPage, qtbot: QtBot) -> None:
@@ -91,6 +93,8 @@ def test_an_ended_training_can_be_resumed_converted_with_and_opened(page: Traini
         ("idle", Qt.Key.Key_F5, "resume_requested"),
         ("working", Qt.Key.Key_F6, "pause_requested"),
         ("paused", Qt.Key.Key_F6, "continue_requested"),
+        ("freed", Qt.Key.Key_F6, "continue_requested"),
+        ("freed", Qt.Key.Key_F5, "continue_requested"),
         ("working", Qt.Key.Key_F7, "stop_requested"),
         ("paused", Qt.Key.Key_F7, "stop_requested"),
     ],
@@ -232,3 +236,33 @@ def test_everything_fits_a_small_window(page: TrainingPage, qtbot: QtBot) -> Non
     hint = page.minimumSizeHint()
     assert hint.width() <= 900
     assert hint.height() <= 600
+
+
+@pytest.mark.parametrize("state", ["working", "paused"])
+def test_a_key_pauses_and_frees_the_memory(page: TrainingPage, qtbot: QtBot, state: PageState) -> None:
+    page.begin_new("Apples", "Oranges")
+    page.set_state(state)
+    page.activateWindow()
+    qtbot.waitActive(page)
+    with qtbot.waitSignal(page.free_requested):
+        qtbot.keyClick(page, Qt.Key.Key_F6, Qt.KeyboardModifier.ShiftModifier)
+
+
+def test_in_a_low_window_what_is_ill_takes_the_place_of_the_curves_when_asked_for(
+    page: TrainingPage, qtbot: QtBot
+) -> None:
+    page.begin_new("Apples", "Oranges")
+    plots = page._plots
+    assert plots is not None
+    alarm = Alarm("collapsed", "All apples become one orange.", "They differ by 0.01.", ())
+    qtbot.waitUntil(lambda: not page._health._has_room)
+    page.show_health(HealthChecked(1, (alarm,)))
+    found = page.findChild(QFrame, "alarm_collapsed")
+    assert plots.isVisible() and not found.isVisible()
+    page.findChild(QToolButton, "fold_health").click()
+    assert found.isVisible() and not plots.isVisible()
+    page.resize(1200, 900)
+    qtbot.waitUntil(plots.isVisible)
+    assert found.isVisible()
+    page.show_health(HealthChecked(2, ()))
+    assert plots.isVisible()
