@@ -108,6 +108,8 @@ class ConversionController(QObject):
         self._write_report = write_report
 
         self._models: dict[Path, ModelInfo] = {}
+        # What was converted with in this sitting, such as moments of trainings, in order.
+        self._used: dict[Path, None] = {}
         self._queue = BatchQueue(convert, self)
         self._scanners: dict[Batch, Scanner] = {}
         self._keys: dict[Batch, str] = {}
@@ -345,7 +347,7 @@ class ConversionController(QObject):
         """Offer the models of the library anew."""
         starter = resources_folder() / STARTER_MODEL
         last = self._settings.last_model
-        candidates = [*self._settings.library, starter, *([last] if last else [])]
+        candidates = [*self._settings.library, starter, *([last] if last else []), *self._used]
         candidates += [batch.wished_model for batch in self._queue.batches if batch.wished_model is not None]
         readable: dict[Path, ModelInfo] = {}
         for path in candidates:
@@ -382,6 +384,7 @@ class ConversionController(QObject):
         else:
             self._batch.model, self._batch.wished_model = info, info.path
             self._batch.begun_output = None
+            self._used[info.path] = None
             self._settings.last_model = info.path
             self._settings.save()
         self.refresh_models()

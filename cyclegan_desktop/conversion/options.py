@@ -25,6 +25,7 @@ from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.conversion.output_options import OutputOptions
 from cyclegan_desktop.conversion.size_hint import SizeHint
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.library.model_words import model_file_words
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.widgets import (
@@ -37,7 +38,7 @@ from cyclegan_desktop.widgets import (
     set_look,
 )
 from engine.config import Direction, IfExists, OutputFormat, Resize
-from engine.conversion.model_file import ModelInfo, run_name
+from engine.conversion.model_file import ModelInfo
 from engine.data.writing import can_write
 
 _DIRECTIONS: Final[tuple[Direction, Direction]] = ("a2b", "b2a")
@@ -154,9 +155,7 @@ class ConversionOptions(QFrame):
         self._models = list(models)
         self._model.clear()
         for model in models:
-            # The model of a training is known by the training's name.
-            name = run_name(model.path) or model.path.stem
-            label = self.tr("Starter model") if model.path == starter else name
+            label = self.tr("Starter model") if model.path == starter else model_file_words(model)
             words = (shown_text(word) for word in (label, model.name_A, model.name_B))
             self._model.addItem(self.tr("{0} ({1} and {2}, {3} px)").format(*words, model.size))
             tooltip = plain_tooltip(str(model.path))

@@ -29,7 +29,7 @@ from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XL, XS, L, M, S
 from cyclegan_desktop.widgets import NoWheelComboBox, button, plain_label, plain_tooltip, set_look
 from engine.config import Direction, OutputFormat
-from engine.conversion.model_file import ModelInfo, run_name
+from engine.conversion.model_file import ModelInfo, model_name
 from engine.conversion.naming import result_name
 
 HAVE_QUALITY: Final = frozenset({"keep", "jpg", "webp", "avif", "jp2", "heic"})
@@ -112,7 +112,7 @@ class OutputOptions(QDialog):
     def set_model(self, model: ModelInfo | None, direction: Direction) -> None:
         """Show names as this model would give them."""
         if model is not None:
-            self._model_name = run_name(model.path) or model.path.stem
+            self._model_name = model_name(model.path)
             self._direction_words = model.direction_name(direction)
         self._refresh()
 

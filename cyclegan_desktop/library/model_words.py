@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication
 
 from cyclegan_desktop.plain_text import shown_text
 from engine.config import Direction
+from engine.conversion.model_file import ModelInfo, moment_step, run_name
 from engine.model.architecture import Architecture
 
 
@@ -57,6 +58,14 @@ def directions_words(directions: Sequence[Direction], name_A: str, name_B: str) 
 def pair_words(name_A: str, name_B: str) -> str:
     """What a model is called by its domains, such as "Apples and Oranges"."""
     return _tr("{A} and {B}").format(A=shown_text(name_A), B=shown_text(name_B))
+
+
+def model_file_words(model: ModelInfo) -> str:
+    """What a model file is called: that of a training by the training's name, that of a moment also by its step."""
+    training, step = run_name(model.path), moment_step(model.path)
+    if training is None or step is None:
+        return shown_text(training or model.path.stem)
+    return _tr("{training}, step {step:,}").format(training=shown_text(training), step=step)
 
 
 def _tr(text: str) -> str:

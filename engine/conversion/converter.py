@@ -32,7 +32,7 @@ from engine.conversion.file_work import (
     write,
 )
 from engine.conversion.ledger import Ledger, fingerprint, settings_key
-from engine.conversion.model_file import ModelInfo, load_generator, model_path, read_model_info, run_name
+from engine.conversion.model_file import ModelInfo, load_generator, model_name, model_path, read_model_info
 from engine.conversion.naming import result_name, safe_name
 from engine.conversion.plan import FolderWatch, Task, key_of, make_plan, own_share, stamp_of
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, in_words, is_full
@@ -423,7 +423,7 @@ class _Batch:
             source=task.source,
             suffix=suffix,
             direction=self._info.direction_name(self._job.direction),
-            model=_model_name(self._job.model),
+            model=model_name(self._job.model),
             date=self._today,
             index=task.number,
         )
@@ -846,12 +846,6 @@ def _no_process_sentence(error: NoWorkerError) -> str:
 def _free_memory() -> float:
     """Bytes of the machine's memory for this process: those on one machine share it."""
     return available_memory(torch.device("cpu")) / local_rank_and_count()[1]
-
-
-def _model_name(model: Path) -> str:
-    """That of a run's model is the run's."""
-    path = model.absolute()
-    return run_name(path) or (path.name if path.is_dir() else path.stem)
 
 
 def _losses(decoded: Decoded, written: Written) -> list[str]:

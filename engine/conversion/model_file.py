@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -33,6 +34,8 @@ MOMENTS_FOLDER = "moments"
 """Holds the models of other moments, "step_00000500.safetensors"."""
 
 KIND = "cyclegan-desktop model"
+
+_MOMENT = re.compile(r"step_(\d+)\.safetensors")
 
 # Times the training size.
 _MUCH_LARGER = 3
@@ -241,6 +244,23 @@ def run_name(model: Path) -> str | None:
     if model.name in (MODEL_FILE_NAME, BEST_FILE_NAME):
         return model.parent.name
     return model.parent.parent.name if model.parent.name == MOMENTS_FOLDER else None
+
+
+def moment_step(model: Path) -> int | None:
+    """The step of a moment of a training whose model this is, by where it lies; None for any other model."""
+    found = _MOMENT.fullmatch(model.name) if model.parent.name == MOMENTS_FOLDER else None
+    return None if found is None else int(found[1])
+
+
+def model_name(path: Path) -> str:
+    """What results may be named after: the training of a model, with the step of a moment, or a file's own name.
+
+    Such as "apples" or "apples step 1250".
+    """
+    path = path.absolute()
+    name = run_name(path) or (path.name if path.is_dir() else path.stem)
+    step = moment_step(path)
+    return name if step is None else f"{name} step {step}"
 
 
 def read_model_info(path: Path) -> ModelInfo:

@@ -625,6 +625,16 @@ def test_models_of_the_library_are_offered_and_others_left_out(page, make_contro
     assert box.currentIndex() == 0
 
 
+def test_the_model_of_a_moment_shows_its_step_and_stays_offered(page, controller, tmp_path):
+    moment = tmp_path / "apple run" / "moments" / "step_00001250.safetensors"
+    controller.set_model(moment)
+    box = page.findChild(QComboBox, "convert_model")
+    assert box.currentText() == "apple run, step 1,250 (Apples and Oranges, 64 px)"
+    controller.set_model(tmp_path / "apple run")
+    assert box.currentText() == "apple run (Apples and Oranges, 64 px)"
+    assert [box.itemText(place) for place in range(box.count())][1].startswith("apple run, step 1,250")
+
+
 def test_the_starter_model_is_chosen_at_the_first_start(page, make_controller, settings, tmp_path, read_model):
     starter = tmp_path / "resources" / "starter.safetensors"
     starter.parent.mkdir()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from cyclegan_desktop.library.model_words import architecture_words, directions_words
+from cyclegan_desktop.library.model_words import architecture_words, directions_words, model_file_words
+from engine.conversion.model_file import ModelInfo
 from engine.model.architecture import Architecture
 
 
@@ -32,3 +35,26 @@ def test_an_architecture_is_told_with_what_is_unusual_about_it(architecture, wor
 )
 def test_directions_are_told_by_the_domains_names(directions, words):
     assert directions_words(directions, "Apples", "Oranges") == words
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/trainings/Apples to Oranges/model.safetensors", "Apples to Oranges"),
+        ("/trainings/Apples to Oranges/moments/step_00001250.safetensors", "Apples to Oranges, step 1,250"),
+        ("/shared/step_00001250.safetensors", "step_00001250"),
+        ("/shared/mine.safetensors", "mine"),
+    ],
+)
+def test_a_model_file_is_called_after_its_training_and_moment(path, words):
+    model = ModelInfo(
+        path=Path(path),
+        name_A="Apples",
+        name_B="Oranges",
+        size=64,
+        architecture=Architecture(),
+        preset="quick",
+        steps=1250,
+        date="2026-03-01",
+    )
+    assert model_file_words(model) == words

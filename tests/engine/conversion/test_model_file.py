@@ -20,6 +20,7 @@ from engine.conversion.model_file import (
     load_generator,
     load_networks,
     model_bytes,
+    model_name,
     read_model_info,
     write_model,
 )
@@ -181,6 +182,14 @@ def test_architectures_are_told_in_words() -> None:
     told = architecture_words(Architecture(generator="unet", channels=1, norm="batch", dropout=True, grey_B=True))
     assert told == "U-Net, 8 halvings, 1 channel, batch norm, dropout, grey B"
     assert "long skip" in architecture_words(Architecture(long_skip=True))
+
+
+def test_results_are_named_after_the_training_of_a_model_and_the_step_of_a_moment(tmp_path: Path) -> None:
+    run = tmp_path / "apples"
+    run.mkdir()
+    assert model_name(run) == model_name(run / "model.safetensors") == model_name(run / "best.safetensors") == "apples"
+    assert model_name(run / "moments" / "step_00001250.safetensors") == "apples step 1250"
+    assert model_name(tmp_path / "mine.v2.safetensors") == "mine.v2"
 
 
 def test_a_missing_file_and_a_folder_without_a_model_are_named(tmp_path: Path) -> None:
