@@ -40,6 +40,11 @@ class OneWork(QObject):
         self._thread.finished.connect(self._conclude)
         self._thread.start()
 
+    def stop(self) -> None:
+        """Stop what runs after the step under way; `ended` follows."""
+        if self._thread is not None:
+            self._thread.stop()
+
     def close(self) -> None:
         """Stop and wait for what runs; it has ended, and has said so, when this returns."""
         if self._thread is not None:

@@ -39,7 +39,14 @@ class CompareTools(QWidget):
     drag_asked = Signal()
     full_asked = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, with_result: bool = True) -> None:
+        """Make the buttons.
+
+        Args:
+            parent: What they are in.
+            with_result: Whether what is compared is a result in a file. Otherwise there are no buttons for one, nor
+                for the whole screen, and S means something else.
+        """
         super().__init__(parent)
         self.setObjectName("compare_tools")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -50,7 +57,9 @@ class CompareTools(QWidget):
         words = {
             "slider": (
                 self.tr("Slider"),
-                self.tr("Slider (S). Drag the divider, or move it with Shift+Left and Shift+Right"),
+                self.tr("Slider (S). Drag the divider, or move it with Shift+Left and Shift+Right")
+                if with_result
+                else self.tr("Slider. Drag the divider, or move it with Shift+Left and Shift+Right"),
             ),
             "side": (self.tr("Side by side"), self.tr("Side by side (B)")),
             "toggle": (
@@ -133,6 +142,8 @@ class CompareTools(QWidget):
         layout.addSpacing(XS)
         for made in (self._mark, self._copy, self._drag, self._full):
             layout.addWidget(made)
+            if not with_result:
+                made.hide()
 
     def set_mode(self, mode: CompareMode) -> None:
         """Show which mode it is."""
