@@ -21,6 +21,7 @@ from cyclegan_desktop.notification import Notifier
 from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.compare import CompareController
+from cyclegan_desktop.training.film_controller import FilmController
 from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
@@ -130,6 +131,9 @@ class TrainingController(QObject):
         self._looking = OneWork(self)
         self._looking.reported.connect(self._take_interrupted)
         self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
+        self.film = FilmController(page.film, settings, parent=self)
+        self.film.convert_requested.connect(self.convert_requested)
+        self.film.moments_changed.connect(page.show_moments)
         self._save_settings = QTimer(self, singleShot=True, interval=_SAVE_SETTINGS_MILLISECONDS)
         self._save_settings.timeout.connect(settings.save)
 
@@ -208,6 +212,7 @@ class TrainingController(QObject):
             self._page.show_busy()
             return
         self._run, self._unstarted, self._is_complete = None, config, False
+        self.film.set_run(None)
         self._page.begin_new(config.name_A, config.name_B)
         self._launch(partial(self._train, config))
 
@@ -217,6 +222,7 @@ class TrainingController(QObject):
             self._page.show_busy()
             return
         self._run, self._unstarted, self._is_complete = run, None, False
+        self.film.set_run(run)
         self._page.begin_resumed(run)
         self._launch(partial(_resume_with_losses, run, self._settings.plot_smoothing, self._resume))
 
@@ -261,6 +267,7 @@ class TrainingController(QObject):
         # Only when the thread itself has ended may another one begin.
         self._thread.finished.connect(self._conclude)
         self._set_state("working")
+        self.film.set_training(True)
         self._thread.start()
         self.busy_changed.emit(True)
 
@@ -300,9 +307,8 @@ class TrainingController(QObject):
             case StepReport(step=step, steps_per_second=rate):
                 self._step, self._seconds_per_step = step, 1 / rate if rate > 0 else None
                 self._page.show_report(event)
-            case SamplesDrawn(moments=moments):
-                self._page.show_samples(event)
-                self._page.show_moments(moments)
+            case SamplesDrawn():
+                self.film.take(event)
             case QualityMeasured():
                 self._page.show_quality(event)
             case HealthChecked():
@@ -330,6 +336,7 @@ class TrainingController(QObject):
         # A few thousand short lines at most, written just now.
         self._page.set_marks(read_marks(event.run))
         self._page.add_mark(PlotMark(event.step, "resumed" if event.step else "begun"))
+        self.film.set_run(event.run)
         self._settings.remember_in_library(event.run)
         self._announce_run()
 
@@ -352,6 +359,7 @@ class TrainingController(QObject):
         assert thread is not None and ended is not None
         self._thread = self._then = None
         thread.deleteLater()
+        self.film.set_training(False)
         if self._run is None:
             self._page.show_empty()
         self._set_state("idle")

@@ -23,18 +23,17 @@ from cyclegan_desktop.icons import icon
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XS, L, M, S
+from cyclegan_desktop.training.film_strip import FilmStrip
 from cyclegan_desktop.training.health_panel import HealthPanel
 from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.interrupted_offer import InterruptedOffer
 from cyclegan_desktop.training.remedy_rows import RemedyRows
-from cyclegan_desktop.training.sample_strip import SampleStrip
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
 from cyclegan_desktop.words import duration_words
 from engine.events import (
     HealthChecked,
     Preparing,
     RolledBack,
-    SamplesDrawn,
     StepReport,
     TrainFinished,
     TrainStarted,
@@ -62,6 +61,10 @@ _ROOM_FOR_BOTH = 620
 
 class TrainingPage(QWidget):
     """Shows a training and asks for changes to it.
+
+    Attributes:
+        film: The samples; its own controller fills it.
+        messages: What is to be told.
 
     Signals:
         new_requested: A new training is wanted.
@@ -125,11 +128,11 @@ class TrainingPage(QWidget):
             self.tr("&Start a training..."),
         )
         self._empty.action.connect(self.new_requested)
-        self._samples = SampleStrip()
+        self.film = FilmStrip()
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(M)
-        self._splitter.addWidget(_carded(self._samples))
+        self._splitter.addWidget(_carded(self.film))
         self._health = HealthPanel()
         self._health.remedy_chosen.connect(self.remedy_chosen)
         self._health.opened.connect(self._share_room)
@@ -257,7 +260,6 @@ class TrainingPage(QWidget):
 
     def _begin(self, title: str) -> None:
         self._ensure_plots().clear()
-        self._samples.clear()
         self._health.clear()
         self.messages.clear()
         self._title.setText(title)
@@ -304,7 +306,7 @@ class TrainingPage(QWidget):
     def show_names(self, name_A: str, name_B: str) -> None:
         """Name the domains."""
         self._title.setText(self.tr("{A} and {B}").format(A=name_A, B=name_B))
-        self._samples.set_names(name_A, name_B)
+        self.film.set_names(name_A, name_B)
         self._ensure_plots().set_names(name_A, name_B)
 
     def show_history(self, history: LossHistory, measured: Iterable[QualityMeasured] = ()) -> None:
@@ -354,10 +356,6 @@ class TrainingPage(QWidget):
             )
         )
         self._set_progress(_share_done(event))
-
-    def show_samples(self, event: SamplesDrawn) -> None:
-        """Show the newest samples."""
-        self._samples.show_samples(event)
 
     def show_health(self, event: HealthChecked) -> None:
         """Show what is ill now."""

@@ -152,7 +152,7 @@ def test_a_training_runs_to_its_end(
     assert [type(event) for event in events[:4]] == [Preparing, TrainStarted, SamplesDrawn, Notice]
     assert type(events[-1]) is TrainFinished
     assert _steps(page) == list(range(1, 101))
-    assert page._samples._samples == fake.samples.samples
+    assert page.film._samples == fake.samples.samples
     assert page.messages.texts == ["picture_7.png is damaged; it is left out."]
     assert "Finished after 100 steps" in _status(page)
     assert _words(page) == "Start training..."

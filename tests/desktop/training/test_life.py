@@ -153,14 +153,14 @@ def test_a_pause_that_frees_memory_saves_and_goes_on_from_there(
     assert not begun.is_busy
     assert states == ["freeing", "idle", "freed"]
     assert "memory freed" in _status(page) and "stays loaded" in _status(page)
-    shown, samples = _length(page), page._samples._samples
+    shown, samples = _length(page), page.film._samples
     assert shown > 3 and samples
     _main(page).click()
     qtbot.waitUntil(lambda: _length(page) > shown + 3)
     assert fake.resumed == [{}]
     assert page._plot is not None
     assert page._plot.history.steps.tolist() == list(range(1, _length(page) + 1))
-    assert page._samples._samples
+    assert page.film._samples
 
 
 def test_a_pause_can_be_made_one_that_frees_memory(begun: TrainingController, page: TrainingPage, qtbot: QtBot) -> None:

@@ -1,4 +1,4 @@
-"""The fixed pictures of a training as the generators translate them now: the measure of quality."""
+"""All fixed pictures at one moment of a training: original, translated and back again."""
 
 from __future__ import annotations
 
@@ -6,105 +6,16 @@ from dataclasses import dataclass
 from typing import cast
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QHBoxLayout,
-    QSizePolicy,
-    QStackedLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from cyclegan_desktop.style import ACCENT, XS, L, S, colours
-from cyclegan_desktop.widgets import ElidedLabel, button, image_of, plain_label
+from cyclegan_desktop.style import ACCENT, XS, L, S
+from cyclegan_desktop.widgets import ElidedLabel, image_of
 from engine.config import Direction
-from engine.events import Sample, SamplesDrawn
+from engine.events import Sample
 
-_KINDS = 3  # Original, translated, back again.
-
-
-class SampleStrip(QWidget):
-    """Samples of both directions, as large as the room allows; a click on one shows it alone and larger still."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("sample_strip")
-        self._names = ("A", "B")
-        self._samples: tuple[Sample, ...] = ()
-        self._placeholder = plain_label("", role="muted", wrap=True)
-        self._placeholder.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._overview = _Overview()
-        self._overview.chosen.connect(self._show_one)
-        self._single = _Single()
-        self._single.closed.connect(self._show_all)
-        self._single.moved.connect(self._move)
-        self._chosen = 0
-
-        self._step = plain_label("", role="muted")
-        self._note = plain_label("", role="muted", wrap=True)
-        self._note.setObjectName("samples_note")
-        self._note.hide()
-
-        head = QHBoxLayout()
-        head.addWidget(plain_label(self.tr("Samples"), role="heading"))
-        head.addStretch(1)
-        head.addWidget(self._step)
-        self._stack = QStackedLayout()
-        for page in (self._placeholder, self._overview, self._single):
-            self._stack.addWidget(page)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(S)
-        layout.addLayout(head)
-        layout.addLayout(self._stack, 1)
-        layout.addWidget(self._note)
-        self.clear()
-
-    def set_names(self, name_A: str, name_B: str) -> None:
-        """Name the domains, from which the directions have their names."""
-        self._names = (name_A, name_B)
-
-    def show_samples(self, event: SamplesDrawn) -> None:
-        """Show these in place of the last ones; a sample shown alone stays alone."""
-        self._samples = event.samples
-        self._step.setText(self.tr("Step {step:,}").format(step=event.step))
-        self._note.setText(
-            self.tr("These pictures are also trained on: others may come out less well.") if not event.held_out else ""
-        )
-        self._note.setVisible(not event.held_out)
-        self._overview.show_samples(event.samples, {d: self._direction_name(d) for d in ("a2b", "b2a")})
-        if self._stack.currentWidget() is self._single and self._chosen < len(event.samples):
-            self._show_one(self._chosen)
-        else:
-            self._stack.setCurrentWidget(self._overview)
-
-    def clear(self, text: str = "") -> None:
-        """Show no samples but a text, by default that they come soon."""
-        self._samples = ()
-        self._step.clear()
-        self._note.hide()
-        self._placeholder.setText(text or self.tr("The samples appear here as soon as the training has begun."))
-        self._stack.setCurrentWidget(self._placeholder)
-
-    def _direction_name(self, direction: Direction) -> str:
-        source, target = self._names if direction == "a2b" else self._names[::-1]
-        return self.tr("{source} to {target}").format(source=source, target=target)
-
-    def _show_one(self, index: int) -> None:
-        self._chosen = index
-        sample = self._samples[index]
-        self._single.show_sample(sample, self._direction_name(sample.direction))
-        if self._stack.currentWidget() is not self._single:
-            self._stack.setCurrentWidget(self._single)
-            self._single.setFocus()
-
-    def _show_all(self) -> None:
-        self._stack.setCurrentWidget(self._overview)
-        self._overview.focus(self._chosen)
-
-    def _move(self, by: int) -> None:
-        self._show_one((self._chosen + by) % len(self._samples))
+KINDS = 3
+"""Pictures of a sample: original, translated, back again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +33,8 @@ class _Arrangement:
     blocks_across: bool
 
 
-class _Overview(QWidget):
-    """Every sample, a block a direction.
+class Overview(QWidget):
+    """Every sample of one moment, a block a direction, as large as the room allows.
 
     Signals:
         chosen: The sample of this number was clicked.
@@ -134,7 +45,7 @@ class _Overview(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._buttons: list[_SampleButton] = []
+        self._buttons: list[SampleButton] = []
         self._headings: list[tuple[Direction, ElidedLabel, list[ElidedLabel]]] = []
 
     def minimumSizeHint(self) -> QSize:
@@ -171,14 +82,14 @@ class _Overview(QWidget):
             widget.deleteLater()
         self._buttons = []
         for index, sample in enumerate(samples):
-            item = _SampleButton(self, sample, index)
+            item = SampleButton(self, sample, index)
             item.picked.connect(self.chosen)
             item.show()
             self._buttons.append(item)
         self._headings = []
         for direction in directions:
             heading = ElidedLabel(role="heading")
-            captions = [ElidedLabel(role="muted") for _ in range(_KINDS)]
+            captions = [ElidedLabel(role="muted") for _ in range(KINDS)]
             for label in (heading, *captions):
                 label.setParent(self)
                 label.show()
@@ -209,14 +120,14 @@ class _Overview(QWidget):
         width = (self.width() - (blocks - 1) * L) // blocks if blocks_across else self.width()
         height = self.height() if blocks_across else (self.height() - (blocks - 1) * S) // blocks
         probe = self._block(_Arrangement(0, samples_across, blocks_across), count)
-        columns, rows = (count, _KINDS) if samples_across else (_KINDS, count)
+        columns, rows = (count, KINDS) if samples_across else (KINDS, count)
         cell = min((width - probe.width()) // columns, (height - probe.height()) // rows)
         return _Arrangement(max(16, cell), samples_across, blocks_across)
 
     def _block(self, arrangement: _Arrangement, count: int) -> QSize:
         """Size of a block with everything around its pictures."""
         line = self.fontMetrics().height() + XS
-        columns, rows = (count, _KINDS) if arrangement.samples_across else (_KINDS, count)
+        columns, rows = (count, KINDS) if arrangement.samples_across else (KINDS, count)
         beside, above = (self._caption_width(), line) if arrangement.samples_across else (0, 2 * line)
         return QSize(
             beside + columns * arrangement.cell + (columns - 1) * XS,
@@ -253,7 +164,7 @@ class _Overview(QWidget):
         return max(metrics.horizontalAdvance(kind) for kind in kind_names(self)) + L
 
 
-class _SampleButton(QAbstractButton):
+class SampleButton(QAbstractButton):
     """The three pictures of one sample in a row.
 
     Signals:
@@ -289,7 +200,7 @@ class _SampleButton(QAbstractButton):
 
     def place(self, corner: QPoint, cell: int, orientation: Qt.Orientation) -> None:
         """Take a place with pictures of side `cell`."""
-        length = _KINDS * cell + (_KINDS - 1) * XS
+        length = KINDS * cell + (KINDS - 1) * XS
         size = QSize(length, cell) if orientation == Qt.Orientation.Horizontal else QSize(cell, length)
         self.setGeometry(QRect(corner, size))
         if (cell, orientation) != (self._cell, self._orientation):
@@ -317,107 +228,6 @@ class _SampleButton(QAbstractButton):
 
     def _pick(self) -> None:
         self.picked.emit(self._index)
-
-
-class _Single(QWidget):
-    """One sample, large.
-
-    Signals:
-        closed: Back to all samples.
-        moved: To the next (1) or the previous (-1) sample.
-    """
-
-    closed = Signal()
-    moved = Signal(int)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("single_sample")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._images: list[QImage] = []
-        self._title = ElidedLabel()
-        back = button(self.tr("All samples"))
-        back.setObjectName("all_samples")
-        back.setToolTip(self.tr("Back to all samples (Esc)"))
-        back.clicked.connect(self.closed)
-        previous, following = button("", "arrow-left"), button("", "arrow-right")
-        previous.setAccessibleName(self.tr("Previous sample"))
-        previous.setToolTip(self.tr("Previous sample (Left)"))
-        previous.clicked.connect(self._go_back)
-        following.setAccessibleName(self.tr("Next sample"))
-        following.setToolTip(self.tr("Next sample (Right)"))
-        following.clicked.connect(self._go_on)
-        self._canvas = _Triple()
-        row = QHBoxLayout()
-        row.setSpacing(S)
-        row.addWidget(back)
-        row.addWidget(self._title, 1)
-        row.addWidget(previous)
-        row.addWidget(following)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(S)
-        layout.addLayout(row)
-        layout.addWidget(self._canvas, 1)
-
-    def show_sample(self, sample: Sample, direction_name: str) -> None:
-        """Show this one."""
-        title = f"{direction_name}: {sample.source.name}"
-        self._title.setText(title)
-        self.setAccessibleName(title)
-        self._canvas.show_images(images_of(sample))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Esc closes, the arrows move."""
-        if event.key() == Qt.Key.Key_Escape:
-            self.closed.emit()
-        elif event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
-            self.moved.emit(1 if event.key() == Qt.Key.Key_Right else -1)
-        else:
-            super().keyPressEvent(event)
-
-    def _go_back(self) -> None:
-        self.moved.emit(-1)
-
-    def _go_on(self) -> None:
-        self.moved.emit(1)
-
-
-class _Triple(QWidget):
-    """Original, translated and back again, each under its caption, in one to three columns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._images: list[QImage] = []
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def show_images(self, images: list[QImage]) -> None:
-        """Show these three."""
-        self._images = images
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw them as large as the room allows."""
-        if not self._images:
-            return
-        painter = QPainter(self)
-        line = self.fontMetrics().height() + XS
-
-        def side(columns: int) -> int:
-            rows = -(-_KINDS // columns)
-            return min((self.width() - (columns - 1) * S) // columns, (self.height() - (rows - 1) * S) // rows - line)
-
-        # In a row they are easier to compare than if the third stands below, which has to be well larger then.
-        columns = max((3, 2, 1), key=lambda columns: side(columns) * (1.25 if columns == _KINDS else 1))
-        cell = max(1, side(columns))
-        rows = -(-_KINDS // columns)
-        left = (self.width() - columns * (cell + S) + S) // 2
-        top = max(0, (self.height() - rows * (cell + line + S) + S) // 2)
-        painter.setPen(QColor(colours().muted))
-        for index, (image, caption) in enumerate(zip(self._images, kind_names(self), strict=True)):
-            x, y = left + (index % columns) * (cell + S), top + (index // columns) * (cell + line + S)
-            painter.drawText(QRect(x, y, cell, line), Qt.AlignmentFlag.AlignLeft, caption)
-            painter.drawPixmap(QPoint(x, y + line), scaled_pixmap(image, QSize(cell, cell), self.devicePixelRatioF()))
 
 
 def kind_names(widget: QWidget) -> tuple[str, str, str]:
