@@ -237,13 +237,15 @@ QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url(style:chevron-dow
 QCheckBox, QRadioButton {{ spacing: {S}px; padding: 2px; border: 1px solid transparent; border-radius: {XS}px; }}
 QCheckBox:focus, QRadioButton:focus {{ border-color: {ACCENT}; }}
 QCheckBox:disabled, QRadioButton:disabled {{ color: {c.disabled}; }}
-QCheckBox::indicator, QRadioButton::indicator {{
+QCheckBox::indicator, QRadioButton::indicator, QAbstractItemView::indicator {{
     width: 14px; height: 14px; border: 1px solid {c.outline}; background: {c.field};
 }}
-QCheckBox::indicator {{ border-radius: 4px; }}
+QCheckBox::indicator, QAbstractItemView::indicator {{ border-radius: 4px; }}
 QRadioButton::indicator {{ border-radius: 8px; }}
 QCheckBox::indicator:hover, QRadioButton::indicator:hover {{ border-color: {ACCENT}; }}
-QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; image: url(style:check.svg); }}
+QCheckBox::indicator:checked, QAbstractItemView::indicator:checked {{
+    background: {ACCENT}; border-color: {ACCENT}; image: url(style:check.svg);
+}}
 QRadioButton::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; image: url(style:dot.svg); }}
 QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {c.border}; background: {c.window}; }}
 QCheckBox::indicator:checked:disabled, QRadioButton::indicator:checked:disabled {{ background: {c.outline}; }}

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QListWidget, QL
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.settings import Settings
-from cyclegan_desktop.style import XL, L, M
+from cyclegan_desktop.style import XL, XS, L, M
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.other_runs import MOST_OTHERS, OtherRun
 from cyclegan_desktop.training.page import TrainingPage
@@ -62,6 +62,7 @@ class CompareDialog(QDialog):
         self._chosen = list(chosen)
         self._list = QListWidget()
         self._list.setObjectName("known_runs")
+        self._list.setSpacing(XS)
         self._list.setAccessibleName(self.tr("Trainings to compare with"))
         self._list.itemChanged.connect(self._tick)
         self._hint = plain_label(role="muted", wrap=True)

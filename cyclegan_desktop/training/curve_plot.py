@@ -15,6 +15,7 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QFileDialog,
     QGridLayout,
@@ -25,10 +26,11 @@ from PySide6.QtWidgets import (
     QToolButton,
     QVBoxLayout,
     QWidget,
+    QWidgetAction,
 )
 
 from cyclegan_desktop.icons import icon
-from cyclegan_desktop.style import XS, S
+from cyclegan_desktop.style import XS, L, S
 from cyclegan_desktop.training.explanation import ExplanationDialog
 from cyclegan_desktop.training.marks import SWITCHES, MarkLike, MarkList, mark_icon, switch_words
 from cyclegan_desktop.training.other_runs import DASHES, OtherRun
@@ -406,11 +408,19 @@ class CurvePlot(QWidget):
         is_dark = self._is_dark()
         for switch, kinds in SWITCHES:
             count = self._marks.count(kinds)
-            words = self.tr("{what} ({count:,})").format(what=switch_words(switch), count=count)
-            action = menu.addAction(mark_icon(switch, is_dark=is_dark), words)
-            action.setCheckable(True)
-            action.setChecked(switch not in self._hidden_marks)
-            action.toggled.connect(partial(self._switch_marks, switch))
+            # Boxes instead of actions, which would show either their symbol or whether they are ticked.
+            box = QCheckBox(self.tr("{what} ({count:,})").format(what=switch_words(switch), count=count))
+            box.setObjectName(f"show_{switch}")
+            box.setIcon(mark_icon(switch, is_dark=is_dark))
+            box.setChecked(switch not in self._hidden_marks)
+            box.toggled.connect(partial(self._switch_marks, switch))
+            line = QWidget()
+            layout = QHBoxLayout(line)
+            layout.setContentsMargins(S, XS, L, XS)
+            layout.addWidget(box)
+            action = QWidgetAction(menu)
+            action.setDefaultWidget(line)
+            menu.addAction(action)
 
     def _switch_marks(self, switch: str, on: bool) -> None:
         self.show_mark_switch(switch, on)

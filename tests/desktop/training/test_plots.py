@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication, QCheckBox
 from pytestqt.qtbot import QtBot
 
+from cyclegan_desktop import style
 from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.plots import TrainingPlots
 from engine.events import Losses, Moment, QualityMeasured
@@ -105,3 +107,41 @@ def test_start_stop_and_start_again_with_everything_shown(
         plots.cut_after(0)
         qtbot.waitUntil(lambda: not plots.losses._is_stale)
         plots.grab()
+
+
+def test_both_follow_light_and_dark_at_once(
+    plots: TrainingPlots, qtbot: QtBot, qapp: QApplication, make_quality: Callable[..., QualityMeasured]
+) -> None:
+    plots.quality.append(make_quality(100, 20.0))
+    plots.add_mark(PlotMark(100, "saved"))
+    seen = []
+    before = qapp.palette(), qapp.styleSheet()
+    style.apply_style(qapp)
+    try:
+        for scheme in (style.DARK, style.LIGHT, style.DARK):
+            style.use_colours(qapp, scheme)
+            for tab, plot in enumerate((plots.losses, plots.quality)):
+                plots.setCurrentIndex(tab)
+                qtbot.waitUntil(lambda plot=plot: not plot._is_stale)
+                assert plot._canvas.backgroundBrush().color().name() == scheme.surface
+                plots.grab()
+            seen.append(plots.quality._curves["a2b"][1].opts["pen"].color().name())
+            assert plots.quality._canvas._levels[0].colour.name() == seen[-1]
+    finally:
+        qapp.setPalette(before[0])
+        qapp.setStyleSheet(before[1])
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_the_marks_menu_shows_what_there_is_and_switches_it(plots: TrainingPlots) -> None:
+    plots.set_marks([PlotMark(step, "saved") for step in range(3)])
+    menu = plots.losses._marks_button.menu()
+    menu.aboutToShow.emit()
+    boxes = [action.defaultWidget().findChild(QCheckBox) for action in menu.actions()]  # type: ignore[attr-defined]
+    assert [box.text() for box in boxes][:2] == ["Stars (0)", "Saves (3)"]
+    boxes[1].click()
+    assert "saved" not in plots.losses._canvas._mark_kinds
+    assert "saved" not in plots.quality._canvas._mark_kinds
+    menu.aboutToShow.emit()
+    again = menu.actions()[1].defaultWidget().findChild(QCheckBox)  # type: ignore[attr-defined]
+    assert not again.isChecked()
