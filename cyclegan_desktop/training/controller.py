@@ -134,6 +134,8 @@ class TrainingController(QObject):
         self.film = FilmController(page.film, settings, parent=self)
         self.film.convert_requested.connect(self.convert_requested)
         self.film.moments_changed.connect(page.show_moments)
+        self.film.branch_requested.connect(self.branch)
+        self.film.samples_changed_requested.connect(self.change_samples)
         self._save_settings = QTimer(self, singleShot=True, interval=_SAVE_SETTINGS_MILLISECONDS)
         self._save_settings.timeout.connect(settings.save)
 

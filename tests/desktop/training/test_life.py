@@ -357,7 +357,7 @@ def test_a_branch_opens_the_wizard_to_begin_with_a_moment_s_networks(
     shown = _wizard(page, monkeypatch)
     _moment(config.run, 5)
     with qtbot.waitSignal(begun.ended):
-        begun.branch(config.run, 5)
+        begun.film.branch_requested.emit(config.run, 5)
     qtbot.waitUntil(lambda: bool(shown))
     assert shown[0].start_from == config.run / "moments" / "step_00000005.safetensors"
     assert not shown[0].run.exists()
@@ -390,7 +390,7 @@ def test_other_samples_are_chosen_between_two_steps(
             raise PictureError(problem)
 
     monkeypatch.setattr("cyclegan_desktop.training.controller.choose_samples", choose)
-    begun.change_samples(config.run, [Path("a.png")], [])
+    begun.film.samples_changed_requested.emit(config.run, (Path("a.png"),), ())
     qtbot.waitUntil(lambda: len(fake.resumed) == 1)
     assert chosen == [(config.run, (Path("a.png"),), ())]
     shown = _length(page)
