@@ -153,7 +153,7 @@ def plants(originals: list[Path], folder_A: Path, folder_B: Path) -> list[tuple[
         path, image = original()
         plant(name, "alike", path, saved(change(image), A / f"zz {name}.png"))
     path, image = original()
-    plant("on the other side as JPEG", "alike_on_both", path, saved(image, B / "zz across.jpg", quality=80))
+    plant("on the other side as JPEG", "alike_on_both", path, saved(image, B / "zz across as JPEG.jpg", quality=80))
     plant("grey", "grey_among_colour", saved(next(photographs).convert("L"), A / "zz grey.png"))
     plant("grey in three channels", "grey_among_colour",
           saved(next(photographs).convert("L").convert("RGB"), B / "zz grey.jpg"))  # fmt: skip

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.config import TrainConfig
-from engine.data.duplicates import Pair, pairs_of_alike, pairs_of_same
+from engine.data.duplicates import Pair, may_be_same, pairs_of_alike, pairs_of_same
 from engine.data.findings import SideLook, judge
 from engine.data.folders import FolderContent, FolderScan, gather, other_files_in, require_two_folders, walk_folder
 from engine.data.picture_look import PictureLook, Relation, compare_some, look_at_some
@@ -170,15 +170,19 @@ def _related(
         if not isinstance(look, str) and look.contrast >= _LEAST_CONTRAST_TO_COMPARE
     ]
     looks = [look for number in telling if not isinstance(look := seen[number], str)]
-    may_be_same = pairs_of_same(looks)
+    look_same = pairs_of_same(looks)
     # Of those that look the same one is compared with the rest.
-    copies = {copy for _, copy in may_be_same}
+    copies = {copy for _, copy in look_same}
     firsts = [place for place in range(len(looks)) if place not in copies]
-    pairs = [(telling[first], telling[copy], True) for first, copy in may_be_same]
+    pairs = [(telling[first], telling[copy], True) for first, copy in look_same]
     most = max(_LEAST_PAIRS, _MOST_PAIRS_A_PICTURE * len(firsts))
+    due = 0.0
     for block in pairs_of_alike([looks[place] for place in firsts], most=most):
-        pairs += [(telling[firsts[first]], telling[firsts[second]], False) for first, second in block]
-        yield Preparing("Looking for duplicates")
+        for first, second in ((firsts[a], firsts[b]) for a, b in block):
+            pairs.append((telling[first], telling[second], may_be_same(looks[first], looks[second])))
+        if time.monotonic() >= due:
+            due = time.monotonic() + _REPORT_SECONDS
+            yield Preparing("Looking for duplicates")
 
     def key_of(pair: tuple[int, int, bool]) -> tuple[_Key, _Key, bool]:
         return keys[pair[0]], keys[pair[1]], pair[2]

@@ -13,6 +13,8 @@ from engine.data.picture_look import THUMBNAIL_SIDE, PictureLook
 _MOST_SIGNS = 18
 _LEAST_LIGHT = 0.86
 _BLOCK = 2048
+# Levels of 256 by which thumbnails of the same pixels may differ.
+_MOST_LEVELS_OFF = 8
 
 Pair = tuple[int, int]
 
@@ -54,6 +56,14 @@ def pairs_of_same(looks: Sequence[PictureLook]) -> list[Pair]:
     return pairs
 
 
+def may_be_same(look: PictureLook, other: PictureLook) -> bool:
+    """Whether two pictures may have the same pixels; a JPEG is seen a little otherwise than its pixels in a PNG."""
+    if (look.width, look.height) != (other.width, other.height):
+        return False
+    levels, others = (np.frombuffer(each.thumbnail, np.uint8).astype(np.int16) for each in (look, other))
+    return int(np.abs(levels - others).max()) <= _MOST_LEVELS_OFF
+
+
 def pairs_of_alike(looks: Sequence[PictureLook], *, most: int) -> Iterator[list[Pair]]:
     """Pairs that may show the same, block by block; both numbers count within `looks`, the lower first.
 
@@ -70,8 +80,8 @@ def pairs_of_alike(looks: Sequence[PictureLook], *, most: int) -> Iterator[list[
     light = _standard_light(looks)
     found = 0
     for top in range(0, len(looks), _BLOCK):
-        pairs: list[Pair] = []
         for left in range(top, len(looks), _BLOCK):
+            pairs: list[Pair] = []
             agreeing = signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T
             rows, columns = np.nonzero(agreeing >= least)
             rows, columns = rows + top, columns + left
@@ -85,8 +95,8 @@ def pairs_of_alike(looks: Sequence[PictureLook], *, most: int) -> Iterator[list[
                 if found + len(pairs) > most:
                     yield pairs[: most - found]
                     return
-        found += len(pairs)
-        yield pairs
+            found += len(pairs)
+            yield pairs
 
 
 def grouped(count: int, pairs: Iterable[Pair]) -> list[list[int]]:

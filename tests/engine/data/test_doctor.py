@@ -71,6 +71,13 @@ def test_copies_are_found_whatever_their_format_and_all_but_the_first_left_out(c
     assert finding.severity == "warning"
 
 
+def test_the_pixels_of_a_jpeg_in_another_format_are_the_same(clean: Folders) -> None:
+    photograph(5, (400, 300)).save(clean[0] / "photo.jpg", quality=70)
+    with Image.open(clean[0] / "photo.jpg") as image:
+        image.save(clean[0] / "zz photo.png")
+    assert names_of(findings_in(clean)["same"]) == ["photo.jpg", "zz photo.png"]
+
+
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "half": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
     "brighter": lambda image: image.point([min(255, round(1.1 * level)) for level in range(256)] * 3),
