@@ -46,7 +46,7 @@ class DamagedStarsError(RunError):
 def read_moments(folder: Path) -> tuple[Moment, ...]:
     """All moments of a training that are kept, in the order of their steps; none where there is no such folder."""
     try:
-        starred = set(_read_stars(folder))
+        starred = set(read_stars(folder))
     except DamagedStarsError:
         starred = set()
     sheets: dict[int, list[Path]] = {}
@@ -56,6 +56,27 @@ def read_moments(folder: Path) -> tuple[Moment, ...]:
     return tuple(
         Moment(step, tuple(sorted(files)), models.get(step), step in starred) for step, files in sorted(sheets.items())
     )
+
+
+def read_stars(folder: Path) -> tuple[int, ...]:
+    """Starred steps, in the order in which they were.
+
+    Raises:
+        DamagedStarsError: The file is there and cannot be understood.
+    """
+    path = folder / _STARS
+    try:
+        steps = json.loads(path.read_bytes())["steps"]
+        if not all(isinstance(step, int) and not isinstance(step, bool) for step in steps):
+            raise TypeError("no steps")
+        return tuple(dict.fromkeys(steps))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedStarsError(
+            f"{path} cannot be read, so nobody knows which moments are starred, and none is deleted for now. Star a "
+            "moment to begin that file anew, or restore it from a backup."
+        ) from error
 
 
 def read_moment_samples(moment: Moment) -> tuple[Sample, ...]:
@@ -124,7 +145,7 @@ def thin_run(folder: Path, step: int) -> tuple[Moment, ...]:
         DamagedStarsError: Nobody knows what is starred, so nothing was deleted.
     """
     with contextlib.suppress(Timeout, OSError), _stars_held(folder, 0):
-        starred = _read_stars(folder)
+        starred = read_stars(folder)
         moments = read_moments(folder)
         gone = {moment.step for moment in moments if moment.step > step and moment.step not in starred}
         gone |= thin([moment.step for moment in moments if moment.step not in gone], starred, MOST_MOMENTS)
@@ -146,7 +167,7 @@ def has_room_for_a_model(folder: Path) -> bool:
         DamagedStarsError: Nobody knows what is starred.
     """
     have = {each for each, _ in _numbered_files(folder / "moments", _MODEL)}
-    return len(have.intersection(_read_stars(folder))) < MOST_MODELS
+    return len(have.intersection(read_stars(folder))) < MOST_MODELS
 
 
 def set_star(folder: Path, step: int, on: bool) -> tuple[Moment, ...]:
@@ -169,7 +190,7 @@ def set_star(folder: Path, step: int, on: bool) -> tuple[Moment, ...]:
         with _stars_held(folder, _PATIENCE_SECONDS):
             _require_moment(folder, step, on=on)
             try:
-                stars = _read_stars(folder)
+                stars = read_stars(folder)
             except DamagedStarsError:
                 _set_aside(folder / _STARS)
                 stars = ()
@@ -298,27 +319,6 @@ def _stars_held(folder: Path, seconds: float) -> Iterator[None]:
     """
     with FileLock(folder / ".stars.lock", timeout=seconds):
         yield
-
-
-def _read_stars(folder: Path) -> tuple[int, ...]:
-    """Starred steps, in the order in which they were.
-
-    Raises:
-        DamagedStarsError: The file is there and cannot be understood.
-    """
-    path = folder / _STARS
-    try:
-        steps = json.loads(path.read_bytes())["steps"]
-        if not all(isinstance(step, int) and not isinstance(step, bool) for step in steps):
-            raise TypeError("no steps")
-        return tuple(dict.fromkeys(steps))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DamagedStarsError(
-            f"{path} cannot be read, so nobody knows which moments are starred, and none is deleted for now. Star a "
-            "moment to begin that file anew, or restore it from a backup."
-        ) from error
 
 
 def _set_aside(path: Path) -> None:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from engine.errors import ModelFileError, RunError
 from engine.files import disk_sentence, write_atomically
 from engine.tensor_file import read_tensors
+from engine.training.moments import DamagedStarsError, read_stars
 from engine.training.run import read_run_summary
 
 CleanKind = Literal["checkpoints", "moments", "samples"]
@@ -110,7 +111,12 @@ def cleanable(folder: Path, kinds: Collection[CleanKind]) -> tuple[Path, ...]:
     """The files that `clean_up` would delete, and what saves that were cut off have left behind."""
     files = list(_files(folder))
     found = [path for path in files if _LEFT_OVER.fullmatch(path.name)]
-    starred = _starred_steps(folder)
+    try:
+        starred = read_stars(folder)
+    except DamagedStarsError:
+        # Any moment may be starred.
+        kinds = [kind for kind in kinds if kind == "checkpoints"]
+        starred = ()
     for kind in kinds:
         steps: dict[int, list[Path]] = {}
         for path in files:
@@ -205,14 +211,6 @@ def _size(path: Path) -> int:
 def _step_of(path: Path) -> int:
     match = _STEP.fullmatch(path.name)
     return int(match[1]) if match else -1
-
-
-def _starred_steps(folder: Path) -> set[int]:
-    try:
-        steps = json.loads((folder / "stars.json").read_bytes())["steps"]
-        return {int(step) for step in steps}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
 
 
 def _files(folder: Path) -> Iterator[Path]:

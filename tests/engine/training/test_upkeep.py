@@ -47,6 +47,9 @@ def test_what_is_starred_and_the_newest_stay(run: Path) -> None:
         (moments / f"step_{step:08d}.safetensors").write_bytes(b"model")
         for direction in ("a2b", "b2a"):
             (run / "samples" / f"step_{step:08d}_{direction}.png").write_bytes(b"sheet")
+    (run / "stars.json").write_text("damaged, so that nobody knows which")
+    clean_up(run, ["moments", "samples"])
+    assert len(names(moments)) == 3 and len(names(run / "samples")) == 6
     (run / "stars.json").write_text(json.dumps({"steps": [1]}))
     clean_up(run, ["moments", "samples"])
     assert names(moments) == ["step_00000001.safetensors", "step_00000003.safetensors"]
