@@ -27,6 +27,8 @@ from engine.events import Moment, Sample
 SPEEDS: Final = (2.0, 5.0, 12.0)
 """Moments a second at which a film is played."""
 
+_NARROW: Final = 480
+
 PictureKey = tuple[Direction, str]
 """What makes a fixed picture the same at two moments: its direction and its file."""
 
@@ -321,6 +323,17 @@ class FilmStrip(QWidget):
             case _:
                 super().keyPressEvent(event)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the timeline its room: in a narrow strip the speed stands below it."""
+        super().resizeEvent(event)
+        is_below = self._actions.isAncestorOf(self._speed)
+        if (self.width() < _NARROW) == is_below:
+            return
+        if is_below:
+            self._timeline_row.insertWidget(2, self._speed)
+        else:
+            self._actions.add(self._speed)
+
     # Parts
 
     def _make_head(self) -> QHBoxLayout:
@@ -352,7 +365,7 @@ class FilmStrip(QWidget):
         self._newest.setObjectName("film_newest")
         self._newest.setCheckable(True)
         self._newest.clicked.connect(self._ask_newest)
-        row = QHBoxLayout()
+        self._timeline_row = row = QHBoxLayout()
         row.setSpacing(S)
         row.addWidget(self._play)
         row.addWidget(self._timeline, 1)
@@ -378,13 +391,14 @@ class FilmStrip(QWidget):
         self._pictures_button = self._tool("film_pictures", "picture", self.tr("Pictures..."), self.pictures_asked)
         self._pictures_button.setAccessibleName(self.tr("Change the fixed pictures"))
         self._pictures_button.setToolTip(plain_tooltip(self.tr("Change which pictures are shown from now on")))
-        return _Actions(
+        self._actions = _Actions(
             self._compare_button,
             self._convert_button,
             self._branch_button,
             self._export_button,
             self._pictures_button,
         )
+        return self._actions
 
     def _tool(self, name: str, icon_name: str, words: str, signal: object) -> QToolButton:
         made = QToolButton()
@@ -414,6 +428,11 @@ class _Actions(QWidget):
         for made in buttons:
             row.addWidget(made)
         row.addStretch(1)
+        self._row = row
+
+    def add(self, widget: QWidget) -> None:
+        """Show something else at the end of the row, where there is room for icons only."""
+        self._row.addWidget(widget)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Show as much as there is room for."""

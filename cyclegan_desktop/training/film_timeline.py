@@ -24,10 +24,10 @@ from cyclegan_desktop.training.film_words import moment_words
 from engine.events import Moment
 
 _KNOB: Final = 7.0
-_STAR: Final = 5.5
-_MODEL: Final = 3.0
-_HEIGHT: Final = 38
-_GROOVE: Final = 20.0
+_STAR: Final = 5.0
+_MODEL: Final = 5.0
+_HEIGHT: Final = 34
+_GROOVE: Final = 17.0
 
 _STAR_POINTS: Final = (
     (0.0, -1.0), (0.25, -0.33), (0.95, -0.31), (0.4, 0.13), (0.59, 0.81),
@@ -168,9 +168,9 @@ class FilmTimeline(QSlider):
             if moment.model is not None:
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(QColor(scheme.accent_text))
-                painter.drawRect(QRectF(x - _MODEL / 2, _GROOVE + 11, _MODEL, 4.5))
+                painter.drawRect(QRectF(x - _MODEL / 2, _GROOVE + 8.5, _MODEL, _MODEL))
             if moment.is_starred:
-                _draw_star(painter, QPointF(x, _STAR + 1), QColor(scheme.warning))
+                _draw_star(painter, QPointF(x, _STAR + 0.5), QColor(scheme.warning))
             if moment.step == self._pinned:
                 self._draw_flag(painter, x)
         painter.setPen(QPen(QColor(ACCENT if self.isEnabled() else scheme.outline), 2))
@@ -181,7 +181,7 @@ class FilmTimeline(QSlider):
         # Closer than this they would be a grey bar.
         if self.width() / max(1, self.maximum()) >= 2 * XS:
             painter.setPen(QPen(QColor(colours().outline), 1))
-            painter.drawLine(QPointF(x, _GROOVE + 4), QPointF(x, _GROOVE + 8))
+            painter.drawLine(QPointF(x, _GROOVE + 4), QPointF(x, _GROOVE + 7))
 
     def _draw_flag(self, painter: QPainter, x: float) -> None:
         colour = QColor(colours().text)

@@ -87,7 +87,7 @@ class PicturesDialog(QDialog):
         layout.addWidget(plain_label(intro, role="muted", wrap=True))
         layout.addLayout(sides, 1)
         layout.addLayout(foot)
-        self.resize(760, 520)
+        self.resize(860, 520)
         self._sides[0].list.setFocus()
         self._refresh()
 

@@ -356,6 +356,11 @@ def test_without_room_for_words_the_buttons_keep_their_icons(strip: FilmStrip, m
     QApplication.processEvents()
     assert export.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonIconOnly
     assert strip.minimumSizeHint().width() <= 420
+    assert _timeline(strip).width() >= 200
+    strip.resize(640, 400)
+    QApplication.processEvents()
+    assert export.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+    assert strip._speed.y() < export.mapTo(strip, QPoint()).y()
 
 
 def test_a_picture_has_the_pixels_of_the_screen() -> None:
