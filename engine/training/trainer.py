@@ -326,6 +326,8 @@ def _follow(ranks: Ranks) -> None:
         model = make_model(config, choices)
         model.load_state(plan.tensors, plan.scaler)
         model.use_ranks()
+    # Wait until rank 0 has begun. (When it goes back, it is ready once it shares its plan.)
+    word = ranks.agree(_GO)
     while plan is not None:
         steps = Steps(
             model,
@@ -338,16 +340,16 @@ def _follow(ranks: Ranks) -> None:
             rate_factor=plan.rate_factor,
         )
         with contextlib.closing(steps):
-            goes_back = _follow_steps(steps, ranks)
+            goes_back = _follow_steps(steps, ranks, word)
+        word = _GO
         plan = ranks.share(no_plan) if goes_back else None
         if plan is not None:
             with training_errors(config, choices), ranks.losing_others():
                 model.load_state(plan.tensors, plan.scaler)
 
 
-def _follow_steps(steps: Steps, ranks: Ranks) -> bool:
+def _follow_steps(steps: Steps, ranks: Ranks, word: int) -> bool:
     """Take the steps that the first process takes; returns whether it goes back to a checkpoint."""
-    word = ranks.agree(_GO)
     while not word & (_END | _NO_PICTURES | _STOP):
         problem = steps.fetch()
         word = ranks.agree(_GO if problem is None else _NO_PICTURES)
