@@ -41,7 +41,8 @@ from cyclegan_desktop.widgets import ElidedLabel, NoWheelComboBox, plain_label
 _LAST_STEPS = (0, 10_000, 1_000, 200)
 _RANGES = "ranges"
 _REDRAW_SECONDS = 0.2
-_ROOM_FOR_WORDS = 480
+_WIDE, _HIGH = 480, 420
+"""From this size on, in pixels, there is room for every word around the curves."""
 
 
 class CurvePlot(QWidget):
@@ -178,6 +179,11 @@ class CurvePlot(QWidget):
     def table(self) -> Iterator[Sequence[object]]:
         """The rows of the CSV file, the header first."""
         raise NotImplementedError
+
+    @property
+    def air(self) -> float:
+        """How much room there is above the highest value, as a share of the range."""
+        return 0.05
 
     def begins_at_zero(self) -> bool:
         """Whether the vertical axis of a linear scale shows zero."""
@@ -499,12 +505,16 @@ class CurvePlot(QWidget):
             self.request_redraw()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave out what a narrow plot has no room for."""
+        """Leave out what a small plot has no room for: the curves need it more."""
         super().resizeEvent(event)
-        has_room = event.size().width() >= _ROOM_FOR_WORDS
-        self._smoothing_number.setVisible(has_room)
-        style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if has_room else Qt.ToolButtonStyle.ToolButtonIconOnly
+        self.show_words(is_wide=event.size().width() >= _WIDE, is_high=event.size().height() >= _HIGH)
+
+    def show_words(self, *, is_wide: bool, is_high: bool) -> None:
+        """Show or leave out words that are also told elsewhere, such as in tooltips."""
+        self._smoothing_number.setVisible(is_wide)
+        style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if is_wide else Qt.ToolButtonStyle.ToolButtonIconOnly
         self._question.setToolButtonStyle(style)
+        self._canvas.name_steps(is_high)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow a change between light and dark."""
@@ -556,7 +566,9 @@ class CurvePlot(QWidget):
             low, high = needed
             if self.begins_at_zero() and not self.is_log:
                 low = min(0.0, low)
-        self._canvas.show_range(first, max(last, first + 1), float(low), float(high), is_exact=chosen is not None)
+        self._canvas.show_range(
+            first, max(last, first + 1), float(low), float(high), air=self.air if chosen is None else 0.0
+        )
 
     def _steps_to_show(self) -> tuple[float, float]:
         if self._shown_steps.between is not None:

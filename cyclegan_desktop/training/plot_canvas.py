@@ -167,6 +167,10 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         """Label the vertical axis for values (`on` False) or for their decimal logarithms."""
         self.getAxis("left").setLogMode(on)
 
+    def name_steps(self, on: bool) -> None:
+        """Write below the horizontal axis what it counts, or leave it out."""
+        self.getAxis("bottom").showLabel(on)
+
     def set_colours(self, background: QColor, text: QColor) -> None:
         """Draw on this background with axes in a softened `text` colour."""
         self._is_dark = background.lightness() < 128
@@ -186,12 +190,12 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         low, high = self._view.viewRange()[1]
         return float(low), float(high)
 
-    def show_range(self, first: float, last: float, low: float, high: float, *, is_exact: bool = False) -> None:
-        """Show the steps `first` to `last` and the values `low` to `high`, with a little air above unless exact."""
-        if not is_exact:
-            air = 0.05 * (high - low) or 0.5
-            below = air if low < 0 or self.getAxis("left").logMode else 0.0
-            low, high = low - below, high + air
+    def show_range(self, first: float, last: float, low: float, high: float, *, air: float = 0.05) -> None:
+        """Show the steps `first` to `last` and the values `low` to `high`, with this share of their range as air."""
+        if air:
+            above = air * (high - low) or 0.5
+            below = 0.05 * (high - low) if low < 0 or self.getAxis("left").logMode else 0.0
+            low, high = low - below, high + above
         self._view.setRange(xRange=(first, last), yRange=(low, high), padding=0)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -12,6 +12,7 @@ from cyclegan_desktop.training.loss_plot import LossPlot
 from cyclegan_desktop.training.marks import MarkLike, PlotMark
 from cyclegan_desktop.training.other_runs import OtherRun
 from cyclegan_desktop.training.quality_plot import QualityPlot
+from cyclegan_desktop.widgets import plain_tooltip
 from engine.events import Moment, QualityMeasured
 
 
@@ -97,8 +98,10 @@ class TrainingPlots(QTabWidget):
         if newest is not None:
             start = sum(direction.start_line for direction in newest.directions) / len(newest.directions)
             text = self.tr("Quality {score} (start {start})").format(score=f"{newest.score:.3g}", start=f"{start:.3g}")
-            tip = self.tr("Score at step {step:,}, beside that of untranslated pictures; lower is nearer.").format(
-                step=newest.step
+            tip = plain_tooltip(
+                self.tr("{newest} The score is the mean of both; lower is nearer.").format(
+                    newest=self.quality.newest_words
+                )
             )
         self.setTabText(1, text)
         self.setTabToolTip(1, tip)

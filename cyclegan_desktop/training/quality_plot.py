@@ -31,6 +31,7 @@ _SYMBOLS = {"a2b": "o", "b2a": "t1"}
 _MEAN, _CYCLE = "mean", "cycle"
 _MOST_DOTS = 150
 _LONGEST_NAME = 22
+_ROOM_FOR_NAMES = 480
 _step = attrgetter("step")
 
 
@@ -69,7 +70,7 @@ class QualityPlot(CurvePlot):
         self._layout.addWidget(self._newest)
         sentence = self.tr(
             "Lower is nearer to real pictures. A young plain generator scores worse than untranslated pictures "
-            "(the start line), being blurred and chequered."
+            "(start line), being blurred and chequered."
         )
         self.finish(
             legend,
@@ -85,6 +86,16 @@ class QualityPlot(CurvePlot):
     def measured(self) -> tuple[QualityMeasured, ...]:
         """What is shown, in the order of the steps."""
         return tuple(self._measured)
+
+    @property
+    def newest_words(self) -> str:
+        """The newest measurement in words."""
+        return self._newest.text()
+
+    def show_words(self, *, is_wide: bool, is_high: bool) -> None:
+        """Show or leave out words; the newest measurement stands in the tooltip of the tab too."""
+        super().show_words(is_wide=is_wide, is_high=is_high)
+        self._newest.setVisible(is_high)
 
     def set_names(self, name_A: str, name_B: str) -> None:
         """Name the domains."""
@@ -143,6 +154,11 @@ class QualityPlot(CurvePlot):
         self._apply_colours()
 
     # What is on the vertical axis
+
+    @property
+    def air(self) -> float:
+        """How much room there is above the highest value, as a share of the range: names stand there."""
+        return 0.15
 
     def values_key(self) -> str:
         """What the vertical axis shows now; a range chosen by the user is remembered under it."""
@@ -258,13 +274,19 @@ class QualityPlot(CurvePlot):
         names = self._names
         if any(len(name) > _LONGEST_NAME for name in names.values()):
             names = {"a2b": self.tr("A to B"), "b2a": self.tr("B to A")}
+        # Where two names would not fit beside each other, the colour and the side tell which is which.
+        start, finish = (
+            (self.tr("Start line, {direction}"), self.tr("Finish line, {direction}"))
+            if self._canvas.width() >= _ROOM_FOR_NAMES
+            else (self.tr("Start line"), self.tr("Finish line"))
+        )
         levels = []
         for quality in _ordered(self._measured[-1]):
             if not self._shown[quality.direction].isChecked():
                 continue
             for distances, words, style in (
-                (quality.start, self.tr("Start line, {direction}"), Qt.PenStyle.DashLine),
-                (quality.finish, self.tr("Finish line, {direction}"), Qt.PenStyle.DotLine),
+                (quality.start, start, Qt.PenStyle.DashLine),
+                (quality.finish, finish, Qt.PenStyle.DotLine),
             ):
                 value = float(self._scaled(np.array([self._value(quality, distances)]))[0])
                 if np.isfinite(value):
