@@ -160,6 +160,9 @@ class FilmController(QObject):
         was_live = self.is_live
         self._held_out = event.held_out
         moments = event.moments or self._with(event)
+        # What was asked for holds until it has been heard; then whoever changes it elsewhere is heard too.
+        heard = {moment.step for moment in moments if self._stars.get(moment.step) == moment.is_starred}
+        self._stars = {step: on for step, on in self._stars.items() if step not in heard}
         self._unreadable.discard(event.step)
         self._cache.put(event.step, event.samples)
         self._newest_sources = _sources(event.samples)
@@ -353,6 +356,7 @@ class FilmController(QObject):
         def take(moments: tuple[Moment, ...]) -> None:
             if run != self._run:
                 return
+            # Samples may be on their way that were drawn before.
             self._stars[step] = on
             self._use_moments(moments, None if self.is_live else self._step)
             if then is not None:

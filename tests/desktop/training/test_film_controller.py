@@ -298,6 +298,19 @@ def test_samples_drawn_before_the_star_was_set_do_not_take_it_away(
     assert tool(strip, "film_star").isChecked()
 
 
+def test_a_star_that_somebody_else_has_taken_away_goes(
+    opened: FilmController, strip: FilmStrip, disk: Disk, qtbot: QtBot
+) -> None:
+    go_to(strip, 2)
+    tool(strip, "film_star").click()
+    qtbot.waitUntil(lambda: tool(strip, "film_star").isChecked())
+    opened.take(drawn(disk, 50))
+    assert tool(strip, "film_star").isChecked()
+    disk.set_star(disk.folder, 20, False)
+    opened.take(drawn(disk, 60))
+    assert not tool(strip, "film_star").isChecked()
+
+
 def test_a_star_that_came_too_late_is_said(opened: FilmController, strip: FilmStrip, disk: Disk, qtbot: QtBot) -> None:
     go_to(strip, 2)
     del disk.moments[2]
