@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -70,25 +70,45 @@ def export_film(
     shown = _shown(folder, moments, source, direction)
     dropped = thin([moment.step for moment in moments], (), max(2, most_frames))
     chosen = [moment for moment in moments if moment.step not in dropped]
-    frames: list[Picture] = []
-    for number, moment in enumerate(chosen):
-        yield Preparing("Reading the moments", number, len(chosen))
+    time = 1000 / moments_per_second
+    frames = _timed(_frames(chosen, shown), time, max(1000 * LAST_SECONDS, time))
+    content = io.BytesIO()
+    # Frames are read and encoded one by one, since all together may need more memory than there is.
+    times = yield from encode(frames, len(chosen), content, lambda: list(_frames(_spread(chosen), shown)))
+    if not times:
+        raise RunError(f"The samples of {folder} cannot be read any more, so there is no film of them.")
+    _publish(content.getvalue(), to)
+    yield FilmExported(to, len(times), sum(times) / 1000, len(shown))
+
+
+def _frames(moments: Sequence[Moment], shown: Sequence[_Shown]) -> Iterator[Picture]:
+    """A frame a moment, all of one size."""
+    size: tuple[int, ...] | None = None
+    for moment in moments:
         samples = {(sample.direction, sample.source): sample for sample in read_moment_samples(moment)}
         # It may be damaged, or thinned away by now, or from before other pictures were chosen.
         if not samples.keys().isdisjoint(shown):
-            frames.append(_frame(moment.step, [samples.get(each) for each in shown]))
-    if not frames:
-        raise RunError(f"The samples of {folder} cannot be read any more, so there is no film of them.")
-    size = frames[-1].shape
-    frames = [frame for frame in frames if frame.shape == size]
-    time = 1000 / moments_per_second
-    times = [time] * (len(frames) - 1) + [max(1000 * LAST_SECONDS, time)]
-    yield Preparing("Writing the film", 0, len(frames))
-    content = io.BytesIO()
-    # Encoding takes its frames one by one, and a stop is heard between two.
-    yield from encode(zip(frames, times, strict=True), len(frames), content)
-    _publish(content.getvalue(), to)
-    yield FilmExported(to, len(frames), sum(times) / 1000, len(shown))
+            frame = _frame(moment.step, [samples.get(each) for each in shown])
+            size = size or frame.shape
+            if frame.shape == size:
+                yield frame
+
+
+def _timed(frames: Iterator[Picture], time: float, last: float) -> _Frames:
+    """Each frame with its time in milliseconds."""
+    before = next(frames, None)
+    for frame in frames:
+        assert before is not None
+        yield before, time
+        before = frame
+    if before is not None:
+        yield before, last
+
+
+def _spread(moments: Sequence[Moment]) -> list[Moment]:
+    """A few from all over the film."""
+    count = len(moments)
+    return [moments[place] for place in sorted({0, count // 8, count // 2, count - 1})]
 
 
 def _shown(folder: Path, moments: Sequence[Moment], source: Path | None, direction: Direction | None) -> list[_Shown]:
@@ -128,7 +148,10 @@ def _frame(step: int, samples: Sequence[Sample | None]) -> Picture:
     return np.asarray(image)
 
 
-_Encode: TypeAlias = Callable[[_Frames, int, io.BytesIO], Iterator[Preparing]]
+# Takes the frames, their number at most, where to write, and how to get some frames ahead; returns the times.
+_Encode: TypeAlias = Callable[
+    [_Frames, int, io.BytesIO, Callable[[], list[Picture]]], Generator[Preparing, None, list[float]]
+]
 
 
 def _encoder(to: Path) -> _Encode:
@@ -144,34 +167,53 @@ def _encoder(to: Path) -> _Encode:
         raise RunError(f"A film is written as .webp, .gif or .png; give {to.name} one of these endings.") from None
 
 
-def _encode_webp(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
-    stills = []
+def _encode_webp(
+    frames: _Frames, count: int, content: io.BytesIO, some: Callable[[], list[Picture]]
+) -> Generator[Preparing, None, list[float]]:
+    stills: list[tuple[bytes, float]] = []
     size = (1, 1)
-    for number, (frame, milliseconds) in enumerate(frames):
-        yield Preparing("Writing the film", number, count)
+    yield Preparing("Writing the film", 0, count)
+    for frame, milliseconds in frames:
         still = io.BytesIO()
         Image.fromarray(frame).save(still, "WEBP", quality=_WEBP_QUALITY, method=2)
         size = (frame.shape[1], frame.shape[0])
         stills.append((still.getvalue(), milliseconds))
+        yield Preparing("Writing the film", len(stills), count)
     content.write(webp_file(stills, size))
+    return [time for _, time in stills]
 
 
-def _encode_gif(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
+def _encode_gif(
+    frames: _Frames, count: int, content: io.BytesIO, some: Callable[[], list[Picture]]
+) -> Generator[Preparing, None, list[float]]:
     """One palette for all frames: with a palette each, what stays the same would flicker."""
-    all_frames = list(frames)
-    some = [all_frames[place][0] for place in sorted({0, count // 8, count // 2, count - 1})]
-    palette = Image.fromarray(np.concatenate(some)[::2, ::2]).quantize(256, Image.Quantize.MEDIANCUT)
+    yield Preparing("Writing the film", 0, count)
+    palette: Image.Image | None = None
     indexed: list[tuple[Image.Image, int | None, float]] = []
-    for number, (frame, milliseconds) in enumerate(all_frames):
-        yield Preparing("Writing the film", number, count)
+    for frame, milliseconds in frames:
+        if palette is None:
+            colours = np.concatenate(some() or [frame])[::2, ::2]
+            palette = Image.fromarray(colours).quantize(256, Image.Quantize.MEDIANCUT)
         image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
         indexed.append((image, None, max(10, 10 * round(milliseconds / 10))))
+        yield Preparing("Writing the film", len(indexed), count)
     content.write(gif_file(indexed, plays=0))
+    return [time for _, _, time in indexed]
 
 
-def _encode_png(frames: _Frames, count: int, content: io.BytesIO) -> Iterator[Preparing]:
+def _encode_png(
+    frames: _Frames, count: int, content: io.BytesIO, some: Callable[[], list[Picture]]
+) -> Generator[Preparing, None, list[float]]:
     yield Preparing("Writing the film", 0, count)
-    content.write(png_file((Stored(frame, milliseconds=time) for frame, time in frames), animated=True))
+    times: list[float] = []
+
+    def stored() -> Iterator[Stored]:
+        for frame, milliseconds in frames:
+            times.append(milliseconds)
+            yield Stored(frame, milliseconds=milliseconds)
+
+    content.write(png_file(stored(), animated=True))
+    return times
 
 
 def _publish(content: bytes, to: Path) -> None:

@@ -198,9 +198,7 @@ def test_where_stars_have_taken_all_places_no_more_models_are_written(
     assert not has_room_for_a_model(run)
 
 
-def test_a_training_tells_its_moments_and_each_gives_its_samples_back(
-    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_tells_its_moments_and_each_gives_its_samples_back(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     drawn = [event for event in train(config) if isinstance(event, SamplesDrawn)]
     assert drawn[-1].moments == read_moments(config.run)
