@@ -19,6 +19,7 @@ from engine.conversion.model_file import default_model, write_model
 from engine.device import choose_device, describe_device, empty_caches, gpus_together
 from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
+    HealthChecked,
     Losses,
     Notice,
     Preparing,
@@ -37,6 +38,7 @@ from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.training.changing import changed_config, changes_in_words, choices_at, refuse_complete, refuse_unchangeable
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
+from engine.training.health import Health
 from engine.training.measuring import Measured, QualityMeter
 from engine.training.moment_keeper import MomentKeeper
 from engine.training.preparing import (
@@ -401,6 +403,7 @@ class _Training:
         self._disk_told = -math.inf
         self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
         self._board: TensorboardLog | None = None
+        self._health = Health(self._config)
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -502,6 +505,8 @@ class _Training:
             self._note_left_out(taken)
             if taken.losses is not None:
                 yield from self._tell(self._report(taken.losses))
+                self._health.take_losses(self._steps.step, taken.losses)
+                yield from self._tell_health()
         yield from self._tell_notes()
         if word & _NO_PICTURES:
             # The pictures have gone, not the training.
@@ -668,6 +673,8 @@ class _Training:
             self._note_disk(error)
         self._best = read_best(self._run.folder)
         yield from self._tell(RolledBack(from_step, restored.step, self._rate_factor, text))
+        self._health.take_roll_back(from_step, restored.step)
+        yield from self._tell_health()
 
     def _diverged(self) -> str:
         remedies = ["a lower learning rate"] + (["fp32"] if self._run.choices.precision != "fp32" else [])
@@ -732,6 +739,15 @@ class _Training:
         except OSError as error:
             self._note_disk(error)
         yield from self._tell(quality)
+        self._health.take_looks(step, measured.looks)
+        yield from self._tell_health()
+
+    def _tell_health(self) -> Iterator[TrainEvent]:
+        alarms = self._health.changed()
+        if alarms is not None:
+            for alarm in alarms:
+                self._run.log(f"{alarm.sentence} {alarm.evidence}")
+            yield from self._tell(HealthChecked(self._steps.step, alarms))
 
     def _is_quality_due(self, now: float) -> bool:
         """By the clock; it waits for a save that is near, since only what is saved can be the best."""
