@@ -38,7 +38,7 @@ _COMPARED_SIDE = 48
 # below 0.86 of detail another apple of the same outline.
 _LEAST_DETAIL, _LEAST_LIGHT = 0.89, 0.95
 # Where they agree less than this as they are, no crop of a few percent is the reason.
-_LEAST_DETAIL_UNCROPPED, _LEAST_LIGHT_UNCROPPED = 0.25, 0.85
+_LEAST_DETAIL_UNCROPPED, _LEAST_LIGHT_UNCROPPED = 0.1, 0.6
 _MARGINS = (0.01, 0.02, 0.03)
 _DETAIL_SHARE = 16
 """Detail is what a Gaussian of this share of the side takes away."""
