@@ -159,6 +159,8 @@ def _read_run(path: Path) -> LibraryEntry:
         name=about.name,
         note=about.note,
         seconds=run.seconds,
+        best_score=run.best_score,
+        best_step=run.best_step,
         disk=disk_use(path),
         freeable=freeable(path),
         sheets=_newest_sheets(run),

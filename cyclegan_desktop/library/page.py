@@ -514,7 +514,7 @@ class LibraryPage(QWidget):
         words = []
         if entry.best_score is not None and entry.best_step is not None:
             words.append(
-                self.tr("best score {score} at step {step:,}").format(
+                self.tr("best score {score} at step {step:,}, which converts").format(
                     score=f"{entry.best_score:.1f}", step=entry.best_step
                 )
             )

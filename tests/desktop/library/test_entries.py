@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 
 import pytest
 from PySide6.QtGui import QColor
 
 from cyclegan_desktop.library.entries import read_entry, read_library
+from engine.events import DirectionQuality, QualityMeasured
 from engine.model.architecture import Architecture
+from engine.training.quality import append_quality
+from engine.training.upkeep import About, disk_use, write_about
 
 
 def test_a_training_tells_its_story(tmp_path, make_run):
@@ -20,6 +24,20 @@ def test_a_training_tells_its_story(tmp_path, make_run):
     assert entry.can_convert
     assert [sheet.pixelColor(0, 0) for sheet in entry.sheets] == [QColor("red"), QColor("blue")]
     assert entry.thumbnail().size().toTuple() == (36, 16)
+
+
+def test_a_training_tells_its_best_score_its_name_and_its_room(tmp_path, make_run, make_model):
+    run = make_run(tmp_path / "run", step=5)
+    quality = DirectionQuality("a2b", (64,), (3.0,), (8.0,), (1.0,), 0.1)
+    append_quality(run, QualityMeasured(4, 2.0, (quality, dataclasses.replace(quality, direction="b2a")), True, 4))
+    make_model(run / "best.safetensors", steps="4")
+    write_about(run, About("Second try", "Better."))
+    entry = read_entry(run)
+    assert (entry.best_score, entry.best_step, entry.model) == (3.0, 4, run / "best.safetensors")
+    assert (entry.name, entry.note, entry.seconds) == ("Second try", "Better.", 2.5)
+    assert entry.disk == disk_use(run)
+    assert entry.disk.total > 0
+    assert set(entry.freeable) == {"checkpoints", "moments", "samples"}
 
 
 def test_a_complete_training_is_not_resumed(tmp_path, make_run):

@@ -333,7 +333,7 @@ def test_a_training_says_what_it_is_called_what_it_reached_and_what_room_it_take
     assert shown(page, "library_title") == "Second try"
     assert shown(page, "library_note") == "Better."
     room = shown(page, "library_room")
-    assert room == "best score 12.3 at step 4  ·  3.4 GB on disk  ·  2.0 GB of it can be cleaned up"
+    assert room == "best score 12.3 at step 4, which converts  ·  3.4 GB on disk  ·  2.0 GB of it can be cleaned up"
     texts = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
     facts = "Apples and Oranges  ·  Quick preset  ·  64 px  ·  step 5 of 20  ·  62 min  ·  2026-03-01"
     assert facts in texts
