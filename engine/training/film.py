@@ -46,8 +46,8 @@ def export_film(
 ) -> Iterator[FilmEvent]:
     """Write the film of a training: each frame a moment, with original, translated and back again, and its step.
 
-    Shown are the pictures that the newest moment shows, one below another; where an older one shows others, their
-    place is white.
+    Shown are the pictures that the newest moment shows, one below another. Older moments, from before these were
+    chosen, show their own in the places of those that they lack; for one picture alone they are left out.
 
     Args:
         folder: The run; it may be under way.
@@ -71,27 +71,41 @@ def export_film(
     dropped = thin([moment.step for moment in moments], (), max(2, most_frames))
     chosen = [moment for moment in moments if moment.step not in dropped]
     time = 1000 / moments_per_second
-    frames = _timed(_frames(chosen, shown), time, max(1000 * LAST_SECONDS, time))
+    frames = _timed(_frames(chosen, shown, source), time, max(1000 * LAST_SECONDS, time))
     content = io.BytesIO()
     # Frames are read and encoded one by one, since all together may need more memory than there is.
-    times = yield from encode(frames, len(chosen), content, lambda: list(_frames(_spread(chosen), shown)))
+    times = yield from encode(frames, len(chosen), content, lambda: list(_frames(_spread(chosen), shown, source)))
     if not times:
         raise RunError(f"The samples of {folder} cannot be read any more, so there is no film of them.")
     _publish(content.getvalue(), to)
     yield FilmExported(to, len(times), sum(times) / 1000, len(shown))
 
 
-def _frames(moments: Sequence[Moment], shown: Sequence[_Shown]) -> Iterator[Picture]:
+def _frames(moments: Sequence[Moment], shown: Sequence[_Shown], source: Path | None) -> Iterator[Picture]:
     """A frame a moment, all of one size."""
     size: tuple[int, ...] | None = None
     for moment in moments:
-        samples = {(sample.direction, sample.source): sample for sample in read_moment_samples(moment)}
-        # It may be damaged, or thinned away by now, or from before other pictures were chosen.
-        if not samples.keys().isdisjoint(shown):
-            frame = _frame(moment.step, [samples.get(each) for each in shown])
+        rows = _rows(read_moment_samples(moment), shown, is_filled=source is None)
+        # It may be damaged, thinned away by now, or without this picture.
+        if any(row is not None for row in rows):
+            frame = _frame(moment.step, rows)
             size = size or frame.shape
             if frame.shape == size:
                 yield frame
+
+
+def _rows(samples: Sequence[Sample], shown: Sequence[_Shown], *, is_filled: bool) -> list[Sample | None]:
+    """The sample of each place, None where there is none; filled with others of its direction if so wished."""
+    by_picture = {(sample.direction, sample.source): sample for sample in samples}
+    rows = [by_picture.get(each) for each in shown]
+    if is_filled:
+        others = [sample for each, sample in by_picture.items() if each not in shown]
+        for place, (direction, _) in enumerate(shown):
+            other = next((sample for sample in others if sample.direction == direction), None)
+            if rows[place] is None and other is not None:
+                rows[place] = other
+                others = [sample for sample in others if sample is not other]
+    return rows
 
 
 def _timed(frames: Iterator[Picture], time: float, last: float) -> _Frames:

@@ -36,10 +36,10 @@ def _paths(config: TrainConfig) -> tuple[Path, Path, Path]:
     return config.folder_A / "000.png", config.folder_A / "001.png", config.folder_B / "000.png"
 
 
-def _write_moment(run: Run, step: int, paths: tuple[Path, ...]) -> None:
+def _write_moment(run: Run, step: int, paths: tuple[Path, ...], red: int = 200) -> None:
     flat = lambda *colour: np.full((SIDE, SIDE, 3), colour, np.uint8)  # noqa: E731
     brightness = {10: 100, 20: 100}.get(step, 3 * step)
-    samples = [Sample("a2b", path, flat(200, 0, 0), flat(0, 0, brightness), flat(200, 0, 0)) for path in paths[:-1]]
+    samples = [Sample("a2b", path, flat(red, 0, 0), flat(0, 0, brightness), flat(red, 0, 0)) for path in paths[:-1]]
     write_sheet(run.sheet(step, "a2b"), samples, run.config.folder_A)
     samples = [Sample("b2a", paths[-1], flat(0, 0, 200), flat(brightness, 0, 0), flat(0, 0, 200))]
     write_sheet(run.sheet(step, "b2a"), samples, run.config.folder_B)
@@ -92,14 +92,26 @@ def test_of_too_many_moments_the_first_and_the_newest_are_shown(run: Run, tmp_pa
     assert np.abs(last[16, 52].astype(int) - (0, 0, 105)).max() < 12
 
 
-def test_damaged_moments_are_left_out_and_the_place_of_later_pictures_is_white(run: Run, tmp_path: Path) -> None:
+def test_damaged_moments_are_left_out_and_older_ones_show_their_own_pictures(run: Run, tmp_path: Path) -> None:
     config = run.config
-    _write_moment(run, 50, (_paths(config)[0], config.folder_A / "002.png", _paths(config)[2]))
+    # The second picture of A is another one from now on.
+    first, _, of_B = _paths(config)
+    _write_moment(run, 50, (first, config.folder_A / "002.png", of_B), red=90)
     for direction in ("a2b", "b2a"):
         run.sheet(20, direction).write_bytes(b"damaged")
     assert list(export_film(run.folder, None, tmp_path / "f.png"))[-1].frames == 4
     pixels = [pixels for pixels, _ in _frames(tmp_path / "f.png")]
-    assert [tuple(frame[52, 16]) for frame in pixels] == [(255, 255, 255)] * 3 + [(200, 0, 0)]
+    assert [tuple(frame[52, 16]) for frame in pixels] == [(200, 0, 0)] * 3 + [(90, 0, 0)]
+    # Alone, only the moments that have it.
+    assert list(export_film(run.folder, config.folder_A / "002.png", tmp_path / "one.png"))[-1].frames == 1
+
+
+def test_a_picture_that_an_older_moment_has_no_other_for_is_white_in_it(run: Run, tmp_path: Path) -> None:
+    first, second, of_B = _paths(run.config)
+    _write_moment(run, 50, (first, second, run.config.folder_A / "002.png", of_B))
+    list(export_film(run.folder, None, tmp_path / "f.png"))
+    pixels = [pixels for pixels, _ in _frames(tmp_path / "f.png")]
+    assert [tuple(frame[88, 16]) for frame in pixels] == [(255, 255, 255)] * 4 + [(200, 0, 0)]
 
 
 def test_a_film_is_written_over_nothing_and_only_as_what_it_can_be(run: Run, tmp_path: Path) -> None:
