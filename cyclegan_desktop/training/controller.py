@@ -30,7 +30,7 @@ from cyclegan_desktop.training.page import PageState, TrainingPage
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import TrainingWizard, free_run_folder
 from engine.config import TrainConfig
-from engine.conversion.model_file import MODEL_FILE_NAME
+from engine.conversion.model_file import MODEL_FILE_NAME, default_model
 from engine.errors import ConfigError, EngineError, RunError
 from engine.events import (
     EstimateEvent,
@@ -493,7 +493,7 @@ class TrainingController(QObject):
 
     def _convert(self) -> None:
         if self._run is not None:
-            self.convert_requested.emit(self._run / MODEL_FILE_NAME)
+            self.convert_requested.emit(default_model(self._run))
 
     def _open_folder(self) -> None:
         if self._run is not None:
