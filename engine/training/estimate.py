@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.config import TrainConfig
@@ -15,15 +15,13 @@ from engine.events import Estimated, EstimateEvent, Preparing, TooLarge
 from engine.remedies import Remedy
 from engine.training.preparing import check_start, find_pictures
 from engine.training.schedule import growth
-from engine.training.trainer import seconds_between_samples
+from engine.training.trainer import seconds_between_measurements, seconds_between_samples
 from engine.training.trial import REPORT_NAME, Facts, Measured, Refused, last_told, try_out
 
 _POLL_SECONDS = 0.2
 # A step of the largest network on the slowest machine, several times over.
 _MOST_SECONDS = 6 * 3600.0
 _GROWTH_PARTS = 100
-# What measuring the quality takes at most of the whole time.
-_QUALITY_SHARE = 0.05
 
 
 def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
@@ -86,19 +84,25 @@ def estimated(config: TrainConfig, measured: Measured) -> Estimated:
 
 
 def _whole_seconds(config: TrainConfig, measured: Measured) -> float:
-    """Steps, samples by their own clock, checkpoints by theirs, and quality."""
-    stepping = _stepping_seconds(config, measured)
-    stepping /= 1 - (_QUALITY_SHARE if measured.quality else 0.0)
+    """Steps, checkpoints by the clock, and samples and quality at the trainer's own rhythm."""
+    left = _stepping_seconds(config, measured)
+    left += left // (60 * config.save_minutes) * measured.save
     most = math.inf if config.max_minutes is None else 60 * config.max_minutes
-    # At the beginning and at the end there is a checkpoint, and there are samples.
-    now = measured.prepare + 2 * measured.save + 2 * measured.samples + measured.quality
-    save_share = measured.save / (60 * config.save_minutes + measured.save)
-    while stepping > 0 and now < most:
-        gap = seconds_between_samples(measured.samples, now)
-        now += min(gap, stepping)
-        stepping -= gap * (1 - save_share)
-        if stepping > 0:
-            now += measured.samples
+    rhythms: list[tuple[float, Callable[[float, float], float]]] = [(measured.samples, seconds_between_samples)]
+    if measured.quality:
+        rhythms.append((measured.quality, seconds_between_measurements))
+    # All of it is done at the beginning and at the end, too.
+    now = measured.prepare + 2 * (measured.save + measured.samples + measured.quality)
+    due = [now + gap(seconds, now) for seconds, gap in rhythms]
+    while left > 0 and now < most:
+        which = due.index(min(due))
+        seconds, gap = rhythms[which]
+        stepping = min(left, max(0.0, due[which] - now))
+        now += stepping
+        left -= stepping
+        if left > 0:
+            now += seconds
+            due[which] = now + gap(seconds, now)
     return min(now, most)
 
 

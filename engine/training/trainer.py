@@ -723,7 +723,7 @@ class _Training:
             return
         measured = self._measured()
         now = self._clock.seconds
-        self._quality_gap = max(_QUALITY_SECONDS, _QUALITY_SHARE * (now - start), _QUALITY_GROWTH * self._seconds)
+        self._quality_gap = seconds_between_measurements(now - start, self._seconds)
         self._due.quality = now + self._quality_gap
         self._measured_step = step
         if measured is None or self._meter is None:
@@ -830,6 +830,11 @@ class _Training:
 
     def _saved(self) -> Saved:
         return Saved(self._steps.step, self._checkpoint, self._run.model)
+
+
+def seconds_between_measurements(measuring: float, so_far: float) -> float:
+    """Seconds until the quality is measured again, as `seconds_between_samples`."""
+    return max(_QUALITY_SECONDS, _QUALITY_SHARE * measuring, _QUALITY_GROWTH * so_far)
 
 
 def seconds_between_samples(drawing: float, so_far: float) -> float:
