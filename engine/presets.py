@@ -230,4 +230,5 @@ def _preset(name: str, base: str, settings: dict[str, Any]) -> Preset:
         summary=f"Your own, begun from {PRESETS[base].title}.",
         group="own",
         values={**PRESETS[base].values, **settings},
+        begins_from=base,
     )

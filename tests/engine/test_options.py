@@ -73,3 +73,8 @@ def test_every_option_is_described_for_its_users() -> None:
     missing = [o.flag for o in OPTIONS if f"{o.flag}`" not in text and f"{o.flag} " not in text]
     missing = [flag for flag in missing if f"--no-{flag[2:]}`" not in text]
     assert not missing
+
+
+def test_every_preset_is_described_for_its_users() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "options.md").read_text(encoding="utf-8")
+    assert not [name for name in PRESETS if f"| `{name}` |" not in text]
