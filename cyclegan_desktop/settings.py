@@ -90,6 +90,11 @@ class Settings:
         return settings
 
     @property
+    def presets_folder(self) -> Path:
+        """Where presets of the user's own are kept: beside the settings."""
+        return self.path.parent / "Presets"
+
+    @property
     def queue_folder(self) -> Path:
         """Where conversions that are not finished are kept: with the app's data, or beside settings kept elsewhere."""
         if self.path == default_settings_file():

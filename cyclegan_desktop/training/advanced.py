@@ -266,7 +266,8 @@ class AdvancedOptions(QWidget):
         self._show_count()
         self.changed.emit()
 
-    def _reset_all(self) -> None:
+    def reset(self) -> None:
+        """Give every option the preset's value, but for a model that was given, and what fits it."""
         kept = self._kept()
         for field, row in self._rows.items():
             if field in kept:
@@ -274,9 +275,12 @@ class AdvancedOptions(QWidget):
             else:
                 row.reset()
         self._take_model()
+        self._take_change()
+
+    def _reset_all(self) -> None:
+        self.reset()
         # The button goes. While an option has an error, the one that opens the options takes no focus.
         (self._search if self.is_open else self._toggle).setFocus()
-        self._take_change()
 
     def _kept(self) -> dict[str, object]:
         """What resetting all options leaves as it is: a model that was given, and what fits it."""

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractButton,
-    QButtonGroup,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
+from cyclegan_desktop.plain_text import shown_text
+from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.training.advanced import AdvancedOptions, mark_changed, reset_button, typed_path
+from cyclegan_desktop.training.preset_picker import PresetPicker, SavePresetDialog
 from cyclegan_desktop.widgets import NoWheelComboBox, NoWheelSpinBox, button, plain_label, plain_tooltip, set_look
 from engine.config import (
-    PRESETS,
     SMALL_SET,
+    Preset,
     TrainConfig,
     preset_config,
     suggests_diff_augment,
 )
 from engine.conversion.model_file import ModelInfo
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EngineError
+from engine.presets import OwnPreset, OwnPresets, delete_preset, read_presets, save_preset
 
 
 class SettingsPage(QWidget):
@@ -50,8 +50,15 @@ class SettingsPage(QWidget):
     run_edited = Signal()
     advanced_opened = Signal(bool)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, presets_folder: Path, parent: QWidget | None = None) -> None:
+        """Show everything as the first preset has it.
+
+        Args:
+            presets_folder: Where the user's own presets are kept.
+            parent: Owns the page.
+        """
         super().__init__(parent)
+        self._presets_folder = presets_folder
         self._errors: dict[str, QLabel] = {}
         self._fields: dict[str, QWidget] = {}
         self._is_preset_own = False
@@ -72,20 +79,16 @@ class SettingsPage(QWidget):
         choose = button(self.tr("C&hoose..."), "folder")
         choose.setObjectName("choose_run")
         choose.clicked.connect(self._ask_for_place)
-        self._cards = QButtonGroup(self)
+        self._picker = PresetPicker()
+        self._deleted: OwnPreset | None = None
         self._compact_parts: list[QWidget] = []
         self._labels: dict[str, QLabel] = {}
         self._resets: dict[str, QToolButton] = {}
-        cards = QHBoxLayout()
-        cards.setSpacing(M)
-        for index, (preset, title) in enumerate(self._titles().items()):
-            made = _PresetCard(title, PRESETS[preset].summary)
-            made.setObjectName(f"preset_{preset}")
-            self._cards.addButton(made, index)
-            cards.addWidget(made)
-        self._cards.button(0).setChecked(True)
-        self._cards.idClicked.connect(self._own_preset)
-        self._cards.idToggled.connect(self._take_preset)
+        self._picker.picked.connect(self._own_preset)
+        self._picker.changed.connect(self._take_preset)
+        self._picker.save_asked.connect(self._ask_for_name)
+        self._picker.delete_asked.connect(self._delete_preset)
+        self._picker.undo_asked.connect(self._undo_delete)
 
         grid = QGridLayout()
         grid.setHorizontalSpacing(L)
@@ -112,23 +115,21 @@ class SettingsPage(QWidget):
         ):
             run.addLayout(part)
 
-        heading = plain_label(self.tr("Preset"), role="heading")
-        self._compact_parts.append(heading)
         self._few_pictures = self._offer_of_augmentation()
         self._advanced = AdvancedOptions(self)
         self._other_error = plain_label(role="error", wrap=True)
         self._other_error.setObjectName("error_other")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(L)
-        layout.addWidget(heading)
-        layout.addLayout(cards)
+        layout.setSpacing(M)
+        layout.addWidget(self._picker)
         layout.addLayout(grid)
         layout.addLayout(run)
         layout.addWidget(self._other_error)
         layout.addWidget(self._few_pictures)
         layout.addWidget(self._advanced, 1)
         self.set_devices([])
+        self.read_presets()
         self._fill_from_preset()
         for name, box in self._numbers.items():
             box.valueChanged.connect(partial(self._take_number, name))
@@ -139,14 +140,9 @@ class SettingsPage(QWidget):
         self._run.textChanged.connect(self.changed)
 
     @property
-    def preset(self) -> str:
+    def preset(self) -> Preset:
         """The preset chosen."""
-        return list(self._titles())[self._cards.checkedId()]
-
-    @property
-    def preset_title(self) -> str:
-        """What the preset is called on screen."""
-        return self._titles()[self.preset]
+        return self._picker.preset
 
     @property
     def is_advanced_open(self) -> bool:
@@ -212,7 +208,16 @@ class SettingsPage(QWidget):
     def propose_preset(self, preset: str) -> None:
         """Choose this preset unless the user has chosen one."""
         if not self._is_preset_own:
-            self._cards.button(list(self._titles()).index(preset)).setChecked(True)
+            self._picker.choose(preset)
+
+    def choose_preset(self, preset: str) -> None:
+        """Choose this preset for the user, with all of its settings but the device and the model to start from."""
+        self._is_preset_own = True
+        self._picker.choose(preset)
+        # A model that was given is trained on at the size it knows.
+        self._own_numbers &= {"size"} if self.is_model_given else set()
+        self._fill_from_preset()
+        self._advanced.reset()
 
     def set_run(self, run: Path) -> None:
         """Propose a place for the training."""
@@ -234,7 +239,8 @@ class SettingsPage(QWidget):
     def set_config(self, config: TrainConfig) -> None:
         """Show these settings as the user's."""
         self._is_preset_own = True
-        self._cards.button(list(self._titles()).index(config.preset)).setChecked(True)
+        if not self._picker.choose(config.preset):  # One of the user's own that is gone since.
+            self._picker.choose("standard")
         for name, box in self._numbers.items():
             box.setValue(getattr(config, name))
         self._advanced.set_values(config)
@@ -242,6 +248,17 @@ class SettingsPage(QWidget):
             self._device.addItem(config.device, config.device)
         self._device.setCurrentIndex(self._device.findData(config.device))
         self._run.setText(str(config.run))
+
+    def take_changes(self, changes: Mapping[str, object]) -> None:
+        """Choose these values of some settings for the user."""
+        for field, value in changes.items():
+            if field in self._numbers:
+                assert isinstance(value, int)
+                self._numbers[field].setValue(value)
+            elif field == "device":
+                self._device.setCurrentIndex(max(0, self._device.findData(value)))
+            else:
+                self._advanced.set_value(field, value)
 
     def show_errors(self, errors: dict[str, str]) -> None:
         """Show each sentence beside its field, and those of fields that are not here below them all."""
@@ -258,9 +275,6 @@ class SettingsPage(QWidget):
     def has_run_text(self) -> bool:
         """Whether a place for the training is given at all."""
         return bool(self._run.text().strip())
-
-    def _titles(self) -> dict[str, str]:
-        return {name: preset.title for name, preset in PRESETS.items()}
 
     def _field(
         self, text: str, field: QWidget, name: str, hint: str, row: QHBoxLayout | None = None
@@ -291,20 +305,82 @@ class SettingsPage(QWidget):
             self._resets[name].setStyleSheet(f"padding: 0 {XS}px;")
             self._resets[name].clicked.connect(partial(self._reset_number, name))
             above.addWidget(self._resets[name])
-        meaning = plain_label(hint, role="muted", wrap=True)
-        self._compact_parts.append(meaning)
-        column.addWidget(meaning)
+        if row is None:
+            meaning = plain_label(hint, role="muted", wrap=True)
+            self._compact_parts.append(meaning)
+            column.addWidget(meaning)
         column.addWidget(error)
         column.addStretch(1)
         return above, column
 
+    # Presets of the user's own
+
+    def read_presets(self) -> OwnPresets:
+        """Show the user's own presets as they are on disk now."""
+        own = read_presets(self._presets_folder)
+        self._picker.set_own(other.preset for other in own.presets)
+        self._picker.say(" ".join(own.problems))
+        return own
+
+    def _ask_for_name(self) -> None:
+        names = [own.preset.name for own in read_presets(self._presets_folder).presets]
+        dialog = SavePresetDialog(names, self)
+        dialog.save_requested.connect(partial(self._save_preset, dialog))
+        dialog.open()
+
+    def _save_preset(self, dialog: SavePresetDialog, name: str, replace: bool) -> None:
+        base = self.preset.begins_from or self.preset.name
+        values = {field: value for field, value in self.values().items() if field not in ("run", "device")}
+        somewhere = Path()
+        try:
+            config = preset_config(self.preset, folder_A=somewhere, folder_B=somewhere, run=somewhere, **values)
+            save_preset(self._presets_folder, name, config, base=base, replace=replace)
+        except EngineError as error:
+            dialog.show_error(str(error))
+            return
+        dialog.accept()
+        self.read_presets()
+        self._is_preset_own = True
+        self._picker.choose(name)
+        # All of it is the preset's now, and nothing the user's on top.
+        self._own_numbers.clear()
+        self._fill_from_preset()
+        self._advanced.set_values(config)
+        self._picker.say(self.tr("Saved as {name}.").format(name=shown_text(name)))
+
+    def _delete_preset(self) -> None:
+        own = read_presets(self._presets_folder).find(self.preset.name)
+        try:
+            if own is not None:
+                delete_preset(own)
+        except EngineError as error:
+            self._picker.say(str(error))
+            return
+        self._deleted = own
+        self.read_presets()
+        name = "" if own is None else shown_text(own.preset.name)
+        self._picker.say(self.tr("{name} is deleted.").format(name=name), can_undo=own is not None)
+
+    def _undo_delete(self) -> None:
+        own, self._deleted = self._deleted, None
+        if own is None:
+            return
+        config = preset_config(own.preset, folder_A=Path(), folder_B=Path(), run=Path())
+        try:
+            save_preset(self._presets_folder, own.preset.name, config, base=own.preset.begins_from)
+        except EngineError as error:
+            self._picker.say(str(error))
+            return
+        self.read_presets()
+        self._picker.choose(own.preset.name)
+
     def _own_preset(self) -> None:
         self._is_preset_own = True
 
-    def _take_preset(self, index: int, is_on: bool) -> None:
-        if is_on:
-            self._fill_from_preset()
-            self.changed.emit()
+    def _take_preset(self) -> None:
+        self._picker.say("")
+        self._fill_from_preset()
+        self.changed.emit()
 
     def _preset_config(self, **values: object) -> TrainConfig:
         somewhere = Path()
@@ -368,12 +444,7 @@ class SettingsPage(QWidget):
         """Put explanations away while the advanced options are shown."""
         for part in self._compact_parts:
             part.setVisible(not is_open)
-        for made in self._cards.buttons():
-            assert isinstance(made, _PresetCard)
-            made.set_compact(is_open)
-        layout = self.layout()
-        assert layout is not None
-        layout.setSpacing(M if is_open else L)
+        self._picker.set_compact(is_open)
         self._show_offer()
         self.advanced_opened.emit(is_open)
 
@@ -394,7 +465,7 @@ class SettingsPage(QWidget):
         self._few_pictures.setVisible(
             not self._advanced.is_open
             and self._counts is not None
-            and suggests_diff_augment(self.preset, is_on=is_on, count_A=self._counts[0], count_B=self._counts[1])
+            and suggests_diff_augment(self.preset.name, is_on=is_on, count_A=self._counts[0], count_B=self._counts[1])
         )
 
     def _offer_of_augmentation(self) -> QWidget:
@@ -430,62 +501,6 @@ class SettingsPage(QWidget):
     def _take_place(self, folder: str) -> None:
         self._run.setText(str(Path(folder) / self.run.name))
         self.run_edited.emit()
-
-
-class _PresetCard(QAbstractButton):
-    """A preset with its summary, one of which is checked."""
-
-    def __init__(self, title: str, summary: str) -> None:
-        super().__init__()
-        self.setCheckable(True)
-        self.setAccessibleName(title)
-        self.setAccessibleDescription(summary)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self._words = plain_label(summary, role="muted", wrap=True)
-        self._words.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(M, M, M, M)
-        layout.setSpacing(XS)
-        layout.addWidget(plain_label(title, role="heading"))
-        layout.addWidget(self._words, 1)
-        for child in self.findChildren(QWidget):
-            child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-
-    def set_compact(self, is_compact: bool) -> None:
-        """Show the title alone, and the summary in a tooltip."""
-        self._words.setVisible(not is_compact)
-        self.setToolTip(plain_tooltip(self._words.text()) if is_compact else "")
-        layout = self.layout()
-        assert layout is not None
-        layout.setContentsMargins(M, S if is_compact else M, M, S if is_compact else M)
-        self.updateGeometry()
-
-    def sizeHint(self) -> QSize:
-        """Narrow, and as high as the words then are."""
-        width = 180
-        lowest = 120 if self._words.isVisibleTo(self) else 0
-        return QSize(width, max(lowest, self.heightForWidth(width)))
-
-    def heightForWidth(self, width: int) -> int:
-        """Height of the words in that width."""
-        layout = self.layout()
-        return layout.heightForWidth(width) if layout is not None else 0
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """A card, tinted when it is the one chosen."""
-        scheme = colours()
-        is_on = self.isChecked()
-        fill = scheme.accent_soft if is_on else scheme.accent_hover if self.underMouse() else scheme.surface
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(
-            QPen(QColor(ACCENT if is_on or self.hasFocus() else scheme.outline), 2 if self.hasFocus() else 1)
-        )
-        painter.setBrush(QColor(fill))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), RADIUS, RADIUS)
 
 
 def _spin_box(name: str, low: int, high: int, suffix: str, step: int) -> NoWheelSpinBox:

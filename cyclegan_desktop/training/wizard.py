@@ -32,12 +32,14 @@ from engine.data.doctor import Memory, examine
 from engine.data.folders import Domains
 from engine.errors import ConfigError
 from engine.events import CheckEvent, Estimated, EstimateEvent, Examined, Finding, Notice, Preparing, TooLarge
+from engine.remedies import Remedy
 
 _PICTURES, _DOCTOR, _SETTINGS, _SUMMARY = range(4)
 _FOLDER_FIELDS = ("folder_A", "folder_B")
 _NAME_FIELDS = ("name_A", "name_B")
 _LEFT_OUT = "left_out"
 _LONG_SECONDS = 2 * 86400.0
+_QUICK_BESIDE_SECONDS = 3600.0
 _TYPING_MILLISECONDS = 300
 _DEVICES_AFTER_MILLISECONDS = 300
 _SIZE = (880, 580)
@@ -89,7 +91,6 @@ class TrainingWizard(QDialog):
         # What the last check of both folders and the run said, and of which folders and run.
         self._checked: tuple[Path, Path, Path] | None = None
         self._check_failure: Failure | None = None
-        self._measured: Estimated | None = None
         self._size_before: QSize | None = None
         self._size_of_options = QSize(*_SIZE)
 
@@ -113,6 +114,8 @@ class TrainingWizard(QDialog):
         self._measurement = LatestWork(estimates, self)
         self._measurement.reported.connect(self._take_measurement)
         self._measurement.failed.connect(self._take_measurement_failure)
+        self._quick_measurement = LatestWork(estimates, self)
+        self._quick_measurement.reported.connect(self._take_quick)
         # While somebody types a path, not every letter is worth a look at the disk.
         self._check_soon = QTimer(self, singleShot=True, interval=_TYPING_MILLISECONDS)
         self._check_soon.timeout.connect(self._check_typed)
@@ -144,11 +147,13 @@ class TrainingWizard(QDialog):
         self._doctor_page = DoctorPage()
         self._doctor_page.left_out_changed.connect(self._take_left_out)
         self._doctor_page.reveal_requested.connect(_show_folder_of)
-        self._settings_page = SettingsPage()
+        self._settings_page = SettingsPage(settings.presets_folder)
         self._settings_page.run_edited.connect(self._own_run)
         self._settings_page.changed.connect(self._take_setting)
         self._settings_page.advanced_opened.connect(self._make_room)
         self._summary = SummaryPage()
+        self._summary.remedy_chosen.connect(self._take_remedy)
+        self._summary.quick_chosen.connect(self._choose_quick)
         self._pages = QStackedWidget()
         for page in (pictures, self._doctor_page, self._settings_page, self._summary):
             self._pages.addWidget(page)
@@ -236,7 +241,8 @@ class TrainingWizard(QDialog):
     def done(self, result: int) -> None:
         """Close, and leave nothing at work that is not needed."""
         self._examine_soon.stop()
-        for work in (self._check, self._devices, self._examination, self._thumbnails, self._measurement):
+        measurements = (self._measurement, self._quick_measurement)
+        for work in (self._check, self._devices, self._examination, self._thumbnails, *measurements):
             work.drop()
         for side in self._sides:
             side.stop()
@@ -250,6 +256,7 @@ class TrainingWizard(QDialog):
 
     def _show_page(self, page: int) -> None:
         self._measurement.drop()
+        self._quick_measurement.drop()
         self._pages.setCurrentIndex(page)
         self._place.setText(self.tr("Step {page} of {pages}").format(page=page + 1, pages=self._pages.count()))
         self._back.setVisible(page != _PICTURES)
@@ -603,37 +610,35 @@ class TrainingWizard(QDialog):
         config = self._config()
         assert isinstance(config, TrainConfig), "The pages before let nothing else through."
         page = self._settings_page
-        self._summary.show_config(config, page.preset_title, self._counts(), page.device_words, page.changes())
+        self._summary.show_config(config, page.preset.title, self._counts(), page.device_words, page.changes())
         self._summary.show_measuring()
-        self._measured = None
         self._measurement.start(partial(self._estimate, config))
 
     def _take_measurement(self, event: EstimateEvent) -> None:
         match event:
-            case Preparing() if self._measured is None:
+            case Preparing():
                 self._summary.show_measuring(event)
-            case Estimated() if self._measured is None:
-                self._measured = event
-                self._summary.show_time(event)
+            case Estimated():
+                self._summary.show_estimate(event)
                 if event.seconds > _LONG_SECONDS:
-                    self._warn_of_long(event)
-            case Estimated(seconds=seconds):
-                assert self._measured is not None
-                self._summary.warn_of_long(self._settings_page.preset_title, self._measured.seconds, seconds)
+                    self._summary.warn_of_long(self._settings_page.preset.title, event.seconds)
+                if event.seconds > _QUICK_BESIDE_SECONDS or not event.fits:
+                    self._measure_quick()
             case TooLarge():
-                self._summary.show_no_time(
-                    self.tr("It needs more memory than there is; choose smaller pictures or a smaller batch.")
-                )
-            case Preparing() | Notice():
+                self._summary.show_too_large(event)
+                self._measure_quick()
+            case Notice():
                 pass
             case _:
                 assert_never(event)
 
-    def _warn_of_long(self, event: Estimated) -> None:
-        """Weeks are rarely meant: say so, and measure what would be quick."""
-        if self._settings_page.preset == "quick":
+    def _take_measurement_failure(self, failure: Failure) -> None:
+        self._summary.show_no_time(failure.message)
+
+    def _measure_quick(self) -> None:
+        """Measure what would be quick, beside what takes long or does not fit."""
+        if self._settings_page.preset.name == "quick":
             return
-        self._summary.warn_of_long(self._settings_page.preset_title, event.seconds)
         side_A, side_B = self._sides
         quick = preset_config(
             "quick",
@@ -641,14 +646,31 @@ class TrainingWizard(QDialog):
             folder_B=side_B.folder,
             name_A=side_A.name,
             name_B=side_B.name,
+            left_out=self._doctor_page.left_out,
             run=self._settings_page.run,
             device=self._settings_page.values()["device"],
         )
-        self._measurement.start(partial(self._estimate, quick))
+        self._summary.show_quick(None)
+        self._quick_measurement.start(partial(self._estimate, quick))
 
-    def _take_measurement_failure(self, failure: Failure) -> None:
-        if self._measured is None:
-            self._summary.show_no_time(failure.message)
+    def _take_quick(self, event: EstimateEvent) -> None:
+        if isinstance(event, Estimated):
+            self._summary.show_quick(event)
+        elif isinstance(event, TooLarge):
+            self._summary.hide_quick()
+
+    def _choose_quick(self) -> None:
+        """Take the quick preset, with nothing of one's own on top, and measure it."""
+        self._settings_page.choose_preset("quick")
+        self._measure_anew()
+
+    def _take_remedy(self, remedy: Remedy) -> None:
+        self._settings_page.take_changes(dict(remedy.changes))
+        self._measure_anew()
+
+    def _measure_anew(self) -> None:
+        """Sum up the settings as they are now, or show them where they no longer go together."""
+        self._show_page(_SUMMARY if isinstance(self._config(), TrainConfig) else _SETTINGS)
 
 
 def _show_folder_of(path: Path) -> None:

@@ -28,16 +28,23 @@ from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training import folder_look
 from cyclegan_desktop.training.doctor_page import DoctorPage
 from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
+from cyclegan_desktop.training.remedy_rows import RemedyRows
 from cyclegan_desktop.training.threads import ThreadKeeper
 from cyclegan_desktop.training.wizard import Devices, TrainingWizard, free_run_folder
 from engine.config import TrainConfig, preset_config
 from engine.data.doctor import Memory
 from engine.data.folders import FolderContent
 from engine.errors import OutOfMemoryError
-from engine.events import CheckEvent, Estimated, EstimateEvent, Examined, Finding, Preparing
+from engine.events import CheckEvent, Estimated, EstimateEvent, Examined, Finding, Preparing, TooLarge
+from engine.remedies import Remedy
 
 MakePictures = Callable[[Path, int], Path]
 DAY = 86400.0
+FREE = 7_800_000_000
+REMEDIES = (
+    Remedy("Batches of 2 instead of 4", (("batch_size", 2), ("accumulate", 2)), hint="Slower."),
+    Remedy("Pictures of 128 px", (("size", 128), ("load_size", 143)), hint="A quarter."),
+)
 
 
 class FakeEstimate:
@@ -45,6 +52,8 @@ class FakeEstimate:
 
     def __init__(self) -> None:
         self.seconds = {"quick": 1380.0, "standard": 21 * DAY}
+        self.memory: dict[tuple[str, int], int] = {}
+        self.too_large: set[str] = set()
         self.lasts_for_ever = False
         self.failure: Exception | None = None
         self.configs: list[TrainConfig] = []
@@ -59,8 +68,12 @@ class FakeEstimate:
                 yield Preparing("Measuring a few steps", 2, 22)
             if self.failure is not None:
                 raise self.failure
+            if config.preset in self.too_large and config.batch_size > 2:
+                yield TooLarge(100, "CPU, 2 threads", "fp32", FREE, REMEDIES)
+                return
             seconds = self.seconds.get(config.preset, 60.0)
-            yield Estimated(seconds / 100, 100, seconds, "CPU, 2 threads", "bf16")
+            memory = self.memory.get((config.preset, config.size), 400_000_000)
+            yield Estimated(seconds / 100, 100, seconds, "CPU, 2 threads", "bf16", memory, FREE, REMEDIES)
         except GeneratorExit:
             self.closed.set()
             raise
@@ -483,25 +496,90 @@ def test_a_preset_of_ones_own_stays_when_a_gpu_is_found(make_wizard: Callable[..
     assert wizard.preset("paper").isChecked()
 
 
-def test_the_time_is_measured_and_told(
+def test_time_and_memory_are_measured_and_told(
     wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot
 ) -> None:
     _to_settings(wizard, folders)
     wizard.go_on()
-    qtbot.waitUntil(lambda: wizard.text("summary_time") == "About 23 min on this machine")
+    qtbot.waitUntil(lambda: wizard.text("summary_time") == "About 23 min and 400 MB on this machine")
     assert "CPU, 2 threads" in wizard.text("summary_how")
-    assert wizard.text("summary_warning") == ""
+    assert wizard.text("summary_fit") == "It fits: 400 MB of 7.8 GB that are free"
+    assert not wizard.dialog.findChildren(RemedyRows)
+    assert wizard.text("summary_warning") == wizard.text("summary_quick") == ""
     wizard.go_on()
     assert wizard.started == estimate.configs
 
 
-def test_weeks_are_warned_of_and_quick_is_proposed(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
+def test_weeks_are_warned_of_and_quick_stands_beside(wizard: Wizard, folders: tuple[Path, Path], qtbot: QtBot) -> None:
     _to_settings(wizard, folders)
     wizard.preset("standard").click()
     wizard.go_on()
-    qtbot.waitUntil(lambda: "The Quick preset takes about 23 min" in wizard.text("summary_warning"))
+    qtbot.waitUntil(lambda: wizard.text("summary_quick") == "The Quick preset takes about 23 min and 400 MB.")
     assert "Standard preset this takes about 3 weeks" in wizard.text("summary_warning")
-    assert wizard.text("summary_time") == "About 3 weeks on this machine"
+    assert wizard.text("summary_time") == "About 3 weeks and 400 MB on this machine"
+
+
+@pytest.mark.parametrize(("seconds", "is_beside"), [(3000.0, False), (4000.0, True)])
+def test_quick_stands_beside_what_takes_more_than_an_hour(
+    wizard: Wizard,
+    folders: tuple[Path, Path],
+    estimate: FakeEstimate,
+    qtbot: QtBot,
+    seconds: float,
+    is_beside: bool,
+) -> None:
+    estimate.seconds["standard"] = seconds
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.go_on()
+    qtbot.waitUntil(lambda: wizard.text("summary_fit") != "")
+    assert wizard.text("summary_warning") == ""
+    if is_beside:
+        qtbot.waitUntil(lambda: "about 23 min" in wizard.text("summary_quick"))
+    else:
+        assert wizard.text("summary_quick") == ""
+
+
+def test_quick_is_taken_with_one_click_and_measured(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot
+) -> None:
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.spin("epochs").setValue(7)
+    wizard.number("pool_size").setValue(3)
+    wizard.go_on()
+    qtbot.waitUntil(wizard.button("take_quick").isVisible)
+    wizard.button("take_quick").click()
+    qtbot.waitUntil(lambda: wizard.text("summary_time").startswith("About 23 min"))
+    assert "Quick preset" in wizard.text("summary_sentence")
+    wizard.go_on()
+    (config,) = wizard.started
+    assert (config.preset, config.size, config.epochs, config.pool_size) == ("quick", 64, 5, 0)
+
+
+@pytest.mark.parametrize("ran_out", [False, True])
+def test_what_does_not_fit_says_so_and_is_mended_with_a_click(
+    wizard: Wizard, folders: tuple[Path, Path], estimate: FakeEstimate, qtbot: QtBot, ran_out: bool
+) -> None:
+    estimate.memory = {("standard", 256): 9_100_000_000}
+    estimate.too_large = {"standard"} if ran_out else set()
+    _to_settings(wizard, folders)
+    wizard.preset("standard").click()
+    wizard.number("batch_size").setValue(4)
+    wizard.go_on()
+    needs = "it needs more than the 7.8 GB that are free" if ran_out else "9.1 GB, and 7.8 GB are free"
+    qtbot.waitUntil(lambda: wizard.text("summary_fit") == f"It does not fit: {needs}")
+    qtbot.waitUntil(lambda: "about 23 min" in wizard.text("summary_quick"))
+    assert wizard.button("wizard_next").isEnabled()  # The user may know better.
+    for text in ("Batches of 2 instead of 4", "Pictures of 128 px"):
+        rows = wizard.dialog.findChild(RemedyRows)
+        next(button for button in rows.findChildren(QPushButton) if button.text() == text).click()
+        assert not rows.isVisible()
+        qtbot.waitUntil(lambda: wizard.text("summary_fit") != "")
+    assert "It fits" in wizard.text("summary_fit")
+    wizard.go_on()
+    (config,) = wizard.started
+    assert (config.batch_size, config.accumulate, config.size, config.load_size) == (2, 2, 128, 143)
 
 
 def test_measuring_stops_when_the_page_is_left(
