@@ -156,6 +156,9 @@ class CurvePlot(QWidget):
         below.addWidget(sentence, 1)
         below.addWidget(self._question, 0, Qt.AlignmentFlag.AlignTop)
         self._layout.addLayout(below)
+        self._legend = legend
+        self.show_words(is_wide=False, is_high=False)
+        self._narrowest = super().minimumSizeHint().width()
         self._apply_colours()
 
     # What a subclass gives
@@ -508,6 +511,11 @@ class CurvePlot(QWidget):
         """Leave out what a small plot has no room for: the curves need it more."""
         super().resizeEvent(event)
         self.show_words(is_wide=event.size().width() >= _WIDE, is_high=event.size().height() >= _HIGH)
+
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as without the words that are left out then; or the plot could never be made narrow."""
+        hint = super().minimumSizeHint()
+        return QSize(min(hint.width(), max(self._narrowest, self._legend.minimumSizeHint().width())), hint.height())
 
     def show_words(self, *, is_wide: bool, is_high: bool) -> None:
         """Show or leave out words that are also told elsewhere, such as in tooltips."""
