@@ -929,7 +929,10 @@ def _moment_words(model: Path) -> str:
     """Which moment of a training is used, such as ", with its best moment (step 1,234)"; "" for other models."""
     from engine.conversion.model_file import moment_name, read_model_info
 
-    info = read_model_info(model)
+    try:
+        info = read_model_info(model)
+    except EngineError:  # An aside stops no conversion; whoever converts says what is wrong with a model.
+        return ""
     name = moment_name(info.path)
     return "" if name is None else f", with {name} (step {info.steps:,})"
 
