@@ -17,11 +17,15 @@ from engine.config import Direction, TrainConfig
 from engine.conversion.model_file import (
     Discriminators,
     architecture_words,
+    default_model,
     load_generator,
     load_networks,
     model_bytes,
     model_name,
+    model_of_moment,
+    moment_name,
     read_model_info,
+    run_name,
     write_model,
 )
 from engine.errors import ModelFileError
@@ -204,6 +208,27 @@ def test_a_name_that_no_disk_allows_is_called_too_long(tmp_path: Path) -> None:
         for read in (read_model_info, load_networks):
             with pytest.raises(ModelFileError, match="too long"):
                 read(path)
+
+
+def test_a_moment_of_a_training_is_chosen_by_name_or_step(model: tuple[Path, Generator, Generator]) -> None:
+    last, *_ = model
+    run = last.parent
+    assert default_model(run) == model_of_moment(run, "last") == last
+    with pytest.raises(ModelFileError, match=r"no best moment yet.*It has last"):
+        model_of_moment(run, "best")
+    (run / "moments").mkdir()
+    best, kept = (
+        Path(shutil.copy(last, run / name)) for name in ("best.safetensors", "moments/step_00000500.safetensors")
+    )
+    assert default_model(run) == model_of_moment(run, "best") == read_model_info(run).path == best
+    assert model_of_moment(run, "500") == kept
+    with pytest.raises(ModelFileError, match="It has best, last and 500"):
+        model_of_moment(run, "501")
+    with pytest.raises(ModelFileError, match="give best, last, or the number of a step"):
+        model_of_moment(run, "worst")
+    assert {run_name(path) for path in (last, best, kept)} == {run.name}
+    assert [moment_name(path) for path in (best, last, kept)] == ["its best moment", "its last moment", "a kept moment"]
+    assert run_name(run / "other.safetensors") is None is moment_name(run / "other.safetensors")
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind this user")
