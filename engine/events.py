@@ -210,18 +210,27 @@ class DirectionQuality:
 
     @property
     def distance(self) -> float:
-        """Mean over the scales."""
-        return sum(self.distances) / len(self.distances)
+        """Mean over the scales, each as a share of its start line (or finish line, where that is higher).
+
+        It is brought back to the size of distances by the mean of those lines. Colour, at the coarsest scale, would
+        otherwise outweigh every blur and pattern of a young generator.
+        """
+        return self._relative(self.distances)
 
     @property
     def start_line(self) -> float:
-        """Mean of `start` over the scales."""
-        return sum(self.start) / len(self.start)
+        """The same of `start`."""
+        return self._relative(self.start)
 
     @property
     def finish_line(self) -> float:
-        """Mean of `finish` over the scales."""
-        return sum(self.finish) / len(self.finish)
+        """The same of `finish`."""
+        return self._relative(self.finish)
+
+    def _relative(self, values: tuple[float, ...]) -> float:
+        units = [max(start, finish, 1e-6) for start, finish in zip(self.start, self.finish, strict=True)]
+        share = sum(value / unit for value, unit in zip(values, units, strict=True)) / len(units)
+        return share * sum(units) / len(units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def make_quality() -> Callable[..., QualityMeasured]:
         scales: tuple[int, int] = (64, 32),
     ) -> QualityMeasured:
         def around(mean: float) -> tuple[float, float]:
-            return mean + 2, mean - 2
+            return mean * 16 / 15, mean * 14 / 15
 
         a2b, b2a = (
             DirectionQuality(
