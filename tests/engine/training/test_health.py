@@ -139,7 +139,7 @@ def test_a_discriminator_that_learns_a_thousand_times_as_fast_wins(
 ) -> None:
     monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
     config = tiny_config(
-        learning_rate=2e-5, discriminator_rate=100.0, discriminator_channels=16, epochs=60, max_steps=330, batch_size=1
+        learning_rate=4e-6, discriminator_rate=100.0, discriminator_channels=16, epochs=100, max_steps=500
     )
     found = last_alarms(train(config))
     assert "discriminator_won" in [alarm.kind for alarm in found]
