@@ -20,7 +20,7 @@ from engine.model.averaging import average, averaged_copy
 from engine.model.diff_augment import diff_augment
 from engine.model.discriminator import make_discriminator
 from engine.model.fine_tuning import check_fit
-from engine.model.finite import BadSteps, all_finite
+from engine.model.finite import BadSteps, all_usable
 from engine.model.generator import AnyGenerator, Generator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
@@ -290,7 +290,7 @@ class CycleGAN:
             torch.distributed.all_reduce(answer, torch.distributed.ReduceOp.MIN)
             has_finite_losses = answer > 0
         gradients = [p.grad for network in self.networks.values() for p in network.parameters() if p.grad is not None]
-        is_good = has_finite_losses & all_finite(gradients)
+        is_good = has_finite_losses & all_usable(gradients)
         # The scaler begins high and falls until the gradients fit into fp16, which is as it should be.
         self.bad_steps.add(is_good, is_excused=has_finite_losses & (scale > 1))
         return is_good

@@ -5,12 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LARGEST_GRADIENT = 1e18
+"""Adam squares gradients. The square of a larger one is infinite in float32 and stays in its running mean for good, so
+that its weight would never move again, although every weight is finite."""
+
 
 @torch.no_grad()
-def all_finite(tensors: list[Tensor]) -> Tensor:
-    """Whether every number of all tensors (of one dtype, on one device) is finite: a bool on the device, []."""
-    largest = torch._foreach_norm(tensors, float("inf"))
-    return torch.stack(list(largest)).isfinite().all()
+def all_usable(gradients: list[Tensor]) -> Tensor:
+    """Whether all gradients (of one dtype, on one device) are finite, and their squares too: a bool on the device."""
+    largest = torch._foreach_norm(gradients, float("inf"))
+    # Nothing is true of what is no number.
+    return (torch.stack(list(largest)) <= LARGEST_GRADIENT).all()
 
 
 class BadSteps:

@@ -10,7 +10,7 @@ from engine.config import TrainConfig
 from engine.device import ChosenPrecision
 from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
-from engine.model.finite import BadSteps, all_finite
+from engine.model.finite import BadSteps, all_usable
 
 CPU = torch.device("cpu")
 INFINITY = float("inf")
@@ -132,9 +132,22 @@ def test_rows_of_bad_steps_are_counted_across_reports() -> None:
     assert counted.take().tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("value", [INFINITY, -INFINITY, float("nan")])
-def test_one_number_that_is_not_finite_is_found_among_many(value: float) -> None:
-    tensors = [torch.rand(3, 4), torch.rand(5), torch.full((2, 2), 3e38)]
-    assert all_finite(tensors)
+@pytest.mark.parametrize("value", [INFINITY, -INFINITY, float("nan"), 1e19, -1e19])
+def test_one_gradient_that_is_of_no_use_is_found_among_many(value: float) -> None:
+    tensors = [torch.rand(3, 4), torch.rand(5), torch.full((2, 2), 1e18)]
+    assert all_usable(tensors)
     tensors[1][3] = value
-    assert not all_finite(tensors)
+    assert not all_usable(tensors)
+
+
+def test_a_gradient_whose_square_is_infinite_leaves_no_weight_that_cannot_move() -> None:
+    model = make_model()
+    handle = next(model.D_A.parameters()).register_hook(lambda gradient: torch.full_like(gradient, 1e30))
+    take_step(model, 0)
+    assert model.bad_steps.take().tolist() == [1, 1]
+    handle.remove()
+    before = copied(model)
+    take_step(model, 0)
+    after = copied(model)
+    assert all(tensor.isfinite().all() for tensor in after.values())
+    assert not torch.equal(after["D_A.model.0.weight"], before["D_A.model.0.weight"])
