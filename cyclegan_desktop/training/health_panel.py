@@ -132,7 +132,7 @@ class HealthPanel(QWidget):
         elif self._is_checked:
             words = self.tr("Healthy")
         else:
-            words = self.tr("Health: not looked at yet")
+            words = self.tr("Health: looked at after a few hundred steps")
         self._words.setText(words)
         self._show_light()
         body = QWidget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QDate, QLocale, QTime
 
 from cyclegan_desktop.library.entries import runs_in
+from engine.conversion.model_file import MODEL_FILE_NAME
 from engine.errors import EngineError
 from engine.training.run import read_run_summary
 from engine.training.upkeep import read_about
@@ -51,7 +53,7 @@ def find_interrupted(known: Iterable[Path], runs_folder: Path, hidden: Iterable[
         if summary.was_interrupted:
             config = summary.config
             name = read_about(run).name or _tr("{A} and {B}").format(A=config.name_A, B=config.name_B)
-            yield Interrupted(run, name, summary.step, _modified(summary.model))
+            yield Interrupted(run, name, summary.step, _last_saved(run))
 
 
 def interrupted_sentence(found: Interrupted, now: datetime.datetime | None = None) -> str:
@@ -75,12 +77,14 @@ def when_words(seconds: float, now: datetime.datetime | None = None) -> str:
     return _tr("{time}, {day}").format(time=time, day=day)
 
 
-def _modified(path: Path | None) -> float | None:
-    """When the model file was written, which is when the training was last saved."""
-    try:
-        return None if path is None else path.stat().st_mtime
-    except OSError:
-        return None
+def _last_saved(run: Path) -> float | None:
+    """When the newest checkpoint was written, or the newest model where there is none."""
+    saved = [*(run / "checkpoints").glob("step_*.safetensors"), run / MODEL_FILE_NAME]
+    times = []
+    for path in saved:
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times, default=None)
 
 
 def _tr(text: str) -> str:

@@ -159,7 +159,8 @@ class Health:
     _games: tuple[_Game, _Game] = field(default_factory=lambda: (_Game(), _Game()))
     _loss_step: int = 0
     _bad_step: int | None = None
-    _told: frozenset[AlarmKind] = frozenset()
+    _has_looked: bool = False
+    _told: frozenset[AlarmKind] | None = None
 
     def take_losses(self, step: int, losses: Losses) -> None:
         """Means over the steps since the last call, up to `step`."""
@@ -191,6 +192,7 @@ class Health:
         """What the translated pictures look like after `step` steps, in both directions."""
         if step < _LEAST_STEPS:
             return
+        self._has_looked = True
         pictures = step * self.config.batch_size * self.config.accumulate
         found: dict[AlarmKind, list[str]] = {
             "collapsed": [],
@@ -239,9 +241,9 @@ class Health:
         return tuple(_alarm(kind, self._signs[kind].evidence, self.config) for kind in standing)
 
     def changed(self) -> tuple[Alarm, ...] | None:
-        """The alarms, if others stand than at the last call; else None."""
+        """The alarms, if others stand than at the last call; else None. That all is well is said once, too."""
         kinds = frozenset(kind for kind in KINDS if self._signs[kind].stands)
-        if kinds == self._told:
+        if kinds == self._told or not (kinds or self._told or self._has_looked):
             return None
         self._told = kinds
         return self.alarms()

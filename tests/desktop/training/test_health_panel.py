@@ -31,7 +31,7 @@ def _shown(panel: HealthPanel) -> list[str]:
 
 
 def test_it_is_told_in_words(panel: HealthPanel) -> None:
-    assert _words(panel) == "Health: not looked at yet"
+    assert _words(panel) == "Health: looked at after a few hundred steps"
     panel.show_health(HealthChecked(1, ()))
     assert _words(panel) == "Healthy"
     panel.show_health(HealthChecked(2, (_alarm("collapsed"),)))

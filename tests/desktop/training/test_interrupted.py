@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,23 @@ def test_interrupted_trainings_are_found_once_wherever_they_are(
     assert [one.run for one in found] == [known, in_folder]
     assert found[0].name == "Apples and Oranges"
     assert (found[0].step, found[0].saved is not None) == (5, True)
+
+
+def test_the_last_save_is_the_newest_checkpoints_not_that_of_the_best_model(
+    make_run: Callable[..., Path], make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "runs" / "a")
+    checkpoint = run / "checkpoints" / "step_00000005.safetensors"
+    for moment, path in (
+        (100, make_model(run / "best.safetensors")),
+        (200, run / "model.safetensors"),
+        (300, checkpoint),
+    ):
+        path.touch()
+        os.utime(path, (moment, moment))
+    (run / "under_way.json").write_text("{}")
+    (found,) = find_interrupted([], tmp_path / "runs", [])
+    assert found.saved == 300
 
 
 def test_each_is_resumed_with_one_click(qtbot: QtBot) -> None:
