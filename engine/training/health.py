@@ -152,9 +152,15 @@ class _Game:
 
 @dataclass(slots=True)
 class Health:
-    """Collects the numbers of a training, and says which alarms stand."""
+    """Collects the numbers of a training, and says which alarms stand.
+
+    Attributes:
+        config: Its settings.
+        rate_factor: What the learning rate is multiplied with since the training went back; 1 if it never did.
+    """
 
     config: TrainConfig
+    rate_factor: float = 1.0
     _signs: dict[AlarmKind, _Sign] = field(default_factory=lambda: {kind: _Sign() for kind in KINDS})
     _games: tuple[_Game, _Game] = field(default_factory=lambda: (_Game(), _Game()))
     _loss_step: int = 0
@@ -228,9 +234,12 @@ class Health:
         for kind, evidence in found.items():
             self._signs[kind].take(" ".join(evidence))
 
-    def take_roll_back(self, step: int, back_to: int) -> None:
-        """Numbers were not finite several times in a row, so the training has gone back."""
+    def take_roll_back(self, step: int, back_to: int, rate_factor: float) -> None:
+        """Numbers were not finite several times in a row, so the training has gone back, with a lower rate."""
+        self.rate_factor = rate_factor
         self._bad_step = step
+        # Told again, though it may have stood before: the evidence and the remedies are others now.
+        self._told -= {"not_finite"}
         self._loss_step = back_to
         evidence = f"They were not finite several times in a row at step {step:,}; it goes on from step {back_to:,}."
         self._signs["not_finite"].take(evidence, in_a_row=1)
@@ -238,7 +247,10 @@ class Health:
     def alarms(self) -> tuple[Alarm, ...]:
         """All that stand now, the worst first."""
         standing = [kind for kind in KINDS if self._signs[kind].stands]
-        return tuple(_alarm(kind, self._signs[kind].evidence, self.config) for kind in standing)
+        return tuple(
+            Alarm(kind, _SENTENCES[kind], self._signs[kind].evidence, remedies(kind, self.config, self.rate_factor))
+            for kind in standing
+        )
 
     def changed(self) -> tuple[Alarm, ...] | None:
         """The alarms, if others stand than at the last call; else None. That all is well is said once, too."""
@@ -268,12 +280,15 @@ _SENTENCES: dict[AlarmKind, str] = {
 }
 
 
-def _alarm(kind: AlarmKind, evidence: str, config: TrainConfig) -> Alarm:
-    return Alarm(kind, _SENTENCES[kind], evidence, _remedies(kind, config))
+def remedies(kind: AlarmKind, config: TrainConfig, rate_factor: float = 1.0) -> tuple[Remedy, ...]:
+    """What can be done, the best first.
 
-
-def _remedies(kind: AlarmKind, config: TrainConfig) -> tuple[Remedy, ...]:
-    """What can be done, the best first."""
+    Args:
+        kind: What is ill.
+        config: The settings now.
+        rate_factor: What their learning rate is multiplied with now. A rate that is chosen stands for itself, so that
+            half of the configured one would be no change, or a rise, after the training has gone back.
+    """
     names = listed([config.name_A, config.name_B])
     reseed = Remedy(
         "Begin anew with another seed",
@@ -281,7 +296,7 @@ def _remedies(kind: AlarmKind, config: TrainConfig) -> tuple[Remedy, ...]:
         begins_anew=True,
         hint="Which way a training goes is decided early and partly by chance; this one stays as it is.",
     )
-    slower = Remedy("Halve the learning rate", (("learning_rate", config.learning_rate / 2),))
+    slower = Remedy("Halve the learning rate", (("learning_rate", rate_factor * config.learning_rate / 2),))
     weaker = Remedy(
         "Halve the discriminators' rate",
         (("discriminator_rate", config.discriminator_rate / 2),),

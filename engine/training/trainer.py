@@ -403,7 +403,7 @@ class _Training:
         self._disk_told = -math.inf
         self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
         self._board: TensorboardLog | None = None
-        self._health = Health(self._config)
+        self._health = Health(self._config, self._rate_factor)
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -673,7 +673,7 @@ class _Training:
             self._note_disk(error)
         self._best = read_best(self._run.folder)
         yield from self._tell(RolledBack(from_step, restored.step, self._rate_factor, text))
-        self._health.take_roll_back(from_step, restored.step)
+        self._health.take_roll_back(from_step, restored.step, self._rate_factor)
         yield from self._tell_health()
 
     def _diverged(self) -> str:

@@ -160,10 +160,13 @@ def test_a_discriminator_that_learns_a_hundred_times_as_fast_wins(
 
 def test_numbers_that_are_not_finite_are_an_alarm_for_a_while(tiny_config: Callable[..., TrainConfig]) -> None:
     state = Health(tiny_config(learning_rate=1e-3))
-    state.take_roll_back(50, 40)
+    state.take_roll_back(30, 20, 0.5)
+    assert state.changed() is not None and state.changed() is None
+    state.take_roll_back(50, 40, 0.25)
     (alarm,) = state.changed() or ()
     assert alarm.kind == "not_finite" and "step 50" in alarm.evidence
-    assert dict(alarm.remedies[0].changes) == {"learning_rate": 5e-4}
+    # Half of a quarter of 1e-3, at which it goes on now.
+    assert dict(alarm.remedies[0].changes) == {"learning_rate": 1.25e-4}
     state.take_losses(500, EVEN)
     assert state.changed() is None and state.alarms()
     state.take_losses(1100, EVEN)
@@ -228,7 +231,7 @@ def test_every_remedy_changes_what_a_training_can_be_changed_to(tiny_config: Cal
     for values in ({}, {"lambda_identity": 0.0, "clip_gradient": 1.0, "precision": "bf16"}, {"grey_A": True}):
         config = tiny_config(**values)
         for kind in KINDS:
-            remedies = health._remedies(kind, config)
+            remedies = health.remedies(kind, config)
             assert remedies
             for remedy in remedies:
                 changes = dict(remedy.changes)
