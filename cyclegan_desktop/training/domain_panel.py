@@ -171,7 +171,7 @@ class DomainPanel(QWidget):
         if scan.pictures:
             return self.tr(
                 "{folder} holds only one picture. A training needs at least two on each side; "
-                "some hundred give good results."
+                "a few hundred give good results."
             ).format(folder=name)
         if scan.unreadable_folders:
             return self.tr(

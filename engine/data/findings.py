@@ -114,7 +114,7 @@ def _counts(sides: tuple[SideLook, SideLook], good: list[int], config: TrainConf
                     "too_few",
                     "stop",
                     side,
-                    f"{side.name} has {words} that can be read, and a training needs at least two on each side; some "
+                    f"{side.name} has {words} that can be read, and a training needs at least two on each side; a few "
                     "hundred give good results. Choose another folder, or add pictures.",
                 )
             )
@@ -125,7 +125,7 @@ def _counts(sides: tuple[SideLook, SideLook], good: list[int], config: TrainConf
                     "warning",
                     side,
                     f"{side.name} has only {counted(count, 'good picture')}, and results of fewer than {FEW_PICTURES} "
-                    "are poor: add more, some hundred if you can.",
+                    "are poor: add more, a few hundred if you can.",
                 )
             )
     if any(finding.severity == "stop" for finding in found):
@@ -176,8 +176,7 @@ def _unreadable(side: SideLook) -> list[Finding]:
                 "warning",
                 (side.side,),
                 f"{counted(len(bad), 'picture')} of {side.name} cannot be read: replace "
-                f"{'it' if one else 'them'} by whole {'one' if one else 'ones'}, or leave {'it' if one else 'them'} "
-                "out.",
+                f"{'it by a whole one' if one else 'them by whole ones'}, or leave {_them(files)} out.",
                 files,
                 leave_out=files,
                 reasons=tuple(reason for _, reason in bad),
@@ -264,14 +263,14 @@ def _grey(side: SideLook, config: TrainConfig | None) -> list[Finding]:
             if is_few
             else f"keep either the grey or the coloured ones, or train {side.name} in grey ({flag})."
         )
-        is_are = "is" if len(grey) == 1 else "are"
+        teach = "teaches" if len(grey) == 1 else "teach"
         return [
             _finding(
                 "grey_among_colour",
                 "warning",
                 side,
-                f"{_share(len(grey), side)} {is_are} grey among coloured ones, and teach that colours may vanish: "
-                f"{remedy}",
+                f"{_share(len(grey), side)} {_are(grey)} grey among coloured ones, and {teach} that colours may "
+                f"vanish: {remedy}",
                 grey,
                 leave_out=grey if is_few else (),
             )
@@ -289,14 +288,13 @@ def _grey(side: SideLook, config: TrainConfig | None) -> list[Finding]:
         )
     ]
     if coloured:
-        is_are = "is" if len(coloured) == 1 else "are"
         found.append(
             _finding(
                 "colour_among_grey",
                 "warning",
                 side,
-                f"{_share(len(coloured), side)} {is_are} coloured among grey ones: leave {_them(coloured)} out, or "
-                "train in grey.",
+                f"{_share(len(coloured), side)} {_are(coloured)} coloured among grey ones: leave {_them(coloured)} "
+                "out, or train in grey.",
                 coloured,
                 leave_out=coloured,
             )
@@ -308,15 +306,14 @@ def _sizes(side: SideLook, config: TrainConfig | None) -> list[Finding]:
     found = []
     strips = tuple(path for path, look in side.looks if _aspect(look) > _STRIP_ASPECT)
     if strips:
-        is_are = "is" if len(strips) == 1 else "are"
         found.append(
             _finding(
                 "strips",
                 "warning",
                 side,
-                f"{_share(len(strips), side)} {is_are} more than {_STRIP_ASPECT:g} times as long as wide, and would be "
-                f"squashed beyond recognition: cut {_them(strips)} into squarer pictures, or leave {_them(strips)} "
-                "out.",
+                f"{_share(len(strips), side)} {_are(strips)} more than {_STRIP_ASPECT:g} times as long as wide, and "
+                f"would be squashed beyond recognition: cut {_them(strips)} into squarer pictures, or leave "
+                f"{_them(strips)} out.",
                 strips,
                 leave_out=strips,
             )
@@ -334,21 +331,20 @@ def _sizes(side: SideLook, config: TrainConfig | None) -> list[Finding]:
                     "small",
                     "warning",
                     side,
-                    f"{_share(len(small), side)} are smaller than the {size} px that are trained on (most about "
-                    f"{typical} px) and would be enlarged and blurry: choose a picture size of {fitting} px (--size "
-                    f"{fitting}), or larger pictures.",
+                    f"{_share(len(small), side)} {_are(small)} smaller than the {size} px that are trained on (most "
+                    f"about {typical} px) and would be enlarged and blurry: choose a picture size of {fitting} px "
+                    f"(--size {fitting}), or larger pictures.",
                     small,
                 )
             )
             tiny = tuple(path for path, look in usual if min(look.width, look.height) < _TINY_SIDE)
     if tiny and len(tiny) < max(2, len(side.looks)):
-        is_are = "is" if len(tiny) == 1 else "are"
         found.append(
             _finding(
                 "tiny",
                 "warning",
                 side,
-                f"{_share(len(tiny), side)} {is_are} less than {_tiny_below(size)} px high or wide and would be "
+                f"{_share(len(tiny), side)} {_are(tiny)} less than {_tiny_below(size)} px high or wide and would be "
                 f"enlarged until {'it is' if len(tiny) == 1 else 'they are'} a blur: replace {_them(tiny)} by larger "
                 f"ones, or leave {_them(tiny)} out.",
                 tiny,
@@ -445,8 +441,8 @@ def _of_groups(
         remedy = (
             "which looks as if the same pictures had been chosen twice: choose another folder for one side."
             if is_mistake
-            else "so that nothing tells to which it belongs: remove each from the side where it is wrong, or leave "
-            "out both."
+            else f"so that nothing tells where {'it belongs' if len(across) == 1 else 'they belong'}: remove each from "
+            "the side where it is wrong, or leave out both."
         )
         found.append(
             Finding(
@@ -559,13 +555,17 @@ def _finding(
 
 
 def _share(count: int, side: SideLook) -> str:
-    """Such as "3 of the 995 pictures of Apples" or "All 995 pictures of Apples"."""
+    """Such as "3 of the 995 pictures of Apples" or "All 995 pictures of Apples"; singular if `count` is 1."""
     total = len(side.scan.pictures)
-    return (
-        f"All {total:,} pictures of {side.name}"
-        if count == total
-        else f"{count:,} of the {total:,} pictures of {side.name}"
-    )
+    if total == 1:
+        return f"The only picture of {side.name}"
+    if count == total:
+        return f"All {total:,} pictures of {side.name}"
+    return f"{count:,} of the {total:,} pictures of {side.name}"
+
+
+def _are(files: tuple[Path, ...]) -> str:
+    return "is" if len(files) == 1 else "are"
 
 
 def _them(files: tuple[Path, ...]) -> str:

@@ -280,7 +280,7 @@ def _scan_domain(folder: Path, field: str) -> FolderScan:
     if scan.pictures:
         message = (
             f"{folder} holds only one picture. A training needs at least two on each side; "
-            "some hundred give good results."
+            "a few hundred give good results."
         )
     elif scan.other_files:
         files = "one file that is no picture" if scan.other_files == 1 else f"{scan.other_files} files, no pictures"

@@ -152,6 +152,16 @@ def test_grey_flat_tiny_and_long_pictures_are_left_out(clean: Folders) -> None:
     for kind, name in expected.items():
         assert names_of(found[kind]) == [name]
         assert [path.name for path in found[kind].leave_out] == [name]
+    assert found["grey_among_colour"].sentence == (
+        "1 of the 10 pictures of Blues is grey among coloured ones, and teaches that colours may vanish: leave it out."
+    )
+
+
+def test_one_damaged_picture_is_spoken_of_as_one(clean: Folders) -> None:
+    (clean[0] / "damaged.png").write_bytes(b"no picture")
+    assert findings_in(clean)["unreadable"].sentence == (
+        "1 picture of Reds cannot be read: replace it by a whole one, or leave it out."
+    )
 
 
 def test_a_grey_side_is_advised_to_train_in_grey_unless_it_does(clean: Folders, tmp_path: Path) -> None:
