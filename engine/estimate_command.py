@@ -15,13 +15,12 @@ from typing import Any
 from engine import estimate
 from engine.config import PRESETS, TrainConfig, preset_config
 from engine.events import Estimated, Notice, Preparing, TooLarge
-from engine.options import OPTIONS
+from engine.options import Option
 from engine.presets import default_presets_folder, read_presets
 from engine.remedies import Remedy
 from engine.words import bytes_words, duration_words
 
 _GROUPS = {"purpose": "by purpose", "memory": "by memory", "compare": "to compare", "own": "your own"}
-_FLAGS = {option.field: option.flag for option in OPTIONS}
 
 
 def free_run() -> Path:
@@ -107,8 +106,9 @@ def _tell(event: Estimated | TooLarge) -> None:
 def _flags(remedy: Remedy) -> str:
     parts = []
     for field, value in remedy.changes:
-        flag = _FLAGS.get(field, f"--{field.replace('_', '-').lower()}")
-        parts.append(flag if value is True else f"{flag} {value}")
+        flag = Option.flag_of(field)
+        # What is None is what nobody asks for.
+        parts.append(flag if value is True else f"(without {flag})" if value is None else f"{flag} {value}")
     return " ".join(parts)
 
 

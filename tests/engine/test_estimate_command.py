@@ -13,7 +13,10 @@ from engine.events import Estimated, EstimateEvent, Preparing, TooLarge
 from engine.presets import save_preset
 from engine.remedies import Remedy
 
-REMEDIES = (Remedy("Batches of 2 instead of 4", (("batch_size", 2), ("recompute", True)), hint="Slower."),)
+REMEDIES = (
+    Remedy("Batches of 2 instead of 4", (("batch_size", 2), ("recompute", True)), hint="Slower."),
+    Remedy("Pictures of 64 px", (("size", 64), ("grow_from", None)), hint="Coarser."),
+)
 FITTING = Estimated(0.5, 100, 7 * 3600.0, "CPU, 1 thread", "bf16", 3_400_000_000, 8_000_000_000, REMEDIES)
 LARGE = Estimated(0.5, 100, 600.0, "CPU, 1 thread", "bf16", 9_000_000_000, 8_000_000_000, REMEDIES)
 TOO_LARGE = TooLarge(100, "CPU, 1 thread", "fp32", 8_000_000_000, REMEDIES)
@@ -61,6 +64,7 @@ def test_the_exit_code_says_whether_it_fits(
     else:
         assert "It does not fit" in told
         assert "--batch-size 2 --recompute  Batches of 2 instead of 4. Slower." in told
+        assert "--size 64 (without --grow-from)  Pictures of 64 px. Coarser." in told
 
 
 def test_quick_is_not_measured_beside_itself(
