@@ -239,7 +239,7 @@ class Health:
         self.rate_factor = rate_factor
         self._bad_step = step
         # Told again, though it may have stood before: the evidence and the remedies are others now.
-        self._told -= {"not_finite"}
+        self._told = None
         self._loss_step = back_to
         evidence = f"They were not finite several times in a row at step {step:,}; it goes on from step {back_to:,}."
         self._signs["not_finite"].take(evidence, in_a_row=1)
