@@ -179,16 +179,22 @@ class QualityPlot(CurvePlot):
         return history
 
     def _values_of(self, measured: QualityMeasured) -> list[float]:
-        return [self._value(direction, direction.distances) for direction in _ordered(measured)]
+        return [self._values(direction)[0] for direction in _ordered(measured)]
 
-    def _value(self, quality: DirectionQuality, distances: Sequence[float]) -> float:
-        """What is chosen, of one list of distances; NaN if it was not measured at this scale."""
+    def _values(self, quality: DirectionQuality) -> tuple[float, float, float]:
+        """What is chosen, and its start and finish line; NaN if it was not measured at this scale or has no lines."""
         what = self._what.currentData()
         if what == _CYCLE:
-            return quality.cycle_error
-        if what == _MEAN:
-            return sum(distances) / len(distances) if distances else float("nan")
-        return next((value for side, value in zip(quality.scales, distances, strict=False) if side == what), np.nan)
+            return quality.cycle_error, np.nan, np.nan
+        if what == _MEAN:  # Weighed as in the score, which chooses the best moment.
+            if not quality.scales:
+                return np.nan, np.nan, np.nan
+            return quality.distance, quality.start_line, quality.finish_line
+        distance, start, finish = (
+            next((value for side, value in zip(quality.scales, values, strict=False) if side == what), np.nan)
+            for values in (quality.distances, quality.start, quality.finish)
+        )
+        return distance, start, finish
 
     def _offer_scales(self) -> None:
         """Offer every scale that was measured at."""
@@ -284,11 +290,12 @@ class QualityPlot(CurvePlot):
         for quality in _ordered(self._measured[-1]):
             if not self._shown[quality.direction].isChecked():
                 continue
-            for distances, words, style in (
-                (quality.start, start, Qt.PenStyle.DashLine),
-                (quality.finish, finish, Qt.PenStyle.DotLine),
+            _, start_line, finish_line = self._values(quality)
+            for line, words, style in (
+                (start_line, start, Qt.PenStyle.DashLine),
+                (finish_line, finish, Qt.PenStyle.DotLine),
             ):
-                value = float(self._scaled(np.array([self._value(quality, distances)]))[0])
+                value = float(self._scaled(np.array([line]))[0])
                 if np.isfinite(value):
                     name = words.format(direction=names[quality.direction])
                     colour = QColor(colours[quality.direction])
@@ -355,9 +362,7 @@ class QualityPlot(CurvePlot):
         self._what.setAccessibleName(self.tr("What is plotted"))
         self._what.setSizeAdjustPolicy(NoWheelComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._what.setMinimumContentsLength(9)
-        self._what.setToolTip(
-            self.tr("The distance, as the mean over all scales or at one of them, or the cycle error")
-        )
+        self._what.setToolTip(self.tr("The distance, over all scales or at one of them, or the cycle error"))
         for text, what in ((self.tr("All scales"), _MEAN), (self.tr("Cycle error"), _CYCLE)):
             self._what.addItem(text, what)
         self._what.currentIndexChanged.connect(self._fill_histories)
@@ -395,9 +400,7 @@ class QualityPlot(CurvePlot):
             return self.tr("{direction} {value}").format(
                 direction=self._names[quality.direction], value=f"{quality.cycle_error:.3g}"
             )
-        value, start, finish = (
-            f"{self._value(quality, distances):.3g}" for distances in (quality.distances, quality.start, quality.finish)
-        )
+        value, start, finish = (f"{number:.3g}" for number in self._values(quality))
         return self.tr("{direction} {value} (start {start}, finish {finish})").format(
             direction=self._names[quality.direction], value=value, start=start, finish=finish
         )
@@ -410,7 +413,8 @@ class QualityPlot(CurvePlot):
                     "Pictures that the training has never seen are translated, and thousands of small patches of them "
                     "are compared with patches of real pictures of the other kind, at several sizes: the sliced "
                     "Wasserstein distance, times 1,000. Lower is nearer. Fine scales are about texture and sharpness, "
-                    "coarse ones about colour and layout."
+                    "coarse ones about colour and layout. Over all scales each counts alike, as a share of its start "
+                    "line."
                 ),
             ),
             (

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.other_runs import OtherRun
 from cyclegan_desktop.training.quality_plot import QualityPlot
-from engine.events import QualityMeasured
+from engine.events import DirectionQuality, QualityMeasured
 
 MakeQuality = Callable[..., QualityMeasured]
 
@@ -67,6 +67,26 @@ def test_each_direction_has_a_curve_between_its_start_and_finish_line(
     qtbot.waitUntil(lambda: len(plot._canvas._levels) == 2)
     plot.findChild(QCheckBox, "show_lines").click()
     qtbot.waitUntil(lambda: plot._canvas._levels == ())
+
+
+def test_over_all_scales_the_curves_are_those_of_the_score(plot: QualityPlot, qtbot: QtBot) -> None:
+    """As measured on apples and oranges after 68 steps: colours have come nearer, and all else is blurred."""
+    directions = (
+        DirectionQuality(
+            "a2b", (64, 32, 16), (109.4, 65.1, 123.2), (41.2, 68.2, 408.5), (27.7, 30.4, 79.0), cycle_error=0.1
+        ),
+        DirectionQuality(
+            "b2a", (64, 32, 16), (107.8, 65.7, 138.2), (49.2, 63.4, 380.1), (52.1, 35.6, 91.4), cycle_error=0.1
+        ),
+    )
+    measured = QualityMeasured(68, 100.0, directions, True, 68)
+    plot.append(measured)
+    qtbot.waitUntil(lambda: len(_drawn(plot, "a2b")) == 1 and len(plot._canvas._levels) == 4)
+    drawn = [_drawn(plot, way)[0] for way in ("a2b", "b2a")]
+    assert sum(drawn) / 2 == pytest.approx(measured.score)
+    lines = [level.value for level in plot._canvas._levels if level.name.startswith("Start")]
+    assert sorted(lines) == pytest.approx(sorted(quality.start_line for quality in directions))
+    assert f"{measured.directions[0].distance:.3g} (start" in _newest(plot)
 
 
 def test_one_measurement_alone_is_seen(plot: QualityPlot, qtbot: QtBot, make_quality: MakeQuality) -> None:
