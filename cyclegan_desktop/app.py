@@ -113,6 +113,7 @@ class App(QObject):
         self.conversion.ended.connect(self._stay_after_failure)
         self.conversion.library_changed.connect(self.library.refresh)
         self.conversion.import_requested.connect(self.library.import_files)
+        self.library.open_requested.connect(self.show_run)
         self.library.resume_requested.connect(self.resume)
         self.library.convert_requested.connect(self.convert_with)
         self.library.fine_tune_requested.connect(self.fine_tune)
@@ -159,6 +160,11 @@ class App(QObject):
         """Show the Convert page with this model file or run folder."""
         self.window.show_page(Page.CONVERT)
         self.conversion.set_model(model)
+
+    def show_run(self, run: Path) -> None:
+        """Show the Train page with this training, at rest."""
+        self.window.show_page(Page.TRAIN)
+        self.training.show_run(run)
 
     def resume(self, run: Path) -> None:
         """Show the Train page and go on with this training."""

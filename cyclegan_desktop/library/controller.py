@@ -36,6 +36,7 @@ class LibraryController(QObject):
     """Lists what the app knows, and passes on what the user wants done with it.
 
     Signals:
+        open_requested: Show the training in this run folder, without going on with it.
         resume_requested: Go on with the training in this run folder.
         convert_requested: Convert with this run folder or model file.
         fine_tune_requested: Begin a new training with the networks of this run folder or model file.
@@ -44,6 +45,7 @@ class LibraryController(QObject):
         imported: A model of the reference was imported, and is on the list and chosen: its file.
     """
 
+    open_requested = Signal(object)
     resume_requested = Signal(object)
     convert_requested = Signal(object)
     fine_tune_requested = Signal(object)
@@ -79,6 +81,7 @@ class LibraryController(QObject):
         self._exporter = exporter or Exporter(page, parent=self)
         page.import_requested.connect(self.import_files)
         page.fine_tune_requested.connect(self.fine_tune_requested)
+        page.open_requested.connect(self.open_requested)
         page.resume_requested.connect(self.resume_requested)
         page.convert_requested.connect(self.convert_requested)
         page.reveal_requested.connect(self._reveal)

@@ -72,6 +72,7 @@ class LibraryPage(QWidget):
     """The list on the left, the one chosen on the right.
 
     Signals:
+        open_requested: Show the training in this run folder, without going on with it.
         resume_requested: Go on with the training in this run folder.
         convert_requested: Convert with this run folder or model file.
         reveal_requested: Show this in the file manager.
@@ -87,6 +88,7 @@ class LibraryPage(QWidget):
             file in the case of a card.
     """
 
+    open_requested = Signal(object)
     resume_requested = Signal(object)
     convert_requested = Signal(object)
     reveal_requested = Signal(object)
@@ -305,6 +307,10 @@ class LibraryPage(QWidget):
         self._convert = button(self.tr("&Convert with this"), "convert", primary=True)
         self._convert.setObjectName("library_convert")
         self._convert.clicked.connect(self._convert_with_current)
+        self._open = button(self.tr("&Open"), "picture")
+        self._open.setObjectName("library_open")
+        self._open.setToolTip(self.tr("Shows its film, curves and scores on the Train page, and trains nothing"))
+        self._open.clicked.connect(lambda: self._ask(self.open_requested.emit))
         self._resume = button(self.tr("&Resume training"), "play")
         self._resume.setObjectName("library_resume")
         self._resume.clicked.connect(lambda: self._ask(self.resume_requested.emit))
@@ -322,7 +328,7 @@ class LibraryPage(QWidget):
         self._fine_tune.clicked.connect(lambda: self._ask(self.fine_tune_requested.emit))
         buttons = QHBoxLayout()
         buttons.setSpacing(S)
-        for made in (self._convert, self._resume, self._fine_tune, self._make_export(), self._make_more()):
+        for made in (self._convert, self._open, self._resume, self._fine_tune, self._make_export(), self._make_more()):
             buttons.addWidget(made)
         buttons.addStretch()
         place = QHBoxLayout()
@@ -450,6 +456,8 @@ class LibraryPage(QWidget):
         self._path_label.setText(str(entry.path))
         self._show_sheets(entry)
         self._convert.setEnabled(entry.can_convert)
+        self._open.setVisible(entry.kind == "run")
+        self._open.setEnabled(not self._is_training)
         self._resume.setVisible(entry.kind == "run")
         self._resume.setEnabled(entry.can_resume and not self._is_training)
         self._fine_tune.setEnabled(entry.can_fine_tune and not self._is_training)
@@ -593,7 +601,7 @@ class LibraryPage(QWidget):
         if entry.is_complete:
             return self.tr("This training is complete: all its steps are done, so there is nothing to resume.")
         if self._is_training:
-            return self.tr("A training is running. Stop it on the Train page before resuming another one.")
+            return self.tr("A training is running. Stop it on the Train page before opening or resuming another one.")
         if not entry.can_convert:
             return self.tr("No model is saved yet, so there is nothing to convert with.")
         return ""

@@ -50,7 +50,7 @@ from engine.events import (
 from engine.remedies import Remedy
 from engine.training.moments import branch_config, choose_samples, read_moments
 from engine.training.quality import read_quality
-from engine.training.run import read_marks, read_run_summary
+from engine.training.run import Mark, RunSummary, read_marks, read_run_summary
 
 _SAVE_SETTINGS_MILLISECONDS = 1000
 
@@ -63,6 +63,15 @@ class _EarlierLosses:
     history: LossHistory
     measured: tuple[QualityMeasured, ...] = ()
     moments: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _AtRest:
+    """A training that is looked at and not gone on with."""
+
+    summary: RunSummary
+    earlier: _EarlierLosses
+    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,7 @@ class TrainingController(QObject):
         # What follows once the training has been stopped for it.
         self._then: Callable[[], None] | None = None
         self._unstarted: TrainConfig | None = None
+        self._state: PageState = "idle"
         self._wizard: TrainingWizard | None = None
         self._estimates = ThreadKeeper(self)
         self._scans = ThreadKeeper(self)
@@ -130,6 +140,12 @@ class TrainingController(QObject):
         self._interrupted: list[Interrupted] = []
         self._looking = OneWork(self)
         self._looking.reported.connect(self._take_interrupted)
+        # The run at rest that is to be shown once it is read, and the one being read, which may be an earlier one.
+        self._to_show: Path | None = None
+        self._being_read: Path | None = None
+        self._reading = OneWork(self)
+        self._reading.reported.connect(self._take_at_rest)
+        self._reading.ended.connect(self._finish_reading)
         self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
         self.film = FilmController(page.film, settings, parent=self)
         self.film.convert_requested.connect(self.convert_requested)
@@ -228,6 +244,24 @@ class TrainingController(QObject):
         self._page.begin_resumed(run)
         self._launch(partial(_resume_with_losses, run, self._settings.plot_smoothing, self._resume))
 
+    def show_run(self, run: Path) -> None:
+        """Show a training at rest, its film, curves and scores, without going on with it."""
+        if self.is_busy:
+            if run != self._run:
+                self._page.show_busy()
+            return
+        if run == self._to_show or (run == self._run and self._state == "freed"):
+            return  # It is there already, or soon.
+        self._run, self._unstarted, self._is_complete, self._step = run, None, False, None
+        self.film.set_run(run)
+        self._page.begin_opened(run)
+        self._set_state("idle")
+        self._to_show = run
+        if self._reading.is_running:
+            self._reading.stop()  # This one follows when it has ended.
+        else:
+            self._read_at_rest(run)
+
     def branch(self, run: Path, step: int) -> None:
         """Open the wizard for a training that begins with the networks of this moment; one at work is stopped first."""
         self._stop_then(partial(self._open_branch, run, step))
@@ -250,14 +284,18 @@ class TrainingController(QObject):
             self._looking.start(partial(find_interrupted, known, self._settings.runs_folder, hidden))
 
     def close(self) -> None:
-        """Look for nothing any more; trainings are stopped by `stop`."""
+        """Look for nothing any more and read nothing; trainings are stopped by `stop`."""
+        self._to_show = None
         self._looking.close()
+        self._reading.close()
 
     # The thread
 
     def _launch(self, work: Callable[[], Iterator[_WorkEvent]], *, goes_on: bool = False) -> None:
         """Begin to work; `goes_on` says that the page already shows this training."""
         self._step, self._has_begun, self._ended, self._goes_on = None, False, None, goes_on
+        self._to_show = None
+        self._reading.stop()
         measuring = self._estimates.running
         for thread in measuring:
             thread.stop()
@@ -275,6 +313,7 @@ class TrainingController(QObject):
 
     def _set_state(self, state: PageState) -> None:
         has_model = self._run is not None and (self._run / MODEL_FILE_NAME).is_file()
+        self._state = state
         self._page.set_state(state, is_resumable=self._run is not None and not self._is_complete, has_model=has_model)
         self.state_changed.emit(state)
 
@@ -294,11 +333,8 @@ class TrainingController(QObject):
 
     def _take(self, event: _WorkEvent) -> None:
         match event:
-            case _EarlierLosses(names=names, history=history, measured=measured, moments=moments):
-                if names is not None:
-                    self._page.show_names(*names)
-                self._page.show_history(history, measured)
-                self._page.show_moments(moments)
+            case _EarlierLosses():
+                self._show_earlier(event)
                 return
             case Preparing():
                 self._page.show_preparing(event)
@@ -328,6 +364,12 @@ class TrainingController(QObject):
             case _:
                 assert_never(event)
         self.event.emit(event)
+
+    def _show_earlier(self, earlier: _EarlierLosses) -> None:
+        if earlier.names is not None:
+            self._page.show_names(*earlier.names)
+        self._page.show_history(earlier.history, earlier.measured)
+        self._page.show_moments(earlier.moments)
 
     def _begin_run(self, event: TrainStarted) -> None:
         self._run, self._unstarted, self._step, self._has_begun = event.run, None, event.step, True
@@ -507,6 +549,38 @@ class TrainingController(QObject):
         self._settings.plot_log_scale = on
         self._save_settings.start()
 
+    # A training at rest
+
+    def _read_at_rest(self, run: Path) -> None:
+        self._being_read = run
+        self._reading.start(partial(_read_at_rest, run, self._settings.plot_smoothing))
+
+    def _take_at_rest(self, read: _AtRest) -> None:
+        summary = read.summary
+        if summary.folder != self._to_show:
+            return
+        self._is_complete, self._step = summary.is_complete, summary.step
+        self._seconds_per_step = summary.seconds / summary.step if summary.step else None
+        self._compare.set_own(summary.folder)
+        self._page.show_at_rest(summary)
+        self._show_earlier(read.earlier)
+        self._page.set_marks(read.marks)
+        self._set_state("idle")
+
+    def _finish_reading(self, failure: Failure | None) -> None:
+        run = self._to_show
+        if run is None:
+            return
+        if run != self._being_read:
+            self._read_at_rest(run)
+            return
+        self._to_show = None
+        if failure is not None:
+            self._run = None
+            self.film.set_run(None)
+            self._page.show_empty()
+            self._page.messages.add(failure.message, is_error=True, details=failure.details)
+
     # What a crash has interrupted
 
     def _take_interrupted(self, found: Interrupted) -> None:
@@ -585,5 +659,16 @@ def _resume_with_losses(
         names = config.name_A, config.name_B
     except RunError:  # `resume` has the sentence for it.
         names = None
-    yield _EarlierLosses(names, LossHistory.read(run, smoothing), tuple(read_quality(run)), read_moments(run))
+    yield _read_earlier(run, names, smoothing)
     yield from resume(run)
+
+
+def _read_at_rest(run: Path, smoothing: float) -> Iterator[_AtRest]:
+    """What there is to see of a training that is not gone on with."""
+    summary = read_run_summary(run)
+    names = summary.config.name_A, summary.config.name_B
+    yield _AtRest(summary, _read_earlier(run, names, smoothing), tuple(read_marks(run)))
+
+
+def _read_earlier(run: Path, names: tuple[str, str] | None, smoothing: float) -> _EarlierLosses:
+    return _EarlierLosses(names, LossHistory.read(run, smoothing), tuple(read_quality(run)), read_moments(run))

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cyclegan_desktop.training.other_runs import OtherRun
     from cyclegan_desktop.training.plots import TrainingPlots
     from engine.events import Moment, QualityMeasured
+    from engine.training.run import RunSummary
 
 PageState = Literal["idle", "working", "paused", "stopping", "freeing", "freed"]
 """What the training thread does: nothing, work, wait, come to its end, or come to a pause that frees the memory.
@@ -123,7 +124,7 @@ class TrainingPage(QWidget):
             self.tr(
                 "Choose two folders of pictures, such as apples and oranges, or drop them here. The training learns "
                 "to turn pictures of the one kind into the other, in both directions, and shows samples as it learns. "
-                "To go on with an earlier training, choose it under Models."
+                "To look at an earlier training, or to go on with it, choose it under Models."
             ),
             self.tr("&Start a training..."),
         )
@@ -251,6 +252,28 @@ class TrainingPage(QWidget):
     def begin_resumed(self, run: Path) -> None:
         """Show a training on disk, ready for its events; its domains are known as soon as it goes on."""
         self._begin(run.name)
+
+    def begin_opened(self, run: Path) -> None:
+        """Show a training at rest, ready for `show_at_rest`."""
+        self._begin(run.name)
+        self._set_status(self.tr("Reading this training..."))
+
+    def show_at_rest(self, summary: RunSummary) -> None:
+        """Show what a training at rest is and how far it has come."""
+        config = summary.config
+        self._details.setText(
+            self.tr("{preset} preset, {size} px  \N{MIDDLE DOT}  {run}").format(
+                preset=config.preset.capitalize(), size=config.size, run=summary.folder
+            )
+        )
+        self._ensure_plots().set_own_name(summary.folder.name)
+        text = self.tr("Complete: {step:,} steps in {time}.")
+        if not summary.is_complete:
+            text = self.tr("At rest at step {step:,} of {steps:,}, after {time} of training.")
+        self._set_status(
+            text.format(step=summary.step, steps=summary.schedule_steps, time=duration_words(summary.seconds))
+        )
+        self._set_progress(summary.step / max(1, summary.schedule_steps))
 
     def go_on(self) -> None:
         """Show that the training shown goes on: its samples, curves and health stay, ready for its events."""

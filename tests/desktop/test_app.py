@@ -53,6 +53,7 @@ def asked(app, monkeypatch):
     for controller, name in (
         (app.training, "new_training"),
         (app.training, "resume"),
+        (app.training, "show_run"),
         (app.training, "stop"),
         (app.conversion, "add_sources"),
         (app.conversion, "set_model"),
@@ -200,6 +201,13 @@ def test_the_models_page_leads_to_the_others(app, asked, tmp_path):
     app.library.convert_requested.emit(tmp_path)
     assert app.window.page == Page.CONVERT
     assert asked == [("resume", tmp_path), ("set_model", tmp_path)]
+
+
+def test_a_training_is_opened_on_the_train_page(app, asked, tmp_path):
+    app.window.show_page(Page.MODELS)
+    app.library.open_requested.emit(tmp_path)
+    assert app.window.page == Page.TRAIN
+    assert asked == [("show_run", tmp_path)]
 
 
 def test_the_title_follows_the_work(app, tmp_path, qtbot):

@@ -98,6 +98,7 @@ def test_a_training_is_shown_with_its_names_and_numbers(page):
     ("button", "signal"),
     [
         ("library_convert", "convert_requested"),
+        ("library_open", "open_requested"),
         ("library_resume", "resume_requested"),
         ("library_reveal", "reveal_requested"),
         ("library_remove", "remove_requested"),
@@ -223,6 +224,7 @@ def test_what_is_gone_can_be_taken_off_the_list_and_nothing_else(page, qtbot):
     assert "no longer at this place" in shown(page, "library_problem")
     assert not page.findChild(QPushButton, "library_convert").isEnabled()
     assert not page.findChild(QPushButton, "library_reveal").isEnabled()
+    assert not page.findChild(QPushButton, "library_open").isVisible()
     assert not page.findChild(QPushButton, "library_resume").isVisible()
     with qtbot.waitSignal(page.remove_requested):
         press(qtbot, page, "library_remove")

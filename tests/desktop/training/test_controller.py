@@ -117,6 +117,8 @@ def controller(page: TrainingPage, settings: Settings, fake: FakeEngine, qtbot: 
     yield made
     made.stop()
     qtbot.waitUntil(lambda: not made.is_busy)
+    made.close()
+    made.film.close()  # Else it tells a page that is gone what it has read.
 
 
 def _main(page: TrainingPage) -> QPushButton:
@@ -469,6 +471,112 @@ def test_a_training_that_cannot_go_on_shows_its_names_and_why(
         _main(page).click()
     assert ended.args == ["done"]
     assert page.findChild(QLabel, "training_status").isVisible()
+
+
+def _wait_until_opened(page: TrainingPage, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: "Reading" not in _status(page))
+
+
+def test_a_training_at_rest_is_shown_without_going_on(
+    controller: TrainingController,
+    page: TrainingPage,
+    fake: FakeEngine,
+    make_run: Callable[..., Path],
+    make_quality: Callable[..., QualityMeasured],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    run = make_run(settings.runs_folder / "run")
+    (run / "marks.csv").write_text("step,kind,text\n0,begun,\n5,saved,\n", encoding="utf-8")
+    append_quality(run, make_quality(4, 20.0))
+    controller.show_run(run)
+    _wait_until_opened(page, qtbot)
+    assert not controller.is_busy
+    assert fake.started == []
+    assert page.title == "Apples and Oranges"
+    assert controller.film.run == run
+    assert _steps(page) == [5]
+    assert page._plots is not None
+    assert [page._plots.losses._marks.count([kind]) for kind in ("begun", "saved")] == [1, 1]
+    assert page._plots.tabText(1) == "Quality 20.5 (start 25.5)"
+    assert "At rest at step 5 of 20" in _status(page)
+    for name in ("convert_with_model", "train_more_epochs", "open_run_folder", "new_training"):
+        assert page.findChild(QPushButton, name).isVisible()
+    assert _words(page) == "Resume training"
+    with qtbot.waitSignal(controller.ended):
+        _main(page).click()
+    assert fake.started == [("run", 0)]
+
+
+def test_a_complete_training_is_shown_as_such(
+    controller: TrainingController,
+    page: TrainingPage,
+    make_run: Callable[..., Path],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    controller.show_run(make_run(settings.runs_folder / "run", step=20))
+    _wait_until_opened(page, qtbot)
+    assert "Complete: 20 steps" in _status(page)
+    assert _words(page) == "Start training..."
+
+
+def test_the_training_opened_last_is_shown(
+    controller: TrainingController, page: TrainingPage, make_run: Callable[..., Path], settings: Settings, qtbot: QtBot
+) -> None:
+    first, second = (make_run(settings.runs_folder / name, step=step) for name, step in (("one", 3), ("two", 7)))
+    for run in (first, second, first, second):
+        controller.show_run(run)
+    _wait_until_opened(page, qtbot)
+    assert _steps(page) == [7]
+    assert controller.film.run == second
+
+
+def test_a_training_begun_while_another_is_read_is_the_one_shown(
+    controller: TrainingController,
+    page: TrainingPage,
+    config: TrainConfig,
+    make_run: Callable[..., Path],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    controller.show_run(make_run(settings.runs_folder / "earlier"))
+    with qtbot.waitSignal(controller.ended):
+        controller.start(config)
+    assert _steps(page) == list(range(1, 101))
+    assert controller.film.run == config.run
+
+
+def test_while_one_trains_no_other_is_opened(
+    controller: TrainingController,
+    page: TrainingPage,
+    fake: FakeEngine,
+    config: TrainConfig,
+    make_run: Callable[..., Path],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    fake.runs_freely = False
+    controller.start(config)
+    fake.go.release(5)
+    qtbot.waitUntil(lambda: page._plot is not None and len(page._plot.history) == 5)
+    controller.show_run(config.run)
+    before = list(page.messages.texts)
+    controller.show_run(make_run(settings.runs_folder / "other"))
+    assert page.messages.texts == [*before, "A training is under way. Stop it first; it can be resumed later."]
+    assert controller.film.run == config.run
+    with qtbot.waitSignal(controller.ended):
+        controller.stop()
+        fake.go.release()
+
+
+def test_what_is_no_training_is_not_opened(
+    controller: TrainingController, page: TrainingPage, tmp_path: Path, qtbot: QtBot
+) -> None:
+    controller.show_run(tmp_path / "gone")
+    qtbot.waitUntil(lambda: bool(page.messages.texts))
+    assert "gone" in page.messages.texts[0]
+    assert page.findChild(QPushButton, "empty_state_action").isVisible()
 
 
 def test_the_options_of_the_plot_are_remembered(
