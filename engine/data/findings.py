@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -90,9 +90,11 @@ def judge(
         config: The settings that pictures are to fit, if they are known.
     """
     sides = (side_A, side_B)
-    findings = [*_duplicates(sides, same, alike)]
+    findings: list[Finding] = []
     for side in sides:
         findings += [*_unreadable(side), *_flat(side), *_sizes(side, config), *_grey(side, config), *_files(side)]
+    # Last: of pictures that look alike the one that stays must not be left out for another reason.
+    findings += _duplicates(sides, same, alike, {path for finding in findings for path in finding.leave_out})
     findings += [*_sizes_apart(sides, config), *_aspects(sides, config), *_alike_domains(sides, findings)]
     bad = {path for finding in findings for path in finding.leave_out}
     good = [sum(path not in bad for path, _ in side.looks) for side in sides]
@@ -404,7 +406,9 @@ def _aspects(sides: tuple[SideLook, SideLook], config: TrainConfig | None) -> li
 # Duplicates
 
 
-def _duplicates(sides: tuple[SideLook, SideLook], same: Sequence[Pair], alike: Sequence[Pair]) -> list[Finding]:
+def _duplicates(
+    sides: tuple[SideLook, SideLook], same: Sequence[Pair], alike: Sequence[Pair], bad: Collection[Path]
+) -> list[Finding]:
     paths = [path for side in sides for path in side.scan.pictures]
     seen = [look for side in sides for look in side.seen]
     first_B = len(sides[0].scan.pictures)
@@ -421,8 +425,8 @@ def _duplicates(sides: tuple[SideLook, SideLook], same: Sequence[Pair], alike: S
     for group in families.of_several():
         # Of copies on both sides all has been said.
         members = [number for number in group if number not in on_both]
-        # The largest is the best, the first of several such.
-        members.sort(key=lambda number: (-_pixels(seen[number]), number))
+        # The largest good one is the best, the first of several such.
+        members.sort(key=lambda number: (paths[number] in bad, -_pixels(seen[number]), number))
         if len(members) > 1:
             groups.append(members)
     return found + _of_groups(sides, paths, first_B, groups, "alike")
@@ -468,7 +472,7 @@ def _of_groups(
                 (side.side,),
                 f"{counted(len(more), 'picture')} of {side.name} {'is' if len(more) == 1 else 'are'} {what} as "
                 f"{'another one' if len(more) == 1 else 'others'}, which weighs {'it' if len(more) == 1 else 'them'} "
-                f"twice: leave out all but {'the first' if how == 'same' else 'the largest'} of each group.",
+                f"twice: leave out all but {'the first' if how == 'same' else 'the largest good one'} of each group.",
                 tuple(paths[number] for group in within for number in group),
                 groups=tuple(tuple(paths[number] for number in group) for group in within),
                 leave_out=more,

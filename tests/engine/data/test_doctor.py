@@ -97,6 +97,14 @@ def test_a_changed_copy_is_found_and_the_larger_one_kept(
         assert left_out.width <= kept.width
 
 
+def test_of_pictures_that_look_alike_the_one_stays_that_is_good_otherwise(clean: Folders) -> None:
+    with Image.open(clean[0] / "003.png") as image:
+        image.convert("L").resize((2 * image.width, 2 * image.height)).save(clean[0] / "000 grey.png")
+        image.resize((600, 64)).save(clean[0] / "000 long.png")
+    left_out = {path.name for finding in findings_in(clean).values() for path in finding.leave_out}
+    assert left_out == {"000 grey.png", "000 long.png"}
+
+
 def test_pictures_on_both_sides_are_left_out_of_both(clean: Folders) -> None:
     shutil.copy(clean[0] / "002.png", clean[1] / "zz.png")
     with Image.open(clean[1] / "004.png") as image:
