@@ -71,15 +71,18 @@ def _values(run: RunSummary) -> dict[str, Any]:
         "step": run.step,
         "total_steps": run.total_steps,
         "seconds": run.seconds,
+        "best_score": run.best_score,
+        "best_step": run.best_step,
         "bytes": disk_use(run.folder).total,
     }
 
 
 def _line(run: RunSummary) -> str:
     values = _values(run)
+    best = "" if run.best_score is None else f"best score {run.best_score:.0f} (step {run.best_step:,}), "
     return (
         f"{values['name']}: {run.config.preset}, step {run.step:,} of {run.total_steps:,}, "
-        f"{run.seconds / 3600:.1f} h, {bytes_words(values['bytes'])}, {run.folder}"
+        f"{run.seconds / 3600:.1f} h, {best}{bytes_words(values['bytes'])}, {run.folder}"
     )
 
 

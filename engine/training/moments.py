@@ -35,8 +35,8 @@ MOST_MODELS = 20
 _SHEET = re.compile(r"step_(\d{8,12})_(a2b|b2a)\.png")
 _MODEL = re.compile(r"step_(\d{8,12})\.safetensors")
 _STARS = "stars.json"
-# A trainer holds the stars for as long as it takes to delete some files.
-_PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
+"""How long to wait for the stars: a trainer holds them for as long as it takes to delete some files."""
 
 
 class DamagedStarsError(RunError):
@@ -144,7 +144,7 @@ def thin_run(folder: Path, step: int) -> tuple[Moment, ...]:
     Raises:
         DamagedStarsError: Nobody knows what is starred, so nothing was deleted.
     """
-    with contextlib.suppress(Timeout, OSError), _stars_held(folder, 0):
+    with contextlib.suppress(Timeout, OSError), stars_held(folder, 0):
         starred = read_stars(folder)
         moments = read_moments(folder)
         gone = {moment.step for moment in moments if moment.step > step and moment.step not in starred}
@@ -187,7 +187,7 @@ def set_star(folder: Path, step: int, on: bool) -> tuple[Moment, ...]:
         RunError: There is no such moment, or no longer; or the folder cannot be written.
     """
     try:
-        with _stars_held(folder, _PATIENCE_SECONDS):
+        with stars_held(folder, PATIENCE_SECONDS):
             _require_moment(folder, step, on=on)
             try:
                 stars = read_stars(folder)
@@ -310,7 +310,7 @@ def _delete(paths: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _stars_held(folder: Path, seconds: float) -> Iterator[None]:
+def stars_held(folder: Path, seconds: float) -> Iterator[None]:
     """Alone with stars.json and what it protects, so that nobody stars what is just being deleted.
 
     Raises:

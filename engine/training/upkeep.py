@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from engine.errors import ModelFileError, RunError
 from engine.files import disk_sentence, write_atomically
 from engine.tensor_file import read_tensors
-from engine.training.moments import DamagedStarsError, read_stars
+from engine.training.moments import PATIENCE_SECONDS, DamagedStarsError, read_stars, stars_held
 from engine.training.run import read_run_summary
 
 CleanKind = Literal["checkpoints", "moments", "samples"]
@@ -151,7 +151,7 @@ def clean_up(folder: Path, kinds: Collection[CleanKind]) -> int:
             allow it; nothing was deleted in the first three cases.
     """
     read_run_summary(folder)
-    with at_rest(folder):
+    with at_rest(folder), _stars_at_rest(folder):
         files = cleanable(folder, kinds)
         if "checkpoints" in kinds and any(path.suffix == ".safetensors" for path in files):
             _require_whole(folder)
@@ -186,6 +186,25 @@ def at_rest(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _stars_at_rest(folder: Path) -> Iterator[None]:
+    """Keep everybody from starring what is just being deleted.
+
+    Raises:
+        RunError: Somebody is at it and does not finish, or the folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(stars_held(folder, PATIENCE_SECONDS))
+        except Timeout as error:
+            raise RunError(
+                f"Another program is changing the stars of {folder} and does not finish; close it, then try again."
+            ) from error
+        except OSError as error:
+            raise RunError(disk_sentence(error, folder)) from error
+        yield
 
 
 def _require_whole(folder: Path) -> None:

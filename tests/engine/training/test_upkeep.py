@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engine import upkeep_command
 from engine.__main__ import main
 from engine.config import TrainConfig
 from engine.errors import RunError
-from engine.training.run import Run
+from engine.training import upkeep
+from engine.training.moments import stars_held
+from engine.training.run import Run, read_run_summary
 from engine.training.trainer import resume, train
 from engine.training.upkeep import About, clean_up, cleanable, disk_use, read_about, write_about
 
@@ -56,6 +60,15 @@ def test_what_is_starred_and_the_newest_stay(run: Path) -> None:
     assert [name for name in names(run / "samples") if "00000002" in name] == []
     assert len(names(run / "samples")) == 4
     assert len(names(run / "checkpoints")) == 3
+
+
+def test_nothing_is_deleted_while_a_star_is_being_set(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "PATIENCE_SECONDS", 0.1)
+    before = disk_use(run)
+    with stars_held(run, 0), pytest.raises(RunError, match="changing the stars"):
+        clean_up(run, ["moments", "samples"])
+    assert disk_use(run) == before
+    clean_up(run, ["moments", "samples"])
 
 
 def test_what_saves_that_were_cut_off_left_behind_goes_and_nothing_that_is_the_users(run: Path) -> None:
@@ -129,7 +142,9 @@ def test_a_folder_that_is_no_run_is_never_cleaned(tmp_path: Path) -> None:
     assert len(names(tmp_path / "checkpoints")) == 2
 
 
-def test_the_commands_list_describe_and_clean(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_list_describe_and_clean(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["describe", str(run), "--name", "First try"]) == 0
     assert main(["describe", str(run), "--note", "Good."]) == 0
     assert main(["runs", str(run.parent), "--json"]) == 0
@@ -137,6 +152,12 @@ def test_the_commands_list_describe_and_clean(run: Path, capsys: pytest.CaptureF
     values = json.loads(line)
     assert (values["name"], values["note"], values["step"]) == ("First try", "Good.", 6)
     assert values["bytes"] == disk_use(run).total
+    assert (values["best_score"], values["best_step"]) == (None, None)
+    monkeypatch.setattr(
+        upkeep_command, "read_run_summary", lambda run: replace(read_run_summary(run), best_score=123.4, best_step=4)
+    )
+    assert main(["runs", str(run)]) == 0
+    assert "best score 123 (step 4)" in capsys.readouterr().out
     assert main(["clean", str(run), "--dry-run"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["clean", str(run)]) == 0
