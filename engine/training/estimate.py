@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import math
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from engine.config import TrainConfig
 from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
@@ -22,6 +27,9 @@ _POLL_SECONDS = 0.2
 # A step of the largest network on the slowest machine, several times over.
 _MOST_SECONDS = 6 * 3600.0
 _GROWTH_PARTS = 100
+_PREFIX = "cyclegan-estimate-"
+_LOCK = ".lock"
+_YOUNG_SECONDS = 60.0
 
 
 def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
@@ -43,7 +51,11 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
     check_start(config)
     find_pictures(config)
     yield Preparing("Measuring this machine")
-    with tempfile.TemporaryDirectory(prefix="cyclegan-estimate-", ignore_cleanup_errors=True) as folder:
+    _sweep()
+    with (
+        tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder,
+        FileLock(Path(folder) / _LOCK),
+    ):
         report = Path(folder) / REPORT_NAME
         with Workers(1, _MOST_SECONDS, one_thread=False) as workers:
             future = workers.submit(try_out, config.to_json(), folder)
@@ -66,6 +78,18 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
         yield _too_large(facts)
     else:
         raise _error_of(measured)
+
+
+def _sweep() -> None:
+    """Remove what measurements whose program was killed have left behind: their lock is free."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, Timeout):
+            # A younger one may not have its lock yet.
+            if time.time() - folder.stat().st_mtime < _YOUNG_SECONDS or folder.is_symlink():
+                continue
+            with FileLock(folder / _LOCK, timeout=0):
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def estimated(config: TrainConfig, measured: Measured) -> Estimated:

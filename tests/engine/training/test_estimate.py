@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from engine.config import TrainConfig
 from engine.data import workers
@@ -81,6 +82,23 @@ def test_closing_it_ends_the_measurement_at_once(tiny_config: Callable[..., Trai
     events.close()  # type: ignore[attr-defined]
     assert time.monotonic() - start < 30  # A million epochs take longer.
     assert not leftovers()
+
+
+def test_what_a_killed_program_left_behind_is_swept_and_what_is_at_work_is_not(
+    tiny_config: Callable[..., TrainConfig],
+) -> None:
+    killed, at_work, young = (Path(tempfile.mkdtemp(prefix="cyclegan-estimate-")) for _ in range(3))
+    (killed / "run").mkdir()
+    (killed / "run" / "checkpoint").write_bytes(b"much")
+    with FileLock(at_work / ".lock"):
+        for folder in (killed, at_work):
+            os.utime(folder, (0, 0))
+        events = estimate(tiny_config())
+        while "Measuring" not in next(events).text:  # type: ignore[union-attr]
+            pass
+        next(events)
+        events.close()  # type: ignore[attr-defined]
+        assert sorted(leftovers()) == sorted([at_work, young])
 
 
 def test_steps_samples_checkpoints_and_the_first_reading_add_up(tiny_config: Callable[..., TrainConfig]) -> None:
