@@ -94,7 +94,7 @@ def test_what_a_killed_program_left_behind_is_swept_and_what_is_at_work_is_not(
         for folder in (killed, at_work):
             os.utime(folder, (0, 0))
         events = estimate(tiny_config())
-        while "Measuring" not in next(events).text:  # type: ignore[union-attr]
+        while not isinstance(event := next(events), Preparing) or "Measuring" not in event.text:
             pass
         next(events)
         events.close()  # type: ignore[attr-defined]
