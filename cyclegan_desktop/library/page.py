@@ -13,12 +13,14 @@ from PySide6.QtGui import (
     QColor,
     QFont,
     QFontMetrics,
+    QIcon,
     QImage,
     QKeySequence,
     QPainter,
     QPainterPath,
     QPaintEvent,
     QPixmap,
+    QResizeEvent,
     QShortcut,
 )
 from PySide6.QtWidgets import (
@@ -63,6 +65,8 @@ _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
 _LIST_WIDTHS = (280, 360)
 _ROW_HEIGHT = 76
+# Width of the page from which every button has all its words.
+_ROOM_FOR_WORDS = 1120
 # Cleaning up is proposed from this share of a run's room on.
 _WORTH_CLEANING = 0.2
 _THUMBNAIL_SIZE = QSize(96, 48)
@@ -264,6 +268,17 @@ class LibraryPage(QWidget):
         """
         self._outcome.show_done(text, path)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a small window the buttons have fewer words and icons, so that none is cut off."""
+        super().resizeEvent(event)
+        self._shorten(event.size().width() < _ROOM_FOR_WORDS)
+
+    def _shorten(self, is_short: bool) -> None:
+        self._convert.setText(self.tr("&Convert") if is_short else self.tr("&Convert with this"))
+        self._resume.setText(self.tr("&Resume") if is_short else self.tr("&Resume training"))
+        for made, name in ((self._resume, "play"), (self._fine_tune, "train"), (self._export, "save")):
+            made.setIcon(QIcon() if is_short else icon(name))
+
     def _show_list(self, shown: bool) -> None:
         self._stack.setCurrentIndex(1 if shown else 0)
         # The empty page has its own.
@@ -328,12 +343,13 @@ class LibraryPage(QWidget):
         self._fine_tune.clicked.connect(lambda: self._ask(self.fine_tune_requested.emit))
         buttons = QHBoxLayout()
         buttons.setSpacing(S)
-        for made in (self._convert, self._open, self._resume, self._fine_tune, self._make_export(), self._make_more()):
+        for made in (self._convert, self._resume, self._fine_tune, self._make_export(), self._make_more()):
             buttons.addWidget(made)
         buttons.addStretch()
         place = QHBoxLayout()
         place.setSpacing(M)
         place.addWidget(self._path_label, 1)
+        place.addWidget(self._open)
         place.addWidget(self._reveal)
         top = QHBoxLayout()
         top.setSpacing(M)

@@ -220,7 +220,8 @@ class CurvePlot(QWidget):
     def fit(self) -> None:
         """Show everything that was chosen under "Steps shown", and follow the newest point."""
         self._following = True
-        self.request_redraw()
+        # It may be a whole history at once, with nothing after it: nobody waits for that as for one more point.
+        self._redraw_for_user()
 
     def set_marks(self, marks: Iterable[MarkLike]) -> None:
         """Show these marks and no others; stars stay, as they come from elsewhere."""

@@ -47,7 +47,7 @@ class HealthPanel(QWidget):
         self.setObjectName("health_panel")
         self._alarms: tuple[Alarm, ...] = ()
         self._dismissed: set[AlarmKind] = set()
-        self._is_checked = False
+        self._is_checked = self._is_at_rest = False
 
         self._light = QLabel()
         self._words = plain_label(role="heading")
@@ -97,9 +97,9 @@ class HealthPanel(QWidget):
         if not has_room:
             self._fold.setChecked(False)
 
-    def clear(self) -> None:
-        """Know nothing: another training is shown."""
-        self._alarms, self._is_checked = (), False
+    def clear(self, *, is_at_rest: bool = False) -> None:
+        """Know nothing: another training is shown, perhaps one that nobody trains now."""
+        self._alarms, self._is_checked, self._is_at_rest = (), False, is_at_rest
         self._dismissed.clear()
         self._show()
 
@@ -131,6 +131,8 @@ class HealthPanel(QWidget):
             )
         elif self._is_checked:
             words = self.tr("Healthy")
+        elif self._is_at_rest:
+            words = self.tr("Health: looked at while it trains")
         else:
             words = self.tr("Health: looked at after a few hundred steps")
         self._words.setText(words)

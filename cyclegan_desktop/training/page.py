@@ -256,6 +256,7 @@ class TrainingPage(QWidget):
     def begin_opened(self, run: Path) -> None:
         """Show a training at rest, ready for `show_at_rest`."""
         self._begin(run.name)
+        self._health.clear(is_at_rest=True)
         self._set_status(self.tr("Reading this training..."))
 
     def show_at_rest(self, summary: RunSummary) -> None:

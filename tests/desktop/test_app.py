@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QToolButton
+from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QPushButton, QToolButton
 
 from cyclegan_desktop import app as app_module
 from cyclegan_desktop.app import App, make_application
@@ -208,6 +208,18 @@ def test_a_training_is_opened_on_the_train_page(app, asked, tmp_path):
     app.library.open_requested.emit(tmp_path)
     assert app.window.page == Page.TRAIN
     assert asked == [("show_run", tmp_path)]
+
+
+@pytest.mark.parametrize("width", [960, 1240])
+def test_every_button_of_the_models_page_has_room_for_its_words(app, make_run, settings, qtbot, width):
+    make_run(settings.runs_folder / "run")
+    app.window.resize(width, 600)
+    app.window.show_page(Page.MODELS)
+    page = app.window.findChild(LibraryPage)
+    names = ("convert", "open", "resume", "fine_tune", "export", "more", "reveal", "remove")
+    made = [page.findChild(QPushButton, f"library_{name}") for name in names]
+    qtbot.waitUntil(lambda: all(each.isVisible() for each in made))
+    qtbot.waitUntil(lambda: [each.objectName() for each in made if each.width() < each.sizeHint().width()] == [])
 
 
 def test_the_title_follows_the_work(app, tmp_path, qtbot):

@@ -175,6 +175,15 @@ def test_the_history_of_a_resumed_training_goes_on(
     assert plot._canvas.step_range() == (1.0, 401.0)
 
 
+def test_a_whole_history_is_drawn_soon_also_on_a_slow_machine(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    qtbot.waitUntil(lambda: not plot._is_stale)
+    plot._draw_seconds = 1.0
+    plot.set_history(LossHistory.of([(1, make_losses(1.0)), (9, make_losses(2.0))]))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 9), timeout=15_000)
+
+
 def test_it_can_be_cleared_and_filled_again(
     plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
 ) -> None:
