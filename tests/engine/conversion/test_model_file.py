@@ -264,7 +264,8 @@ def test_the_settings_of_a_training_are_also_those_of_its_discriminators(
     assert {field: getattr(config, field) for field in info.settings} == info.settings
     # They are not in the file itself.
     assert not read_model_info(config.run / "model.safetensors").has_discriminators
-    (config.run / "best.safetensors").unlink()
+    # Whether so short a training has a best moment is chance.
+    (config.run / "best.safetensors").unlink(missing_ok=True)
     assert read_model_info(config.run).discriminators == info.discriminators
     shutil.rmtree(config.run / "checkpoints")
     assert not read_model_info(config.run).has_discriminators
