@@ -221,7 +221,7 @@ class CurvePlot(QWidget):
         """Show everything that was chosen under "Steps shown", and follow the newest point."""
         self._following = True
         # It may be a whole history at once, with nothing after it: nobody waits for that as for one more point.
-        self._redraw_for_user()
+        self.redraw_for_user()
 
     def set_marks(self, marks: Iterable[MarkLike]) -> None:
         """Show these marks and no others; stars stay, as they come from elsewhere."""
@@ -345,7 +345,7 @@ class CurvePlot(QWidget):
         smoothing = thousandths / 1000
         self._smoothing_number.setText(f"{smoothing:.3f}")
         self._slider.setToolTip(self._smoothing_number.text())
-        self._redraw_for_user()
+        self.redraw_for_user()
         self.smoothing_changed.emit(smoothing)
 
     def _set_log_scale(self, on: bool) -> None:
@@ -355,7 +355,7 @@ class CurvePlot(QWidget):
 
     def _leave_following(self) -> None:
         self._following = False
-        self._redraw_for_user()
+        self.redraw_for_user()
 
     # Ranges
 
@@ -506,7 +506,7 @@ class CurvePlot(QWidget):
         """Catch up with what came while it was hidden."""
         super().showEvent(event)
         if self._is_stale:
-            self.request_redraw()
+            self.redraw_for_user()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out what a small plot has no room for: the curves need it more."""
@@ -536,7 +536,7 @@ class CurvePlot(QWidget):
         # On a slow machine or a large screen it comes less often: it has a twentieth of the window's time.
         self._draw_after(max(_REDRAW_SECONDS, 20 * self._cost))
 
-    def _redraw_for_user(self) -> None:
+    def redraw_for_user(self) -> None:
         """Draw anew as quickly as the user moves something, with half the window's time."""
         self._timer.stop()
         self._draw_after(2 * self._cost)

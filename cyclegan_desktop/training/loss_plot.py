@@ -213,7 +213,7 @@ class LossPlot(CurvePlot):
             box.setIconSize(QSize(16, 12))
             box.setToolTip(meanings[name])
             box.setAccessibleDescription(meanings[name])
-            box.toggled.connect(self.request_redraw)
+            box.toggled.connect(self.redraw_for_user)
             grid.addWidget(box, index % 2, index // 2)
             self._shown[name] = box
         return legend

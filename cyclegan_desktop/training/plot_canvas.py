@@ -66,6 +66,8 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         self.setMinimumSize(240, 140)
         self.setMenuEnabled(False)
         self.hideButtons()
+        # pyqtgraph keeps the background; the levels are drawn in it and move with the range.
+        self.setCacheMode(self.CacheModeFlag.CacheNone)
         self._view = self.getViewBox()
         # Every range is set by us: finding it out from sixteen curves at each redraw would cost more than drawing.
         self._view.disableAutoRange()

@@ -346,10 +346,10 @@ class QualityPlot(CurvePlot):
         grid = legend_grid(legend)
         self._shown: dict[Direction, QCheckBox] = {}
         for column, direction in enumerate(_DIRECTIONS):
-            box = self._box(self._names[direction], f"show_{direction}", self.request_redraw)
+            box = self._box(self._names[direction], f"show_{direction}", self.redraw_for_user)
             grid.addWidget(box, 0, column)
             self._shown[direction] = box
-        self._lines = self._box(self.tr("Start and finish lines"), "show_lines", self.request_redraw)
+        self._lines = self._box(self.tr("Start and finish lines"), "show_lines", self.redraw_for_user)
         self._lines.setToolTip(
             self.tr(
                 "Start: untranslated pictures against real ones of the other kind. "

@@ -184,6 +184,16 @@ def test_a_whole_history_is_drawn_soon_also_on_a_slow_machine(
     qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 9), timeout=15_000)
 
 
+def test_a_curve_is_hidden_soon_also_on_a_slow_machine(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    plot.set_history(LossHistory.of([(1, make_losses(1.0)), (9, make_losses(2.0))]))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 9))
+    plot._draw_seconds = 1.0
+    plot.findChild(QCheckBox, "show_G_AB").click()
+    qtbot.waitUntil(lambda: not plot._curves["G_AB"][1].isVisible(), timeout=15_000)
+
+
 def test_it_can_be_cleared_and_filled_again(
     plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
 ) -> None:

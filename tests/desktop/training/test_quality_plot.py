@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.other_runs import OtherRun
+from cyclegan_desktop.training.plot_canvas import Level
 from cyclegan_desktop.training.quality_plot import QualityPlot
 from engine.events import DirectionQuality, QualityMeasured
 
@@ -87,6 +90,24 @@ def test_over_all_scales_the_curves_are_those_of_the_score(plot: QualityPlot, qt
     lines = [level.value for level in plot._canvas._levels if level.name.startswith("Start")]
     assert sorted(lines) == pytest.approx(sorted(quality.start_line for quality in directions))
     assert f"{measured.directions[0].distance:.3g} (start" in _newest(plot)
+
+
+def test_lines_are_painted_once_they_are_known_and_follow_the_range(
+    plot: QualityPlot, qtbot: QtBot, make_quality: MakeQuality
+) -> None:
+    painted: list[float] = []
+    draw_level = plot._canvas._draw_level
+
+    def note(painter: QPainter, view: QRectF, level: Level) -> None:
+        painted.append(plot._canvas.value_range()[1])
+        draw_level(painter, view, level)
+
+    plot._canvas._draw_level = note  # type: ignore[method-assign]
+    plot.append(make_quality(100, 30.0))
+    qtbot.waitUntil(lambda: len(painted) > 0)
+    before = painted[-1]
+    plot.append(make_quality(200, 300.0))
+    qtbot.waitUntil(lambda: painted[-1] > before)
 
 
 def test_one_measurement_alone_is_seen(plot: QualityPlot, qtbot: QtBot, make_quality: MakeQuality) -> None:
