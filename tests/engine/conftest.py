@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from PIL import Image
 
 from engine.config import TrainConfig
+from engine.training import patches
+
+_THREADS = torch.get_num_threads()
 
 
 def draw_pictures(folder: Path, count: int, *, hue: int, size: int = 40) -> None:
@@ -23,43 +27,54 @@ def draw_pictures(folder: Path, count: int, *, hue: int, size: int = 40) -> None
         Image.fromarray(pixels).save(folder / f"{number:03}.png")
 
 
+def draw_folders(folder: Path) -> tuple[Path, Path]:
+    """Six pictures in A, reddish, and five in B, bluish."""
+    draw_pictures(folder / "A", 6, hue=0)
+    draw_pictures(folder / "B", 5, hue=2)
+    return folder / "A", folder / "B"
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Six pictures of A, reddish, and five of B, bluish."""
-    draw_pictures(tmp_path / "A", 6, hue=0)
-    draw_pictures(tmp_path / "B", 5, hue=2)
-    return tmp_path / "A", tmp_path / "B"
+    return draw_folders(tmp_path)
+
+
+def make_tiny_config(folder: Path, **values: object) -> TrainConfig:
+    """The configuration of a training of 12 steps on very small networks, of the pictures in A and B of a folder."""
+    defaults: dict[str, object] = {
+        "folder_A": folder / "A",
+        "folder_B": folder / "B",
+        "run": folder / "run",
+        "name_A": "Reds",
+        "name_B": "Blues",
+        "size": 32,
+        "load_size": 36,
+        "blocks": 1,
+        "channels": 4,
+        "epochs": 1,
+        "decay_epochs": 1,
+        "pool_size": 3,
+        "precision": "fp32",
+        "device": "cpu",
+    }
+    return TrainConfig(**{**defaults, **values})
 
 
 @pytest.fixture
 def tiny_config(folders: tuple[Path, Path], tmp_path: Path) -> Callable[..., TrainConfig]:
-    """Makes the configuration of a training of 12 steps on very small networks."""
+    """Makes such a configuration."""
+    return partial(make_tiny_config, tmp_path)
 
-    def make(**values: object) -> TrainConfig:
-        defaults: dict[str, object] = {
-            "folder_A": folders[0],
-            "folder_B": folders[1],
-            "run": tmp_path / "run",
-            "name_A": "Reds",
-            "name_B": "Blues",
-            "size": 32,
-            "load_size": 36,
-            "blocks": 1,
-            "channels": 4,
-            "epochs": 1,
-            "decay_epochs": 1,
-            "pool_size": 3,
-            "precision": "fp32",
-            "device": "cpu",
-        }
-        return TrainConfig(**{**defaults, **values})
 
-    return make
+@pytest.fixture(autouse=True)
+def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coarse score, since a training of a few steps would spend most of its time on a fine one."""
+    monkeypatch.setattr(patches, "_PATCHES", 256)
 
 
 @pytest.fixture(autouse=True)
 def _threads_as_before() -> Iterator[None]:
     """A training sets the number of threads for its process."""
-    threads = torch.get_num_threads()
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(_THREADS)

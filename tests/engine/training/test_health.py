@@ -28,7 +28,7 @@ WON = Losses(G_AB=1.0, G_BA=0.3, D_A=0.25, D_B=0.001, cycle_A=1.0, cycle_B=1.0, 
 
 
 @pytest.fixture(autouse=True)
-def _few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here depends on the score's last digit."""
     monkeypatch.setattr(patches, "_PATCHES", 512)
     monkeypatch.setattr(measuring, "MOST_MEASURED", 16)
@@ -138,6 +138,8 @@ def test_a_discriminator_that_learns_a_hundred_times_as_fast_wins(
     tiny_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(health, "_LEAST_STEPS", 20)
+    monkeypatch.setattr(health, "_SMOOTH_STEPS", 8)
     # The generators hardly move, and without a norm the discriminators see that reds are not blues.
     config = tiny_config(
         learning_rate=5e-6,
@@ -149,7 +151,7 @@ def test_a_discriminator_that_learns_a_hundred_times_as_fast_wins(
         lambda_A=100.0,
         lambda_B=100.0,
         epochs=100,
-        max_steps=500,
+        max_steps=60,
     )
     found = last_alarms(train(config))
     assert "discriminator_won" in [alarm.kind for alarm in found]
@@ -179,7 +181,7 @@ def test_a_healthy_training_raises_no_alarm(sample_config: TrainConfig, monkeypa
     monkeypatch.setattr(health, "_PICTURES_BEFORE_IDENTITY", 20)
     monkeypatch.setattr(trainer, "_QUALITY_SECONDS", 1.0)
     monkeypatch.setattr(trainer, "_QUALITY_SHARE", 0.0)
-    config = dataclasses.replace(sample_config, max_steps=40, save_minutes=100.0)
+    config = dataclasses.replace(sample_config, max_steps=20, save_minutes=100.0)
     checks = [event for event in train(config) if isinstance(event, HealthChecked)]
     assert [event.alarms for event in checks] == [()], "That all is well is said once."
 

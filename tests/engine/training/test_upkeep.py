@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,23 +9,31 @@ import pytest
 
 from engine import upkeep_command
 from engine.__main__ import main
-from engine.config import TrainConfig
 from engine.errors import RunError
 from engine.training import upkeep
 from engine.training.moments import stars_held
 from engine.training.run import Run, read_run_summary
 from engine.training.trainer import resume, train
 from engine.training.upkeep import About, clean_up, cleanable, disk_use, read_about, write_about
+from tests.engine.conftest import draw_folders, make_tiny_config
 
 
-@pytest.fixture
-def run(tiny_config: Callable[..., TrainConfig]) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with three checkpoints, as two resumed sittings leave it."""
-    config = tiny_config(max_steps=2)
+    folder = tmp_path_factory.mktemp("trained")
+    draw_folders(folder)
+    config = make_tiny_config(folder, max_steps=2)
     list(train(config))
     for steps in (4, 6):
         list(resume(config.run, max_steps=steps))
     return config.run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it to be changed."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def names(folder: Path) -> list[str]:
