@@ -35,7 +35,7 @@ from engine.conversion.ledger import Ledger, fingerprint, settings_key
 from engine.conversion.model_file import ModelInfo, load_generator, model_name, model_path, read_model_info
 from engine.conversion.naming import result_name, safe_name
 from engine.conversion.plan import FolderWatch, Task, key_of, make_plan, own_share, stamp_of
-from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, in_words, is_full
+from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, is_full
 from engine.conversion.translator import Translator, require_long_skip
 from engine.data.images import scaled_size
 from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
@@ -58,6 +58,7 @@ from engine.events import (
 from engine.files import disk_sentence, is_folder, numbered, require_writable
 from engine.ranks import Ranks, joined_ranks, local_rank_and_count, rank_and_count
 from engine.stopwatch import Stopwatch
+from engine.words import bytes_words
 
 # What is free now may be wanted by somebody else in a moment.
 _USABLE_SHARE = 0.8
@@ -210,7 +211,7 @@ def _foresee_space(job: ConvertJob, info: ModelInfo, sources: Sequence[Path]) ->
             reported = time.monotonic()
     needed, free = estimated_bytes(sizes, job, info.size), free_bytes(job.to)
     if needed > free - RESERVE_BYTES:
-        yield Notice(f"About {in_words(needed)} will be written to {job.to}, where {in_words(free)} are free.")
+        yield Notice(f"About {bytes_words(needed)} will be written to {job.to}, where {bytes_words(free)} are free.")
 
 
 def _go_on_with_new(folder_watch: FolderWatch, batch: _Batch) -> Work[ConvertEvent, None, None]:
@@ -748,12 +749,12 @@ class _Batch:
             file.tries_with_room += 1
             needed = getattr(error, "needed", 0)
             if needed > free - RESERVE_BYTES or file.tries_with_room >= _MOST_TRIES_WITH_ROOM:
-                wants = f"needs {in_words(needed)}" if needed else "needs more"
+                wants = f"needs {bytes_words(needed)}" if needed else "needs more"
                 file.outcome = FileFailed(
                     file.index,
                     file.task.source,
-                    f"{file.name} {wants} on the disk of {to} while it is translated, where {in_words(free)} are free. "
-                    "Choose a smaller size (--resize), or an output folder on a disk with more room.",
+                    f"{file.name} {wants} on the disk of {to} while it is translated, where {bytes_words(free)} are "
+                    "free. Choose a smaller size (--resize), or an output folder on a disk with more room.",
                 )
                 return
         self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
@@ -769,7 +770,7 @@ class _Batch:
             self._has_told_full = True
             yield WaitingForSpace(
                 to,
-                f"There is no space left on the disk of {to}. Free {in_words(needed)} or more there; the conversion "
+                f"There is no space left on the disk of {to}. Free {bytes_words(needed)} or more there; the conversion "
                 "then goes on by itself.",
             )
         started = time.monotonic()

@@ -34,9 +34,11 @@ from engine.conversion.model_file import (
 from engine.conversion.onnx_file import onnx_bytes, require_onnx
 from engine.conversion.reference_file import REFERENCE_NAMES, ReferenceModel, read_reference_files
 from engine.errors import ModelFileError
+from engine.events import LOSS_NAMES
 from engine.files import disk_sentence, is_folder, publish_new, temporary_beside, write_new
 from engine.model.generator import make_generator
-from engine.training.run import read_losses, read_pictures, read_run_summary
+from engine.training.loss_table import read_loss_table
+from engine.training.run import read_pictures, read_run_summary
 from engine.words import listed
 
 __all__ = ["ReferenceModel", "export_card", "export_onnx", "export_pth", "import_model", "read_reference_files"]
@@ -270,14 +272,16 @@ def _parameters(info: ModelInfo, direction: Direction) -> int:
 def _training(folder: Path) -> dict[str, Any]:
     summary = read_run_summary(folder)
     pictures = read_pictures(folder)
-    rows = read_losses(folder)
+    losses = None
+    for steps, table in read_loss_table(folder):
+        losses = {"step": int(steps[-1]), **dict(zip(LOSS_NAMES, table[:, -1].tolist(), strict=True))}
     settings = {name: value for name, value in asdict(summary.config).items() if not isinstance(value, Path)}
     return {
         "settings": settings,
         "pictures": {name: len(getattr(pictures, name)) for name in ("train_A", "train_B", "sample_A", "sample_B")},
         "held_out": pictures.held_out,
         "seconds": round(summary.seconds, 1),
-        "losses": {"step": rows[-1][0], **asdict(rows[-1][1])} if rows else None,
+        "losses": losses,
     }
 
 

@@ -16,12 +16,13 @@ import numpy as np
 
 from engine.config import Frames, OutputSettings
 from engine.conversion.ledger import Fingerprint, fingerprint
-from engine.conversion.space import RESERVE_BYTES, free_bytes, in_words
+from engine.conversion.space import RESERVE_BYTES, free_bytes
 from engine.data.images import opened_source, scaled_frame, scaled_size
 from engine.data.source_file import Frame, Pixels, SourceFile
 from engine.data.writing import encode_frames
 from engine.errors import PictureError
 from engine.files import disk_sentence, write_new
+from engine.words import bytes_words
 
 DECODING_BYTES_PER_PIXEL = 30
 """Memory of a picture while it is decoded, converted in colour and turned upright: 15 of 8 bits, 29 of 16."""
@@ -251,8 +252,8 @@ def _spill(frames: Iterator[Frame], source: SourceFile, stack: FrameStack, max_m
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(stack.file))
             if needed > free - RESERVE_BYTES:
                 raise PictureError(
-                    f"{name} has {count} frames of {width} x {height} pixels, which need {in_words(needed)} on the "
-                    f"disk of {folder} while they are translated; {in_words(max(0, free - RESERVE_BYTES))} can be "
+                    f"{name} has {count} frames of {width} x {height} pixels, which need {bytes_words(needed)} on the "
+                    f"disk of {folder} while they are translated; {bytes_words(max(0, free - RESERVE_BYTES))} can be "
                     f"used there. {remedy}, or an output folder on a disk with more room."
                 )
         stack.append(frame)

@@ -68,8 +68,3 @@ def free_bytes(folder: Path) -> int:
 def is_full(error: BaseException) -> bool:
     """Whether an error means that a disk, or this user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in _FULL
-
-
-def in_words(count: float) -> str:
-    """Bytes for a sentence."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -29,6 +29,7 @@ from engine.errors import ConfigError, PictureError
 from engine.model.generator import AnyGenerator, skipped
 from engine.model.picture_tensors import to_picture, to_tensor
 from engine.ranks import local_rank_and_count
+from engine.words import bytes_words
 
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
@@ -155,9 +156,9 @@ class Translator:
                 "Choose a smaller size: the training size, or a longest side of "
                 f"{fitting} px (--resize training, --resize {fitting})."
             )
-        there = f"{_in_words(allowed)} are free" if self._memory_gb is None else f"it may take {_in_words(allowed)}"
+        there = f"{bytes_words(allowed)} are free" if self._memory_gb is None else f"it may take {bytes_words(allowed)}"
         raise PictureError(
-            f"{name} is too large: {size[0]} x {size[1]} pixels need at least {_in_words(least)} of memory, {there}. "
+            f"{name} is too large: {size[0]} x {size[1]} pixels need at least {bytes_words(least)} of memory, {there}. "
             f"{remedy}"
         )
 
@@ -327,7 +328,3 @@ def _cubic_weight(distance: Tensor) -> Tensor:
     near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
     far = ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
     return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))
-
-
-def _in_words(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 from engine.config import Direction, TrainConfig
 from engine.conversion.model_file import BEST_FILE_NAME, MODEL_FILE_NAME, default_model
 from engine.errors import ConfigError, RunError
-from engine.events import LOSS_NAMES, Losses, StepReport
+from engine.events import LOSS_NAMES, StepReport
 from engine.files import disk_sentence, write_atomically
 from engine.training.quality import read_best
 from engine.training.schedule import steps_per_epoch, total_steps
@@ -388,15 +388,6 @@ def read_settings(folder: Path) -> tuple[TrainConfig, Pictures]:
         raise RunError(_damaged(folder)) from error
 
 
-def read_losses(folder: Path) -> list[tuple[int, Losses]]:
-    """Every row of losses.csv, in order; damaged rows are left out."""
-    try:
-        with (folder / "losses.csv").open(encoding="ascii", errors="replace", newline="") as file:
-            return list(_parse_losses(csv.DictReader(file)))
-    except OSError:
-        return []
-
-
 def read_marks(folder: Path) -> list[Mark]:
     """Every row of marks.csv, in the order in which things happened; damaged rows are left out."""
     try:
@@ -412,12 +403,6 @@ def _parse_marks(rows: csv.DictReader[str]) -> Iterator[Mark]:
             step, kind, text = int(row["step"]), row["kind"], row["text"]
             if kind in get_args(MarkKind) and text is not None:
                 yield Mark(step, kind, text)  # type: ignore[arg-type]
-
-
-def _parse_losses(rows: csv.DictReader[str]) -> Iterator[tuple[int, Losses]]:
-    for row in rows:
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            yield int(row["step"]), Losses(**{name: float(row[name]) for name in LOSS_NAMES})
 
 
 def _step_of(row: str) -> int | None:

@@ -17,7 +17,8 @@ from engine.device import choose_device
 from engine.errors import ConfigError
 from engine.events import Notice, TrainFinished, TrainStarted
 from engine.ranks import Ranks, joined_ranks, local_rank_and_count, rank_and_count
-from engine.training.run import read_losses, read_run_summary
+from engine.training.loss_table import read_loss_table
+from engine.training.run import read_run_summary
 from engine.training.trainer import resume
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +166,7 @@ def test_two_processes_train_one_model_that_one_process_can_go_on_with(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["A", "B", "run", "script.py"]
     (started,) = (event for event in events if event["event"] == "TrainStarted")
     assert (started["total_steps"], started["steps_per_epoch"]) == (12, 3)
-    steps = [step for step, _ in read_losses(run)]
+    steps = [step for portion, _ in read_loss_table(run) for step in portion]
     assert steps == sorted(set(steps)) and steps[-1] == 12
     # The same steps on both.
     weights = [line for line in said.splitlines() if line.startswith("weights")]

@@ -1405,7 +1405,7 @@ def test_too_little_space_is_said_before_the_start(
     monkeypatch.setattr(converter, "free_bytes", lambda folder: RESERVE_BYTES + 900_000)
     events = run(tmp_path / "in", again=True)
     notice = of_kind(events, Notice)[0]
-    assert re.search(rf"^About \d+ MB will be written to {tmp_path}/out, where 33 MB are free\.$", notice.text)
+    assert re.search(rf"^About [\d.]+ [KM]B will be written to {tmp_path}/out, where 33 MB are free\.$", notice.text)
     kinds = [type(event) for event in events]
     assert kinds.index(ConvertPlanned) < kinds.index(Notice) < kinds.index(ConvertingFile)
 

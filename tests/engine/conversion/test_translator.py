@@ -190,7 +190,7 @@ def test_a_picture_too_large_even_for_strips_is_refused_with_a_size_that_fits(tm
     translator = make_translator(tmp_path, memory_gb=0.006)
     with pytest.raises(PictureError, match=r"^a\.png is too large: 9000 x 7000 pixels need at least") as failure:
         translator.require_memory("a.png", (9000, 7000))
-    assert "it may take 6 MB" in str(failure.value)
+    assert "it may take 6.0 MB" in str(failure.value)
     fitting = int(str(failure.value).rpartition("--resize ")[2].rstrip(")."))
     assert f"a longest side of {fitting} px" in str(failure.value)
     translator.require_memory("a.png", (fitting, fitting * 7 // 9))

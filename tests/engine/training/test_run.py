@@ -10,7 +10,8 @@ import pytest
 from engine.config import TrainConfig
 from engine.errors import RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
-from engine.training.run import Choices, Mark, Pictures, Run, read_losses, read_marks, read_run_summary
+from engine.training.loss_table import read_loss_table
+from engine.training.run import Choices, Mark, Pictures, Run, read_marks, read_run_summary
 
 CHOICES = Choices(device="cpu", hardware="a processor", precision="fp32", threads=1)
 
@@ -89,9 +90,9 @@ def test_a_run_from_before_there_were_several_processes_has_one(run: Run) -> Non
 
 def test_losses_come_back_as_they_were_written(run: Run) -> None:
     run.append_losses(_report(5))
-    ((step, losses),) = read_losses(run.folder)
-    assert step == 5
-    assert losses == _report(5).losses
+    ((steps, losses),) = read_loss_table(run.folder)
+    assert steps.tolist() == [5]
+    assert Losses(*losses[:, 0]) == _report(5).losses
 
 
 def test_going_on_cuts_rows_past_the_checkpoint_and_rows_that_a_crash_cut_off(run: Run) -> None:
@@ -104,7 +105,8 @@ def test_going_on_cuts_rows_past_the_checkpoint_and_rows_that_a_crash_cut_off(ru
     again.continue_losses(4)
     again.append_losses(_report(5))
     again.close()
-    assert [step for step, _ in read_losses(run.folder)] == [2, 4, 5]
+    ((steps, _),) = read_loss_table(run.folder)
+    assert steps.tolist() == [2, 4, 5]
     assert path.read_text().splitlines()[0] == "step,epoch,seconds,lr," + ",".join(LOSS_NAMES)
 
 
