@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -97,14 +97,6 @@ def pairs_of_alike(looks: Sequence[PictureLook], *, most: int) -> Iterator[list[
                     return
             found += len(pairs)
             yield pairs
-
-
-def grouped(count: int, pairs: Iterable[Pair]) -> list[list[int]]:
-    """The groups that pairs make."""
-    groups = Groups(count)
-    for first, second in pairs:
-        groups.join(first, second)
-    return groups.of_several()
 
 
 def _standard_light(looks: Sequence[PictureLook]) -> npt.NDArray[np.float32]:

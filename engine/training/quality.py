@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.config import Direction
@@ -102,59 +101,6 @@ def cut_quality(folder: Path, step: int) -> None:
         write_atomically(path, ("\n".join(lines) + "\n").encode("ascii"))
     if read_best(folder) is None:
         (folder / BEST_FILE_NAME).unlink(missing_ok=True)
-
-
-def quality_words(history: Sequence[QualityMeasured], name_A: str, name_B: str) -> list[str]:
-    """What the newest measurement of a training tells, in two or three plain sentences for the window.
-
-    Args:
-        history: All measurements, the oldest first.
-        name_A: Name of domain A.
-        name_B: Name of domain B.
-    """
-    if not history:
-        return ["The quality has not been measured yet."]
-    newest = history[-1]
-    said = []
-    for direction, source, target in zip(newest.directions, (name_A, name_B), (name_B, name_A), strict=True):
-        share = _share(direction)
-        if share is None:
-            said.append(f"{source} and {target} look so alike in their details that this score cannot tell them apart.")
-        elif share < 0:
-            said.append(
-                f"{source} translated are further from real {target} than untranslated ones are: common in a young "
-                "training, whose pictures are still blurred or patterned."
-            )
-        else:
-            said.append(f"{source} translated have gone {min(share, 1):.0%} of the way to real {target}.")
-    if not newest.held_out:
-        said.append("The pictures measured are also trained on, so that others may come out less well.")
-    return said
-
-
-SCORE_EXPLAINED = (
-    "The score says how near translated pictures are to real ones of the other side, in the colours and details of "
-    "small patches: lower is nearer. The start line is what the untranslated pictures score, the finish line what real "
-    "ones do; a young training is often above the start line, since its pictures are still blurred, and only below it "
-    "has it gained anything. It does not see whether shapes and meaning are right: look at the samples too."
-)
-"""What the score tells, beside its plot."""
-
-LOSSES_EXPLAINED = (
-    "Losses say whether the training is in balance, not how good the pictures are. Generators and discriminators play "
-    "against each other, so that a steady game has flat, noisy curves for as long as it gets better. The cycle losses "
-    "say how well pictures survive there and back; a discriminator that falls to 0 and stays there has won, and then "
-    "little more is learnt. To see progress, look at the quality and at the samples."
-)
-"""What losses do and do not tell, beside their plot."""
-
-
-def _share(direction: DirectionQuality) -> float | None:
-    """How far translated pictures have come from the start line (0) to the finish line (1); None where both are one."""
-    way = direction.start_line - direction.finish_line
-    if way <= 0.05 * direction.start_line:
-        return None
-    return (direction.start_line - direction.distance) / way
 
 
 def _scales(measured: QualityMeasured) -> list[tuple[int, ...]]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from engine.training.quality import (
     cut_quality,
     finish_line,
     is_better,
-    quality_words,
     read_best,
     read_quality,
     start_line,
@@ -91,17 +89,6 @@ def test_a_moment_is_best_only_below_the_start_line_and_never_untrained() -> Non
     assert not is_better(measured(20, 95), measured(10, 90))
     # At another size numbers mean something else.
     assert is_better(measured(20, 95, size=64), measured(10, 90))
-
-
-def test_the_words_say_how_far_a_training_has_come_and_what_it_means_to_be_above_the_start_line() -> None:
-    words = " ".join(quality_words([measured(0, 130), measured(10, 60)], "Reds", "Blues"))
-    assert "Reds translated have gone 50% of the way to real Blues" in words
-    assert "Blues translated have gone 50% of the way to real Reds" in words
-    above = " ".join(quality_words([measured(10, 130, held_out=False)], "Reds", "Blues"))
-    assert "further from real Blues than untranslated" in above and "also trained on" in above
-    alike = dataclasses.replace(measured(10, 20, start=20.1))
-    assert "so alike" in " ".join(quality_words([alike], "Reds", "Blues"))
-    assert "not been measured" in quality_words([], "Reds", "Blues")[0]
 
 
 def test_a_training_is_measured_at_its_start_and_end_and_keeps_its_best_networks(tmp_path: Path) -> None:
