@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from engine.data.images import read_thumbnail
-from engine.errors import PictureError
+from engine.errors import EngineError, PictureError
 from engine.events import Moment, Picture, Sample
 from engine.training import moments
 from engine.training.run import Pictures, read_pictures, read_run_summary
@@ -85,10 +85,10 @@ def open_film(run: Path, engine: FilmEngine) -> Iterator[FilmOpened]:
     names: tuple[str, str] | None = None
     held_out = True
     # A sentence about a damaged run comes from whoever resumes it; its pictures may be there all the same.
-    with suppress(Exception):
+    with suppress(EngineError):
         config = read_run_summary(run).config
         names = config.name_A, config.name_B
-    with suppress(Exception):
+    with suppress(EngineError):
         held_out = engine.read_pictures(run).shows_held_out
     yield FilmOpened(names, held_out, engine.read_moments(run))
 
