@@ -705,7 +705,7 @@ class _CheckProgress(_Progress):
         left_out = list(dict.fromkeys(path for finding in self._findings for path in finding.leave_out))
         if self._list is None:
             if left_out and not self._as_json:
-                self.say(f"{counted(len(left_out), 'picture')} would better be left out: add --leave-out-list FILE.")
+                self.say(f"{counted(len(left_out), 'picture')} had better be left out: add --leave-out-list FILE.")
             return
         from engine.files import disk_sentence, write_atomically
 
