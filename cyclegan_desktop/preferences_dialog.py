@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QVBoxLayout, QWidget
 
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.style import XL, XS, L, M, S
-from cyclegan_desktop.widgets import button, plain_label
+from cyclegan_desktop.widgets import closing_row, plain_label
 
 
 class PreferencesDialog(QDialog):
@@ -32,12 +32,6 @@ class PreferencesDialog(QDialog):
         self._sound = QCheckBox(self.tr("Play a &sound when work is done and the window is not in front"))
         self._sound.setObjectName("sound_when_done")
         self._sound.setChecked(settings.sound_when_done)
-        close = button(self.tr("Close"), primary=True)
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        buttons.addWidget(close)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(XL, XL, XL, L)
@@ -52,7 +46,7 @@ class PreferencesDialog(QDialog):
             layout.addWidget(hint)
             box.toggled.connect(self._keep)
         layout.addSpacing(S)
-        layout.addLayout(buttons)
+        layout.addLayout(closing_row(self, self.tr("Close")))
 
     def _keep(self) -> None:
         self._settings.keep_awake = self._awake.isChecked()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
+    QDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -82,6 +83,22 @@ def dress_button(made: QPushButton, icon_name: str = "", *, primary: bool = Fals
         made.setIcon(icon(icon_name, colour=QColor("white") if primary else None))
         # Wider than high: the icon is drawn in the middle, which leaves a little room before the words.
         made.setIconSize(QSize(16 + S if made.text() else 16, 16))
+
+
+def closing_row(dialog: QDialog, text: str) -> QHBoxLayout:
+    """The last row of a dialog that only has to be closed.
+
+    Args:
+        dialog: It.
+        text: What its button says.
+    """
+    close = button(text, primary=True)
+    close.setDefault(True)
+    close.clicked.connect(dialog.accept)
+    row = QHBoxLayout()
+    row.addStretch()
+    row.addWidget(close)
+    return row
 
 
 def card() -> QFrame:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from cyclegan_desktop.style import XL, XS, L, M
-from cyclegan_desktop.widgets import button, plain_label
+from cyclegan_desktop.widgets import closing_row, plain_label
 
 
 class ExplanationDialog(QDialog):
@@ -45,15 +45,9 @@ class ExplanationDialog(QDialog):
         # The dialog's own surface shows through.
         scrolled.viewport().setAutoFillBackground(False)
         words.setAutoFillBackground(False)
-        close = button(self.tr("Close"), primary=True)
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        buttons.addWidget(close)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(XL, L, L, L)
         layout.setSpacing(M)
         layout.addWidget(scrolled, 1)
-        layout.addLayout(buttons)
+        layout.addLayout(closing_row(self, self.tr("Close")))
         self.resize(560, 520)

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QRadioButton,
@@ -19,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.style import XL, L, M, S
-from cyclegan_desktop.widgets import NoWheelSpinBox, button, plain_label, set_look
+from cyclegan_desktop.widgets import NoWheelSpinBox, closing_row, plain_label, set_look
 
 MOST_STEPS = 2_000_000_000
 
@@ -129,19 +128,13 @@ class RangesDialog(QDialog):
                 elif widget is not None:
                     grid.addWidget(widget, row, column)
         grid.setRowMinimumHeight(4, XL + S)
-        close = button(self.tr("Close"), primary=True)
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        buttons.addWidget(close)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(XL, L, XL, L)
         layout.setSpacing(M)
         layout.addLayout(grid)
         layout.addWidget(self._problem)
         layout.addStretch()
-        layout.addLayout(buttons)
+        layout.addLayout(closing_row(self, self.tr("Close")))
 
     def _choice(self, group: QButtonGroup, text: str, name: str) -> QRadioButton:
         made = QRadioButton(text)

@@ -17,15 +17,18 @@ pytestmark = pytest.mark.usefixtures("needs_qt")
 
 
 def test_a_training_waits_without_memory_takes_a_remedy_and_goes_on_for_more_epochs(
-    qtbot: QtBot, tmp_path: Path
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cyclegan_desktop.app import build_app
     from cyclegan_desktop.settings import Settings
     from engine.config import TrainConfig
     from engine.events import StepReport
     from engine.remedies import Remedy
+    from engine.training import patches
     from engine.training.run import read_run_summary
 
+    # Each of its sittings measures; how finely is not what is told here.
+    monkeypatch.setattr(patches, "_PATCHES", 256)
     for side, name in enumerate("AB"):
         (tmp_path / name).mkdir()
         for number in range(4):
