@@ -242,7 +242,8 @@ class QualityMeasured:
         seconds: Time spent on training so far, over all sittings.
         directions: A to B, then B to A.
         held_out: False if the pictures measured are also trained on.
-        best_step: The step with the lowest `score` so far, whose generators are the model's default.
+        best_step: The step with the lowest `score` so far, whose generators are the model's default; until one is good,
+            the newest.
     """
 
     step: int

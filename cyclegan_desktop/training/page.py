@@ -270,7 +270,7 @@ class TrainingPage(QWidget):
         self._ensure_plots().set_own_name(summary.folder.name)
         text = self.tr("Complete: {step:,} steps in {time}.")
         if not summary.is_complete:
-            text = self.tr("At rest at step {step:,} of {steps:,}, after {time} of training.")
+            text = self.tr("At step {step:,} of {steps:,}, after {time} of training.")
         self._set_status(
             text.format(step=summary.step, steps=summary.schedule_steps, time=duration_words(summary.seconds))
         )

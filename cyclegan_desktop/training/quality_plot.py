@@ -23,6 +23,7 @@ from cyclegan_desktop.training.plot_canvas import Curve, Level, line_icon, logar
 from cyclegan_desktop.widgets import NoWheelComboBox, plain_label, plain_tooltip
 from engine.config import Direction
 from engine.events import DirectionQuality, QualityMeasured
+from engine.training.quality import is_better
 
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 _COLOURS_ON_LIGHT = {"a2b": "#0a4f9e", "b2a": "#b03a00"}
@@ -391,7 +392,9 @@ class QualityPlot(CurvePlot):
             if not newest.held_out:
                 text += " " + self.tr("Measured on pictures that are also trained on, so it flatters.")
             self._newest.setText(text)
-            self._marks.set_kind("best", (PlotMark(newest.best_step, "best"),))
+            best = next((one for one in self._measured if one.step == newest.best_step), newest)
+            # Until one is good the newest converts, which is not the best for that.
+            self._marks.set_kind("best", (PlotMark(best.step, "best"),) if is_better(best, None) else ())
         self._show_marks()
         self.newest_changed.emit(newest)
 
@@ -456,7 +459,8 @@ class QualityPlot(CurvePlot):
                 self.tr("The best moment"),
                 self.tr(
                     "The flag marks the step with the lowest mean over both directions. Its generators are kept, and "
-                    "are what Convert takes unless you choose another moment."
+                    "are what Convert takes unless you choose another moment. There is none before a moment is below "
+                    "the start line; until then Convert takes the newest."
                 ),
             ),
         ]

@@ -499,7 +499,7 @@ def test_a_training_at_rest_is_shown_without_going_on(
     assert page._plots is not None
     assert [page._plots.losses._marks.count([kind]) for kind in ("begun", "saved")] == [1, 1]
     assert page._plots.tabText(1) == "Quality 20.5 (start 25.5)"
-    assert "At rest at step 5 of 20" in _status(page)
+    assert "At step 5 of 20" in _status(page)
     assert page.findChild(QLabel, "health_words").text() == "Health: looked at while it trains"
     for name in ("convert_with_model", "train_more_epochs", "open_run_folder", "new_training"):
         assert page.findChild(QPushButton, name).isVisible()

@@ -123,6 +123,14 @@ def test_the_best_moment_is_marked(plot: QualityPlot, qtbot: QtBot, make_quality
     assert (best.kind, best.first) == ("best", 200)
 
 
+def test_no_moment_is_the_best_before_one_is_good(plot: QualityPlot, qtbot: QtBot, make_quality: MakeQuality) -> None:
+    """Until one is below the start line the newest converts, and is not the best for that."""
+    for step, distance in ((100, 30.0), (200, 40.0)):
+        plot.append(make_quality(step, distance, best_step=step))
+    qtbot.waitUntil(lambda: len(_drawn(plot, "a2b")) == 2)
+    assert plot._canvas.placed_marks() == []
+
+
 def test_a_single_scale_or_the_cycle_error_can_be_chosen(
     plot: QualityPlot, qtbot: QtBot, make_quality: MakeQuality
 ) -> None:
