@@ -57,6 +57,7 @@ from engine.events import (
 )
 from engine.options import OPTIONS, Option
 from engine.ranks import LostRankError, rank_and_count
+from engine.terminal import printable
 from engine.words import counted, listed
 
 if TYPE_CHECKING:
@@ -550,7 +551,7 @@ def _run_export(options: argparse.Namespace) -> int:
         print(json.dumps({"event": "Exported", "files": [str(path) for path in written]}))
         return OK
     for path in written:
-        print(_printable(str(path)))
+        print(printable(str(path)))
     return OK
 
 
@@ -580,7 +581,7 @@ def _tell(info: ModelInfo, *, as_json: bool) -> int:
         layers = f", {counted(parts.layers, 'layer')}" if parts.kind == "patch" else ""
         lines["discriminators"] = f"{parts.kind}{layers}, {counted(parts.channels, 'channel')}"
     for name, text in lines.items():
-        print(f"{name + ':':<16}{_printable(text)}")
+        print(f"{name + ':':<16}{printable(text)}")
     return OK
 
 
@@ -628,7 +629,7 @@ class _Progress:
 
     def say(self, text: str) -> None:
         """A line on stderr, above the bar."""
-        self._tqdm.write(_printable(text), file=sys.stderr)
+        self._tqdm.write(printable(text), file=sys.stderr)
 
     def open_bar(self, total: int, done: int, unit: str) -> None:
         self._bar = self._tqdm(
@@ -723,12 +724,12 @@ _SEVERITY_WORDS = {"stop": "NOT TRAINABLE", "warning": "WARNING", "note": "note"
 
 def _print_finding(finding: Finding) -> None:
     """The sentence, and every file: of groups the one to keep first, then its copies."""
-    print(f"{_SEVERITY_WORDS[finding.severity]}: {_printable(finding.sentence)}")
+    print(f"{_SEVERITY_WORDS[finding.severity]}: {printable(finding.sentence)}")
     reasons = dict(zip(finding.files, finding.reasons, strict=False))
     copies = {path for group in finding.groups for path in group[1:]}
     for path in finding.files:
-        reason = f"  ({_printable(reasons[path])})" if path in reasons else ""
-        print(f"    {'  = ' if path in copies else ''}{_printable(str(path))}{reason}")
+        reason = f"  ({printable(reasons[path])})" if path in reasons else ""
+        print(f"    {'  = ' if path in copies else ''}{printable(str(path))}{reason}")
 
 
 def _examined_words(event: Examined) -> str:
@@ -949,7 +950,7 @@ def _complain(text: str, *, as_json: bool, is_cause: bool = True) -> None:
     if as_json:
         _print_line({"event": "Failed", "message": text, "is_cause": is_cause})
     # In one piece, too.
-    sys.stderr.write(f"cyclegan: {_printable(text)}\n")
+    sys.stderr.write(f"cyclegan: {printable(text)}\n")
     sys.stderr.flush()
 
 
@@ -986,20 +987,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _printable(text: str) -> str:
-    """On one line, as it is: file names may hold line breaks, commands to a terminal, and bytes that are no text."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() or letter in _HARMLESS else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
-
-
-# Spaces, and what holds letters and emoji together.
-_HARMLESS = frozenset("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000\u200c\u200d")
 
 
 if __name__ == "__main__":

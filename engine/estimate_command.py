@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import secrets
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.events import Estimated, Notice, Preparing, TooLarge
 from engine.options import Option
 from engine.presets import default_presets_folder, read_presets
 from engine.remedies import Remedy
+from engine.terminal import say
 from engine.words import bytes_words, duration_words
 
 _GROUPS = {"purpose": "by purpose", "memory": "by memory", "compare": "to compare", "own": "your own"}
@@ -59,7 +59,7 @@ def tell_estimate(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[]
         if beside is None:
             return None
         if not as_json and isinstance(beside, Estimated):
-            _say(
+            say(
                 f"The quick preset: about {duration_words(beside.seconds)} and {bytes_words(beside.memory_bytes)}"
                 f"{'.' if beside.fits else ', which does not fit either.'}"
             )
@@ -73,7 +73,7 @@ def _measure(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[], boo
             events.close()  # type: ignore[attr-defined]
             return None
         if as_json:
-            _say(json.dumps(_plain(event, config)))
+            say(json.dumps(_plain(event, config)))
         if isinstance(event, Estimated | TooLarge):
             return event
     raise AssertionError("an estimate ends with its result")
@@ -86,21 +86,21 @@ def _plain(event: Preparing | Notice | Estimated | TooLarge, config: TrainConfig
 
 def _tell(event: Estimated | TooLarge) -> None:
     if isinstance(event, TooLarge):
-        _say(
+        say(
             f"It does not fit: it needs more than the {bytes_words(event.memory_free_bytes)} that are free on "
             f"{event.device}."
         )
     else:
-        _say(
+        say(
             f"About {duration_words(event.seconds)} and {bytes_words(event.memory_bytes)}: {event.total_steps:,} steps "
             f"of {event.seconds_per_step:.2g} s on {event.device} in {event.precision}."
         )
         free = bytes_words(event.memory_free_bytes)
-        _say(f"It fits: {free} are free." if event.fits else f"It does not fit: {free} are free.")
+        say(f"It fits: {free} are free." if event.fits else f"It does not fit: {free} are free.")
     if not (isinstance(event, Estimated) and event.fits):
-        _say("What needs less memory:")
+        say("What needs less memory:")
         for remedy in event.remedies:
-            _say(f"  {_flags(remedy)}  {remedy.text}. {remedy.hint}")
+            say(f"  {_flags(remedy)}  {remedy.text}. {remedy.hint}")
 
 
 def _flags(remedy: Remedy) -> str:
@@ -124,19 +124,14 @@ def _run_presets(options: argparse.Namespace) -> int:
     group = ""
     for preset in (*PRESETS.values(), *(other.preset for other in own.presets)):
         if options.json:
-            _say(json.dumps({**dataclasses.asdict(preset), "values": dict(preset.values)}))
+            say(json.dumps({**dataclasses.asdict(preset), "values": dict(preset.values)}))
             continue
         if preset.group != group:
             group = preset.group
-            _say(f"{_GROUPS[group]}:")
-        _say(f"  {preset.name:<12} {preset.summary}")
+            say(f"{_GROUPS[group]}:")
+        say(f"  {preset.name:<12} {preset.summary}")
     for problem in own.problems:
-        sys.stderr.write(f"cyclegan: {problem}\n")
+        say(f"cyclegan: {problem}", error=True)
     if not options.json:
-        _say(f"Your own are in {default_presets_folder()}")
+        say(f"Your own are in {default_presets_folder()}")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
 from engine.config import Direction
 from engine.errors import RunError
 from engine.events import FilmExported, Moment, Preparing
+from engine.terminal import say
 from engine.training.film import MOMENTS_PER_SECOND, export_film
 from engine.training.moments import choose_samples, read_moment_samples, read_moments, set_star
 from engine.training.run import read_settings
@@ -48,17 +48,17 @@ def _run_film(options: argparse.Namespace) -> int:
     if options.samples_A or options.samples_B:
         pictures = choose_samples(run, options.samples_A, options.samples_B)
         if not pictures.shows_held_out:
-            _say("Some of these pictures are also trained on: others may come out less well.", error=True)
+            say("Some of these pictures are also trained on: others may come out less well.", error=True)
     for step in options.star:
         moments = set_star(run, step, True)
         if not any(moment.step == step and moment.model for moment in moments):
-            _say(f"Step {step:,} is starred; its samples are kept, its model is not there any more.", error=True)
+            say(f"Step {step:,} is starred; its samples are kept, its model is not there any more.", error=True)
     for step in options.unstar:
         set_star(run, step, False)
     if options.to is not None:
         return _export(options)
     for moment in read_moments(run):
-        _say(json.dumps(_values(moment)) if options.json else _line(moment))
+        say(json.dumps(_values(moment)) if options.json else _line(moment))
     return 0
 
 
@@ -74,7 +74,7 @@ def _export(options: argparse.Namespace) -> int:
             case FilmExported():
                 story = {"path": str(event.path), "frames": event.frames, "seconds": event.seconds}
                 words = f"{counted(event.frames, 'moment')} in {event.seconds:.1f} s: {event.path}"
-                _say(json.dumps({"event": "FilmExported", **story}) if options.json else words)
+                say(json.dumps({"event": "FilmExported", **story}) if options.json else words)
             case _:
                 assert_never(event)
     return 0
@@ -108,7 +108,3 @@ def _values(moment: Moment) -> dict[str, object]:
 def _line(moment: Moment) -> str:
     star = "*" if moment.is_starred else " "
     return f"{star} {moment.step:>9,}  {moment.model or ''}".rstrip()
-
-
-def _say(text: str, *, error: bool = False) -> None:
-    (sys.stderr if error else sys.stdout).write(text + "\n")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RunError
+from engine.terminal import say
 from engine.training.run import RunSummary, read_run_summary
 from engine.training.upkeep import About, CleanKind, clean_up, cleanable, disk_use, read_about, write_about
 from engine.words import bytes_words, counted
@@ -44,9 +44,9 @@ def _run_runs(options: argparse.Namespace) -> int:
         try:
             run = read_run_summary(folder)
         except RunError as error:
-            sys.stderr.write(f"cyclegan: {error}\n")
+            say(f"cyclegan: {error}", error=True)
             continue
-        _say(json.dumps(_values(run)) if options.json else _line(run))
+        say(json.dumps(_values(run)) if options.json else _line(run))
     if not found:
         raise RunError(f"There is no training in {', '.join(map(str, options.folders))}.")
     return 0
@@ -103,12 +103,8 @@ def _run_clean(options: argparse.Namespace) -> int:
     if options.dry_run:
         read_run_summary(options.run)
         for path in cleanable(options.run, kinds):
-            _say(str(path))
+            say(str(path))
         return 0
     before = len(cleanable(options.run, kinds))
-    _say(f"{bytes_words(clean_up(options.run, kinds))} freed, {counted(before, 'file')} deleted.")
+    say(f"{bytes_words(clean_up(options.run, kinds))} freed, {counted(before, 'file')} deleted.")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")

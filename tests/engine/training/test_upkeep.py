@@ -171,3 +171,16 @@ def test_the_commands_list_describe_and_clean(
     assert main(["clean", str(run)]) == 0
     assert "2 files deleted" in capsys.readouterr().out
     assert main(["runs", str(run / "samples")]) == 2
+
+
+def test_a_name_that_holds_a_command_to_the_terminal_is_only_shown(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        odd = run.rename(tmp_path / "\x1b[31mred")
+    except OSError:
+        pytest.skip("no such names here")
+    assert main(["runs", str(odd)]) == 0
+    assert main(["clean", str(odd), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told and "\\x1b[31mred" in told
