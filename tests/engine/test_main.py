@@ -79,6 +79,8 @@ def test_importing_what_the_window_needs_loads_neither_torch_nor_qt() -> None:
     modules = (
         "engine, engine.config, engine.events, engine.errors, engine.data.folders, engine.data.images, "
         "engine.training.run, engine.training.moments, engine.training.film, "
+        "engine.training.upkeep, engine.training.quality, engine.training.health, engine.training.loss_table, "
+        "engine.training.changing, engine.training.sheets, engine.data.doctor, engine.presets, engine.remedies, "
         "engine.conversion.model_file, engine.tensor_file, engine.conversion.ledger, "
         "engine.conversion.naming, engine.conversion.report"
     )
