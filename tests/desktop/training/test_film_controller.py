@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -199,15 +198,13 @@ def test_scrubbing_shows_the_latest_asked_for_and_leaves_out_what_was_passed(
     film.set_run(disk.folder)
     qtbot.waitUntil(lambda: film._shown == 1990)
     disk.gate = threading.Event()
-    start = time.perf_counter()
+    # The disk stands still: whoever waited for it here would wait for ever.
     for place in range(198, -1, -1):
         go_to(strip, place)
-    scrubbed = time.perf_counter() - start
     disk.gate.set()
     qtbot.waitUntil(lambda: film._shown == 0)
     assert len(disk.read) < 10, "Only the first and the last of those passed are read."
     assert words(strip).startswith("Step 0")
-    assert scrubbed < 30, "Nobody waited for the disk, which stood still."
 
 
 def test_the_memory_of_a_long_film_is_bounded(

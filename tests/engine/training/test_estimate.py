@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -78,9 +77,7 @@ def test_closing_it_ends_the_measurement_at_once(tiny_config: Callable[..., Trai
         pass
     next(events)
     assert leftovers()
-    start = time.monotonic()
-    events.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - start < 30  # A million epochs take longer.
+    events.close()  # type: ignore[attr-defined]  # A million epochs would take days.
     assert not leftovers()
 
 
