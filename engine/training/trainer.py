@@ -19,6 +19,7 @@ from engine.conversion.model_file import default_model, write_model
 from engine.device import choose_device, describe_device, empty_caches, gpus_together
 from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
+    Alarm,
     HealthChecked,
     Losses,
     Notice,
@@ -72,6 +73,8 @@ _SAMPLE_GROWTH = 0.02
 _QUALITY_SECONDS = 15.0
 _QUALITY_SHARE = 20.0
 _QUALITY_GROWTH = 0.01
+# The first measurement takes seconds, on a slow machine many: a sitting with less time than this spends it on steps.
+_LONG_SITTING_SECONDS = 60.0
 # While nothing can be written: how often saving is tried again, and told.
 _DISK_RETRY_SECONDS = 60.0
 # So many steps in a row whose numbers are not finite are no accident: the training goes back, with a lower rate.
@@ -404,6 +407,7 @@ class _Training:
         self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=self._note_disk)
         self._board: TensorboardLog | None = None
         self._health = Health(self._config, self._rate_factor)
+        self._alarms: tuple[Alarm, ...] = ()
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -456,7 +460,10 @@ class _Training:
             yield from self._tell(self._saved())
         yield from self._tell_notes()
         yield from self._draw_samples()
-        yield from self._measure()
+        if self._config.max_minutes is None or 60 * self._config.max_minutes >= _LONG_SITTING_SECONDS:
+            yield from self._measure()
+        else:
+            self._due.quality = self._clock.seconds + _QUALITY_SECONDS
 
     def _go_on(self) -> Iterator[TrainEvent]:
         """Steps until there is a reason to end, with everything that the clock asks for in between."""
@@ -746,7 +753,9 @@ class _Training:
         alarms = self._health.changed()
         if alarms is not None:
             for alarm in alarms:
-                self._run.log(f"{alarm.sentence} {alarm.evidence}")
+                if alarm not in self._alarms:
+                    self._run.log(f"{alarm.sentence} {alarm.evidence}")
+            self._alarms = alarms
             yield from self._tell(HealthChecked(self._steps.step, alarms))
 
     def _is_quality_due(self, now: float) -> bool:

@@ -20,6 +20,7 @@ from engine.errors import ConfigError, DataError, DivergedError, EngineError, Ou
 from engine.events import (
     LOSS_NAMES,
     Notice,
+    QualityMeasured,
     RolledBack,
     SamplesDrawn,
     Saved,
@@ -355,6 +356,16 @@ def test_a_cap_on_minutes_ends_the_sitting(tiny_config: MakeConfig) -> None:
     events = list(train(tiny_config(epochs=10_000, max_minutes=0.02)))
     assert events[-1].reason == "max_minutes"
     assert 0 < events[-1].step < 60_000
+
+
+def test_a_sitting_of_seconds_is_not_spent_on_measuring_what_it_begins_with(tiny_config: MakeConfig) -> None:
+    config = tiny_config(epochs=10_000, max_minutes=0.02)
+    events = list(train(config))
+    assert [event.step for event in events_of(QualityMeasured, events)] == [events[-1].step]
+    longer = resume(config.run, max_steps=events[-1].step + 1)
+    assert [event.step for event in events_of(QualityMeasured, list(longer))] == [events[-1].step + 1]
+    first = events_of(QualityMeasured, list(train(tiny_config(run=config.run.with_name("other"), max_steps=1))))[0]
+    assert first.step == 0
 
 
 def test_a_second_trainer_is_kept_out_while_the_first_is_at_work(tiny_config: MakeConfig) -> None:
