@@ -31,6 +31,7 @@ from engine.config import (
 from engine.data.workers import serve_if_asked
 from engine.errors import ConfigError, DataError, EngineError
 from engine.events import (
+    Alarm,
     CheckEvent,
     Converted,
     ConvertEvent,
@@ -742,6 +743,7 @@ class _TrainProgress(_Progress):
     def __init__(self, *, as_json: bool, paced: bool) -> None:
         super().__init__(as_json=as_json)
         self._paced = paced
+        self._alarms: tuple[Alarm, ...] = ()
 
     def follow(self, events: Iterator[TrainEvent]) -> int:
         run: Path | None = None
@@ -794,7 +796,9 @@ class _TrainProgress(_Progress):
                 self.say(event.text)
             case HealthChecked():
                 for alarm in event.alarms:
-                    self.say(f"{alarm.sentence} {alarm.evidence}")
+                    if alarm not in self._alarms:
+                        self.say(" ".join(filter(None, (alarm.sentence, alarm.evidence, _remedy_words(alarm)))))
+                self._alarms = event.alarms
             case SamplesDrawn() | QualityMeasured() | Saved():
                 pass
             case TrainFinished():
@@ -802,6 +806,16 @@ class _TrainProgress(_Progress):
                 self.say(f"Done at step {event.step:,}. The model is {event.model}")
             case _:
                 assert_never(event)
+
+
+def _remedy_words(alarm: Alarm) -> str:
+    """Such as "What may help: halve the learning rate (--resume with --learning-rate 0.0001); ..."."""
+    words = []
+    for remedy in alarm.remedies:
+        flags = estimate_command.flags_of(remedy)
+        how = f"a new training with {flags}" if remedy.begins_anew else f"--resume with {flags}"
+        words.append(remedy.text[:1].lower() + remedy.text[1:] + (f" ({how})" if flags else ""))
+    return f"What may help: {'; '.join(words)}." if words else ""
 
 
 class _ConvertProgress(_Progress):

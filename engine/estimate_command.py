@@ -100,10 +100,11 @@ def _tell(event: Estimated | TooLarge) -> None:
     if not (isinstance(event, Estimated) and event.fits):
         say("What needs less memory:")
         for remedy in event.remedies:
-            say(f"  {_flags(remedy)}  {remedy.text}. {remedy.hint}")
+            say(f"  {flags_of(remedy)}  {remedy.text}. {remedy.hint}")
 
 
-def _flags(remedy: Remedy) -> str:
+def flags_of(remedy: Remedy) -> str:
+    """Its changes as options of the command; "" where it has none."""
     parts = []
     for field, value in remedy.changes:
         flag = Option.flag_of(field)

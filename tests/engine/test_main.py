@@ -21,6 +21,7 @@ from engine.config import ConvertJob, TrainConfig
 from engine.conversion.model_file import read_model_info
 from engine.data.workers import WORKER_ARGUMENT
 from engine.events import (
+    Alarm,
     Converted,
     ConvertEvent,
     ConvertFinished,
@@ -30,10 +31,12 @@ from engine.events import (
     FileFailed,
     FilesFound,
     FileSkipped,
+    HealthChecked,
     Preparing,
     WaitingForSpace,
 )
 from engine.options import OPTIONS, Option
+from engine.remedies import Remedy
 
 TINY = ["--size", "32", "--channels", "4", "--blocks", "1", "--device", "cpu", "--precision", "fp32"]
 
@@ -159,6 +162,23 @@ def test_json_prints_one_event_a_line(root: Path, tmp_path: Path, capsys: pytest
     report = next(event for event in events if event["event"] == "StepReport")
     assert set(report["losses"]) >= {"G_AB", "idt_B"}
     assert all("original" not in json.dumps(event) for event in events)
+
+
+def test_an_alarm_is_told_once_with_its_remedies(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slower = Remedy("Halve the learning rate", (("learning_rate", 0.1),))
+    anew = Remedy("Begin anew with another seed", (("seed", 1),), begins_anew=True)
+    one = Alarm("inverted", "Light and dark are swapped.", "Seen.", (slower, anew, Remedy("Add more pictures")))
+    other = Alarm("collapsed", "It has collapsed.", "Seen, too.", ())
+    events = iter([HealthChecked(1, (one,)), HealthChecked(2, (one, other)), HealthChecked(3, ())])
+    monkeypatch.setattr("engine.__main__.train", lambda config: events)
+    assert main(["train", str(root), "--run", str(tmp_path / "run"), *TINY]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "Light and dark are swapped. Seen. What may help: halve the learning rate (--resume with --learning-rate 0.1); "
+        "begin anew with another seed (a new training with --seed 1); add more pictures.",
+        "It has collapsed. Seen, too.",
+    ]
 
 
 def test_resume_goes_on_to_a_larger_total(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
