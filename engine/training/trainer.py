@@ -408,6 +408,7 @@ class _Training:
         self._board: TensorboardLog | None = None
         self._health = Health(self._config, self._rate_factor)
         self._alarms: tuple[Alarm, ...] = ()
+        self._has_stepped = False
         self._goes_back = False
         # How often it has gone back without getting past the step where numbers were last not finite.
         self._roll_backs = 0
@@ -479,6 +480,7 @@ class _Training:
                 self._goes_back, reason = False, None
             elif reason is None:
                 self._steps.take()
+                self._has_stepped = True
 
     def _while_others_wait(self, work: Iterator[TrainEvent]) -> Iterator[TrainEvent]:
         """Do what rank 0 does alone. Whatever ends it, a stop by the user included, ends the others too."""
@@ -548,7 +550,9 @@ class _Training:
             return "complete"
         if self._steps.step >= self._steps.end:
             return "max_steps"
-        return "max_minutes" if minutes is not None and self._clock.seconds >= 60 * minutes else None
+        # Where all the time went into the beginning, one step is taken nevertheless: no sitting is for nothing.
+        is_over = minutes is not None and self._clock.seconds >= 60 * minutes
+        return "max_minutes" if is_over and self._has_stepped else None
 
     def _word(self, reason: _Reason | None, problem: DataError | None) -> int:
         """What is due before the next step."""

@@ -368,6 +368,13 @@ def test_a_sitting_of_seconds_is_not_spent_on_measuring_what_it_begins_with(tiny
     assert first.step == 0
 
 
+def test_a_sitting_whose_time_goes_into_its_beginning_still_takes_a_step(tiny_config: MakeConfig) -> None:
+    config = tiny_config(epochs=10_000, max_minutes=1e-9)
+    for step in (1, 2):
+        *_, end = train(config) if step == 1 else resume(config.run, max_minutes=1e-9)
+        assert (end.step, end.reason) == (step, "max_minutes")
+
+
 def test_a_second_trainer_is_kept_out_while_the_first_is_at_work(tiny_config: MakeConfig) -> None:
     config = tiny_config()
     events = train(config)
