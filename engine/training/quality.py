@@ -68,11 +68,16 @@ def read_quality(folder: Path) -> list[QualityMeasured]:
 
 def read_best(folder: Path) -> QualityMeasured | None:
     """The measurement of the training's best moment, whose networks are in best.safetensors; None where none is."""
+    step = _best_step(folder)
+    return next((measured for measured in reversed(read_quality(folder)) if measured.step == step), None)
+
+
+def _best_step(folder: Path) -> int | None:
+    """The step of the networks in best.safetensors; None where there is no such file, or it is damaged."""
     try:
-        step = int(read_metadata(folder / BEST_FILE_NAME)["steps"])
+        return int(read_metadata(folder / BEST_FILE_NAME)["steps"])
     except (ModelFileError, KeyError, ValueError):
         return None
-    return next((measured for measured in reversed(read_quality(folder)) if measured.step == step), None)
 
 
 def append_quality(folder: Path, measured: QualityMeasured) -> None:
@@ -99,7 +104,10 @@ def cut_quality(folder: Path, step: int) -> None:
     if path.exists():
         lines = [",".join(cells) for cells in (_HEADER, *map(_cells, kept))]
         write_atomically(path, ("\n".join(lines) + "\n").encode("ascii"))
-    if read_best(folder) is None:
+    # One whose row is gone, with its file or cut off by a crash, is still the best there was; what is measured next
+    # takes its place.
+    best = _best_step(folder)
+    if best is None or best > step:
         (folder / BEST_FILE_NAME).unlink(missing_ok=True)
 
 

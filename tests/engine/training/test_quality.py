@@ -80,6 +80,18 @@ def test_the_best_moment_is_forgotten_with_its_measurement(
     assert default_model(config.run).name == ("best.safetensors" if is_kept else "model.safetensors")
 
 
+def test_the_best_model_stays_where_only_its_measurement_is_lost(tiny_config: Callable[..., TrainConfig]) -> None:
+    config = tiny_config()
+    config.run.mkdir()
+    generators = {name: make_generator(config.architecture, name) for name in ("a2b", "b2a")}
+    write_model(config.run / "best.safetensors", generators, config, steps=20)  # type: ignore[arg-type]
+    cut_quality(config.run, 20)
+    assert default_model(config.run).name == "best.safetensors"
+    (config.run / "best.safetensors").write_bytes(b"damaged")
+    cut_quality(config.run, 20)
+    assert default_model(config.run).name == "model.safetensors"
+
+
 def test_a_moment_is_best_only_below_the_start_line_and_never_untrained() -> None:
     assert not is_better(measured(0, 50), None)
     assert not is_better(measured(10, 100), None)
