@@ -11,7 +11,7 @@ from engine.errors import RunError
 from engine.terminal import say
 from engine.training.run import RunSummary, read_run_summary
 from engine.training.upkeep import About, CleanKind, clean_up, cleanable, disk_use, read_about, write_about
-from engine.words import bytes_words, counted
+from engine.words import bytes_words, counted, duration_words
 
 
 def add_commands(commands: Any) -> None:
@@ -46,7 +46,12 @@ def _run_runs(options: argparse.Namespace) -> int:
         except RunError as error:
             say(f"cyclegan: {error}", error=True)
             continue
-        say(json.dumps(_values(run)) if options.json else _line(run))
+        if options.json:
+            say(json.dumps(_values(run)))
+            continue
+        say(_line(run))
+        for line in read_about(run.folder).note.splitlines():
+            say(f"    {line}")
     if not found:
         raise RunError(f"There is no training in {', '.join(map(str, options.folders))}.")
     return 0
@@ -82,7 +87,7 @@ def _line(run: RunSummary) -> str:
     best = "" if run.best_score is None else f"best score {run.best_score:.0f} (step {run.best_step:,}), "
     return (
         f"{values['name']}: {run.config.preset}, step {run.step:,} of {run.total_steps:,}, "
-        f"{run.seconds / 3600:.1f} h, {best}{bytes_words(values['bytes'])}, {run.folder}"
+        f"{duration_words(run.seconds)}, {best}{bytes_words(values['bytes'])}, {run.folder}"
     )
 
 

@@ -165,7 +165,9 @@ def test_the_commands_list_describe_and_clean(
         upkeep_command, "read_run_summary", lambda run: replace(read_run_summary(run), best_score=123.4, best_step=4)
     )
     assert main(["runs", str(run)]) == 0
-    assert "best score 123 (step 4)" in capsys.readouterr().out
+    line, note = capsys.readouterr().out.splitlines()
+    assert "best score 123 (step 4)" in line and " h, " not in line
+    assert note == "    Good."
     assert main(["clean", str(run), "--dry-run"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["clean", str(run)]) == 0
