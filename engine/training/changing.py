@@ -155,7 +155,7 @@ def refuse_complete(run: Run, config: TrainConfig, choices: Choices, step: int) 
     if step - choices.offset >= config.total_epochs * epoch:
         more = max(config.epochs, math.ceil((step - choices.offset) / epoch)) + max(1, config.epochs // 2)
         raise RunError(
-            f"The training in {run.folder} is complete at {step:,} steps ({config.total_epochs:,} epochs). "
+            f"The training in {run.folder} is complete at {step:,} steps ({counted(config.total_epochs, 'epoch')}). "
             f'To train on, give a larger total: cyclegan train --resume "{run.folder}" --epochs {more}. Or give it '
             f"more, falling rate included: --more-epochs {max(1, config.total_epochs // 2)}."
         )

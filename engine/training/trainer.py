@@ -39,7 +39,7 @@ from engine.ranks import Ranks, joined_ranks, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.training.changing import changed_config, changes_in_words, choices_at, refuse_complete, refuse_unchangeable
 from engine.training.checkpoint import restore_checkpoint, save_checkpoint
-from engine.training.health import Health
+from engine.training.health import Health, is_collapsed
 from engine.training.measuring import Measured, QualityMeter
 from engine.training.moment_keeper import MomentKeeper
 from engine.training.preparing import (
@@ -741,7 +741,9 @@ class _Training:
             return
         quality = QualityMeasured(step, self._seconds, measured.directions, self._meter.held_out, step)
         # Only what a crash cannot take back can be the best: otherwise its step would be taken again.
-        if step == self._saved_step and is_better(quality, self._best):
+        # Nor a generator that makes one good picture of everything, which the patches of a score may not show.
+        is_whole = step == self._saved_step and not any(map(is_collapsed, measured.looks))
+        if is_whole and is_better(quality, self._best):
             self._keep_best(quality)
         if self._best is not None:
             quality = dataclasses.replace(quality, best_step=self._best.step)

@@ -10,6 +10,7 @@ from engine.config import TrainConfig
 from engine.conversion.model_file import default_model, load_networks, read_model_info, write_model
 from engine.events import DirectionQuality, QualityMeasured
 from engine.model.generator import make_generator
+from engine.training import trainer
 from engine.training.quality import (
     append_quality,
     cut_quality,
@@ -119,6 +120,17 @@ def test_a_training_is_measured_at_its_start_and_end_and_keeps_its_best_networks
     assert summary.model == config.run / "best.safetensors" == read_model_info(config.run).path
     tensors, info = load_networks(config.run)
     assert info.has_discriminators and {name.partition(".")[0] for name in tensors} == {"G_AB", "G_BA", "D_A", "D_B"}
+
+
+def test_a_collapsed_generator_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "is_collapsed", lambda look: look.direction == "b2a")
+    folders = {f"folder_{side}": SAMPLE / f"train{side}" for side in "AB"}
+    tests = {f"test_{side}": SAMPLE / f"test{side}" for side in "AB"}
+    small = {"size": 32, "load_size": 36, "blocks": 1, "channels": 4, "device": "cpu", "precision": "fp32"}
+    config = preset_config("quick", run=tmp_path / "run", max_steps=20, **folders, **tests, **small)
+    scores = [event for event in train(config) if isinstance(event, QualityMeasured)]
+    assert scores[-1].score < start_line(scores[-1]), "It would have been the best."
+    assert not (config.run / "best.safetensors").exists()
 
 
 def test_the_same_training_measures_the_same_and_goes_on_with_its_best(
