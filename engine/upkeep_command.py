@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import RunError
 from engine.terminal import say
-from engine.training.run import RunSummary, read_run_summary
+from engine.training.run import RunSummary, read_run_summary, runs_in
 from engine.training.upkeep import About, CleanKind, clean_up, cleanable, disk_use, read_about, write_about
 from engine.words import bytes_words, counted, duration_words
 
@@ -60,10 +60,7 @@ def _run_runs(options: argparse.Namespace) -> int:
 def _runs_in(folder: Path) -> list[Path]:
     if (folder / "config.json").is_file():
         return [folder]
-    try:
-        return sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
-    except OSError:
-        return []
+    return runs_in(folder)
 
 
 def _values(run: RunSummary) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from engine.config import Direction
 from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError
 from engine.model.architecture import Architecture
-from engine.training.run import RunSummary, read_run_summary
+from engine.training.run import RunSummary, read_run_summary, runs_in
 from engine.training.upkeep import CleanKind, DiskUse, disk_use, freeable, read_about
 
 logger = logging.getLogger(__name__)
@@ -191,14 +191,6 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """The folders of trainings in a folder, in the order of their names."""
-    try:
-        return sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
-    except OSError:  # No training yet, or its disk is not connected.
-        return []
 
 
 def _newest_sheets(run: RunSummary) -> tuple[QImage, ...]:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QDate, QLocale, QTime
 
-from cyclegan_desktop.library.entries import runs_in
 from engine.conversion.model_file import MODEL_FILE_NAME
 from engine.errors import EngineError
-from engine.training.run import read_run_summary
+from engine.training.run import read_run_summary, runs_in
 from engine.training.upkeep import read_about
 
 

@@ -199,7 +199,7 @@ class Run:
         folder = config.run
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            run = cls(folder, config, choices, pictures, _locked(folder))
+            run = cls(folder, config, choices, pictures, locked(folder))
             if (folder / "config.json").exists():
                 run.close()
                 raise RunError(f"{folder} has just become another training. Choose another folder.")
@@ -218,7 +218,7 @@ class Run:
         Raises:
             RunError: It is no run, is damaged, or another process trains it.
         """
-        lock = _locked(_existing(folder))
+        lock = locked(_existing(folder))
         try:
             document = _read_document(folder)
             config = dataclasses.replace(_config_of(folder, document), run=folder)
@@ -365,6 +365,14 @@ def read_run_summary(folder: Path) -> RunSummary:
     )
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """The folders of trainings in a folder, in the order of their names; none where it cannot be looked into."""
+    try:
+        return sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
+    except OSError:  # No training yet, or its disk is not connected.
+        return []
+
+
 def read_pictures(folder: Path) -> Pictures:
     """The pictures of a training on disk.
 
@@ -457,7 +465,12 @@ def _was_interrupted(folder: Path) -> bool:
         return False
 
 
-def _locked(folder: Path) -> FileLock:
+def locked(folder: Path) -> FileLock:
+    """Keep others from training this run, until the lock is released or the process dies.
+
+    Raises:
+        RunError: It is being trained, or the disk does not allow it.
+    """
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=_LOCK_SECONDS)

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from engine.errors import ModelFileError, RunError
 from engine.files import disk_sentence, write_atomically
 from engine.tensor_file import read_tensors
 from engine.training.moments import PATIENCE_SECONDS, DamagedStarsError, read_stars, stars_held
-from engine.training.run import read_run_summary
+from engine.training.run import locked, read_run_summary
 
 CleanKind = Literal["checkpoints", "moments", "samples"]
 """What `clean_up` can delete: all checkpoints but the newest, the models of moments, the sheets of samples. What is
@@ -175,13 +175,7 @@ def at_rest(folder: Path) -> Iterator[None]:
     Raises:
         RunError: It is being trained.
     """
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(f"{folder} is being trained by a window or command; stop that first.") from error
-    except OSError as error:
-        raise RunError(disk_sentence(error, folder)) from error
+    lock = locked(folder)
     try:
         yield
     finally:
