@@ -9,6 +9,7 @@ results were not finite.
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import torch
@@ -19,6 +20,7 @@ _ROUNDS = 30
 
 def main() -> int:
     """Print the table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")

@@ -17,8 +17,9 @@ apart from the steps.
 on, which `cyclegan import` reads), `convert` writes SOURCE's pictures as PNG. The last line printed is JSON: the
 `seconds` of each step, the first of which prepares more than the others, or of each picture, and the most memory held.
 
-With `--turns` the same thing is done again for each line on standard input, a step or a conversion, so that two
+With `--turns` the same thing is done again for each line on standard input, some steps or a conversion, so that two
 programs can be measured in turns: `{"ready": true}`, then for each `{"seconds": s}`, then at the end the line above.
+The pictures of these steps are read before the clock starts, and a GPU is waited for after the last one only.
 """
 
 from __future__ import annotations
@@ -316,7 +317,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     seconds: list[float] = []
     waiting: list[float] = []
 
-    def step() -> None:
+    def read() -> tuple[Tensor, Tensor]:
         nonlocal order
         started = time.perf_counter()
         pairs = []
@@ -329,12 +330,16 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
             for side in zip(*pairs, strict=True)
         )
         waiting.append(time.perf_counter() - started)
-        seconds.append(seconds_of(lambda: model.step(real_A, real_B), device))
+        return real_A, real_B
+
+    def steps(count: int) -> None:
+        batches = [read() for _ in range(count)]
+        seconds.append(seconds_of(lambda: [model.step(*batch) for batch in batches], device) / count)
 
     if options.turns:
-        step()
+        steps(options.a_turn)
     for _ in repeated(options.steps, options.turns):
-        step()
+        steps(options.a_turn if options.turns else 1)
         if options.turns:
             print(json.dumps({"seconds": seconds[-1]}), flush=True)
     if options.to is not None:
@@ -382,6 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsers["train"].add_argument("--identity", type=float, default=0.5, help="weight, of that of the cycle")
     parsers["train"].add_argument("--rate", type=float, default=2e-4)
     parsers["train"].add_argument("--pool-size", type=int, default=50)
+    parsers["train"].add_argument("--a-turn", type=int, default=1, help="steps of each turn")
     for name in ("draw", "train"):
         parsers[name].add_argument("--blocks", type=int, default=9)
         parsers[name].add_argument("--channels", type=int, default=64)
