@@ -23,6 +23,9 @@ ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
 _DTYPES: dict[ChosenPrecision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
+_MOST_READERS = 8
+_BYTES_OF_READER = 1_000_000_000
+
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc")
 
 
@@ -122,8 +125,18 @@ def compute_threads() -> int:
     measurement, because another number of threads rounds sums in another order, and two trainings with the same seed
     would differ by how busy the machine was when each began.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, _DEFAULT_THREADS) - 1)
+    return max(1, min(_allowed_cores(), _DEFAULT_THREADS) - 1)
+
+
+def reading_threads() -> int:
+    """Threads that read the pictures of a training: as many as there are cores for each process of it, at most 8.
+
+    All of them are at work only while the training waits for pictures, when the cores have nothing else to do. Each may
+    hold a large picture in several copies, so there is one for each gigabyte of free memory at most.
+    """
+    processes = local_rank_and_count()[1]
+    memory = available_memory(torch.device("cpu")) // processes
+    return max(1, min(_allowed_cores() // processes, _MOST_READERS, memory // _BYTES_OF_READER))
 
 
 def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:
@@ -231,6 +244,10 @@ def _device_of_rank(name: str) -> torch.device:
 
 
 _DEFAULT_THREADS = torch.get_num_threads()
+
+
+def _allowed_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_bf16_units() -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -14,6 +16,9 @@ from torchvision.transforms.v2 import functional as transforms
 
 from engine.config import TrainConfig
 from engine.data.images import read_deep_pixels
+
+DecodedPicture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""[C, H, W]: uint8, or float32 in 0..255 with fractions of a picture with more than 8 bits."""
 
 # Weights of red, green and blue (ITU-R BT.601) in units of 1/65536, as Pillow has them.
 _LUMA = (19595, 38470, 7471)
@@ -76,8 +81,8 @@ def read_resized(path: Path, config: TrainConfig, *, grey: bool, jitter: bool = 
     return resized.clamp(0, 255).contiguous()
 
 
-def crop_and_flip(picture: Tensor, config: TrainConfig, random: np.random.Generator) -> Tensor:
-    """[C, H, W] of any type -> the part of it that is trained on, as a tensor of its own.
+def crop_and_flip(picture: DecodedPicture, config: TrainConfig, random: np.random.Generator) -> DecodedPicture:
+    """[C, H, W] of any type -> a view of the part of it that is trained on.
 
     It is the crop at a random place, or all of the picture where the mode has no crop; mirrored with probability 1/2
     if the training does so.
@@ -87,11 +92,8 @@ def crop_and_flip(picture: Tensor, config: TrainConfig, random: np.random.Genera
         crop_height, crop_width = config.crop_size
         top = int(random.integers(height - crop_height + 1))
         left = int(random.integers(width - crop_width + 1))
-        picture = transforms.crop(picture, top, left, crop_height, crop_width)
-    if config.flip and random.random() < 0.5:
-        mirrored: Tensor = transforms.horizontal_flip(picture)
-        return mirrored
-    return picture.clone()
+        picture = picture[..., top : top + crop_height, left : left + crop_width]
+    return picture[..., ::-1] if config.flip and random.random() < 0.5 else picture
 
 
 def _whole(side: int, config: TrainConfig) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,11 +18,16 @@ import torch
 from torch import Tensor
 
 from engine.config import TrainConfig
-from engine.data.preprocess import crop_and_flip, read_resized
+from engine.data.picture_cache import CacheRoom, PictureCache
+from engine.data.preprocess import DecodedPicture, crop_and_flip, read_resized
 from engine.errors import DataError, PictureError
 from engine.randomness import Stream, random_at
 
-_LOOK_AHEAD = 3
+# Steps whose pictures are prepared: each reader is at one, and these are ready or nearly so. Three at least, and more
+# only as far as that takes little memory.
+_READY = 2
+_LEAST_AHEAD = 3
+_AHEAD_BYTES = 256_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,9 @@ class UnpairedImages:
         pictures_B: Sequence[Path],
         config: TrainConfig,
         *,
-        cache_bytes: int,
+        room: CacheRoom,
+        readers: int = 1,
+        pinned: bool = False,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -76,15 +85,21 @@ class UnpairedImages:
             pictures_A: Training pictures of A, in a fixed order.
             pictures_B: Training pictures of B.
             config: The training: its seed, its batch, and how pictures are preprocessed.
-            cache_bytes: Memory for pictures already decoded and resized; the others are read again each time.
+            room: For pictures already decoded and resized; the others are read again each time.
+            readers: Threads that prepare the pictures of steps to come. While they are faster than the steps, one of
+                them is at work at a time.
+            pinned: Whether batches lie in page-locked memory, from which a CUDA device fetches them by itself.
             rank: Which process of the training this is, from 0.
             ranks: How many there are.
         """
+        total = len(pictures_A) + len(pictures_B)
         self._sides = (
-            _Side(pictures_A, config, config.grey_A, cache_bytes // 2),
-            _Side(pictures_B, config, config.grey_B, cache_bytes // 2),
+            _Side(pictures_A, config, config.grey_A, room.part(len(pictures_A), total)),
+            _Side(pictures_B, config, config.grey_B, room.part(len(pictures_B), total)),
         )
         self._config = config
+        self._readers = readers
+        self._pinned = pinned
         self._rank = rank
         self._ranks = ranks
         self._count = config.batch_size * config.accumulate
@@ -104,8 +119,8 @@ class UnpairedImages:
         first = place * self._count * self._ranks + self._rank * count
         first_number = epoch * self._share * self._ranks + first
         jitter = self._config.jitter_in_decay or epoch < self._config.epochs
-        real_A: list[Tensor] = []
-        real_B: list[Tensor] = []
+        real_A: list[DecodedPicture] = []
+        real_B: list[DecodedPicture] = []
         for offset in range(count):
             number = first_number + offset
             index_A, index_B = self._indices(epoch, (first + offset) % self._epoch_length, number)
@@ -115,21 +130,32 @@ class UnpairedImages:
             ):
                 random = random_at(self._config.seed, stream, number)
                 pictures.append(crop_and_flip(side.picture(index, jitter=jitter), self._config, random))
-        return Batch(step, first_number, _stacked(real_A), _stacked(real_B))
+        return Batch(step, first_number, self._stacked(real_A), self._stacked(real_B))
 
     def batches(self, first_step: int) -> Generator[Batch, None, None]:
-        """The pictures of every step from `first_step` on, without end, prepared ahead in a thread of their own."""
+        """The pictures of every step from `first_step` on, without end, prepared ahead in threads of their own."""
         ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(1, "pictures") as reader:
+        count = self._steps_ahead()
+        with ThreadPoolExecutor(self._readers, "pictures") as readers:
             try:
-                for step in range(first_step, first_step + _LOOK_AHEAD):
-                    ahead.append(reader.submit(self.batch, step))
+                for step in range(first_step, first_step + count):
+                    ahead.append(readers.submit(self.batch, step))
                 while True:
                     batch = ahead.popleft().result()
-                    ahead.append(reader.submit(self.batch, batch.step + _LOOK_AHEAD))
+                    ahead.append(readers.submit(self.batch, batch.step + count))
                     yield batch
             finally:
-                reader.shutdown(cancel_futures=True)
+                readers.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """Forget all pictures that were kept."""
+        for side in self._sides:
+            side.close()
+
+    def give_back_disk(self) -> bool:
+        """Give up the pictures kept on disk, since its space is needed; returns whether that has freed any."""
+        has_freed = [side.give_back_disk() for side in self._sides]
+        return any(has_freed)
 
     def take_problems(self) -> list[str]:
         """A sentence for each picture found unreadable since the last call."""
@@ -144,28 +170,38 @@ class UnpairedImages:
         return int(self._order_of(epoch)[position]) % len(side_A), int(partner)
 
     def _order_of(self, epoch: int) -> npt.NDArray[np.int64]:
-        if self._order[0] != epoch:
-            self._order = (epoch, random_at(self._config.seed, Stream.ORDER, epoch).permutation(self._epoch_length))
-        return self._order[1]
+        known, order = self._order
+        if known != epoch:
+            order = random_at(self._config.seed, Stream.ORDER, epoch).permutation(self._epoch_length)
+            # At once, since another reader may be at another epoch.
+            self._order = (epoch, order)
+        return order
 
+    def _steps_ahead(self) -> int:
+        height, width = self._config.crop_size
+        of_step = 2 * self._count * 3 * height * width
+        return max(_LEAST_AHEAD, min(self._readers + _READY, _AHEAD_BYTES // of_step))
 
-def _stacked(pictures: list[Tensor]) -> Tensor:
-    """N of [C, H, W] -> [N, C, H, W]; float32 if one of them is."""
-    if any(picture.is_floating_point() for picture in pictures):
-        pictures = [picture.float() for picture in pictures]
-    return torch.stack(pictures)
+    def _stacked(self, pictures: list[DecodedPicture]) -> Tensor:
+        """N of [C, H, W] -> [N, C, H, W]; float32 if one of them is."""
+        is_deep = any(picture.dtype == np.float32 for picture in pictures)
+        size = (len(pictures), *pictures[0].shape)
+        batch = torch.empty(size, dtype=torch.float32 if is_deep else torch.uint8, pin_memory=self._pinned)
+        # By NumPy: torch would take threads of its own for it, and begin anew for each reader.
+        for place, picture in zip(batch.numpy(), pictures, strict=True):
+            place[...] = picture
+        return batch
 
 
 class _Side:
-    """The pictures of one domain, decoded and resized, kept in memory as far as they fit."""
+    """The pictures of one domain, decoded and resized, kept as far as there is room."""
 
-    def __init__(self, pictures: Sequence[Path], config: TrainConfig, grey: bool, cache_bytes: int) -> None:
+    def __init__(self, pictures: Sequence[Path], config: TrainConfig, grey: bool, room: CacheRoom) -> None:
+        self._room = room
+        self._cache = PictureCache(room)
         self._pictures = pictures
         self._config = config
         self._grey = grey
-        self._cache_bytes = cache_bytes
-        self._cache: dict[int, Tensor] = {}
-        self._bytes_left = cache_bytes
         self._jitter = True
         self._broken: set[int] = set()
         self._problems: list[str] = []
@@ -174,27 +210,23 @@ class _Side:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def picture(self, index: int, *, jitter: bool) -> Tensor:
+    def picture(self, index: int, *, jitter: bool) -> DecodedPicture:
         """[C, H, W] as `read_resized` has it: picture `index`, or the next one that can be read."""
-        if jitter != self._jitter:
-            # What is cached has the size of the other epochs, which do not come back.
-            self._cache.clear()
-            self._bytes_left = self._cache_bytes
-            self._jitter = jitter
+        cache = self._cache_of(jitter=jitter)
         for offset in range(len(self._pictures)):
             place = (index + offset) % len(self._pictures)
-            if place in self._cache:
-                return self._cache[place]
             if place in self._broken:
                 continue
+            kept = cache.get(place)
+            if kept is not None:
+                return kept
+            begun = time.perf_counter()
             try:
-                picture = read_resized(self._pictures[place], self._config, grey=self._grey, jitter=jitter)
+                picture = read_resized(self._pictures[place], self._config, grey=self._grey, jitter=jitter).numpy()
             except PictureError as error:
                 self._leave_out(place, str(error))
                 continue
-            if picture.nbytes <= self._bytes_left:
-                self._bytes_left -= picture.nbytes
-                self._cache[place] = picture
+            cache.keep(place, picture, seconds=time.perf_counter() - begun)
             return picture
         raise DataError(
             f"None of the {len(self._pictures):,} pictures of {self._pictures[0].parent} can be read any more. "
@@ -206,7 +238,27 @@ class _Side:
             problems, self._problems = self._problems, []
         return problems
 
-    def _leave_out(self, place: int, reason: str) -> None:
-        self._broken.add(place)
+    def give_back_disk(self) -> bool:
         with self._lock:
-            self._problems.append(f"{reason} Training goes on without this picture.")
+            self._room = dataclasses.replace(self._room, disk=0)
+            return self._cache.give_back_disk()
+
+    def close(self) -> None:
+        with self._lock:
+            self._cache.close()
+
+    def _cache_of(self, *, jitter: bool) -> PictureCache:
+        """The pictures kept of epochs with or without jitter, which have other sizes."""
+        with self._lock:
+            if self._jitter and not jitter:
+                # The epochs with jitter do not come back.
+                self._cache.close()
+                self._cache = PictureCache(self._room)
+                self._jitter = False
+            return self._cache if jitter == self._jitter else PictureCache(CacheRoom(0))
+
+    def _leave_out(self, place: int, reason: str) -> None:
+        with self._lock:
+            if place not in self._broken:
+                self._broken.add(place)
+                self._problems.append(f"{reason} Training goes on without this picture.")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from engine.config import TrainConfig
+from engine.data.picture_cache import CacheRoom, free_disk_room
 from engine.data.unpaired import Batch, UnpairedImages
-from engine.device import available_memory, is_out_of_memory
+from engine.device import available_memory, is_out_of_memory, reading_threads
 from engine.errors import DataError, OutOfMemoryError
 from engine.events import LOSS_NAMES, Losses
 from engine.model.cyclegan import CycleGAN
@@ -79,7 +82,9 @@ class Steps:
             pictures.train_A,
             pictures.train_B,
             config,
-            cache_bytes=cache_bytes(model.device),
+            room=cache_room(model.device, config.run),
+            readers=reading_threads(),
+            pinned=model.device.type == "cuda",
             rank=ranks.rank,
             ranks=ranks.count,
         )
@@ -88,6 +93,7 @@ class Steps:
         self.end = total_steps(config, self.steps_per_epoch, choices.offset)
         self._batches = self._images.batches(self._position)
         self._batch: Batch | None = None
+        self._waited = 0.0
         # Summed on the device, so that no step waits for it.
         self._loss_sum: Tensor | None = None
         self._plateau = plateau or PlateauState()
@@ -116,11 +122,14 @@ class Steps:
         Raises:
             OutOfMemoryError: They do not fit into memory.
         """
+        begun = time.perf_counter()
         try:
             with training_errors(self._config, self._choices):
                 self._batch = next(self._batches)
         except DataError as error:
             return error
+        finally:
+            self._waited += time.perf_counter() - begun
         return None
 
     def take(self) -> None:
@@ -145,7 +154,8 @@ class Steps:
             values = torch.stack([losses[name].float() for name in LOSS_NAMES])
             is_finite = values.isfinite()
             # The sums, and from how many steps each comes.
-            values = torch.stack([values.where(is_finite, 0), is_finite.float()])
+            # Not by `where` with a number, for which CUDA would be waited for.
+            values = torch.stack([values.nan_to_num(0.0, 0.0, 0.0), is_finite.float()])
             self._loss_sum = values if self._loss_sum is None else self._loss_sum + values
             self.step += 1
             if self._config.schedule == "plateau":
@@ -173,14 +183,24 @@ class Steps:
         losses = Losses(*(total / steps for total, steps in pairs)) if all(steps for _, steps in pairs) else None
         return Taken(losses, left_out=round(left_out), bad_row=round(bad_row))
 
+    def take_waiting(self) -> float:
+        """Seconds since the last call in which this process has waited for pictures."""
+        waited, self._waited = self._waited, 0.0
+        return waited
+
     def take_notes(self) -> list[str]:
         """What the user should know since the last call: pictures that cannot be read, a size that has grown."""
         notes, self._notes = [*self._notes, *self._images.take_problems()], []
         return notes
 
+    def give_back_disk(self) -> bool:
+        """Give up the pictures that are kept on the run's disk; returns whether that has freed any of it."""
+        return self._images.give_back_disk()
+
     def close(self) -> None:
         """Stop reading pictures."""
         self._batches.close()
+        self._images.close()
 
     @property
     def _position(self) -> int:
@@ -217,10 +237,20 @@ class Steps:
             self._cycle_sum = torch.zeros_like(self._cycle_sum)
 
 
-def cache_bytes(device: torch.device) -> int:
-    """Memory that decoded pictures of this process may take, in bytes."""
-    memory = available_memory(torch.device("cpu")) // local_rank_and_count()[1]
-    return int(memory * (_CACHE_SHARE if device.type != "cpu" else _CACHE_SHARE / 2))
+def cache_room(device: torch.device, run: Path) -> CacheRoom:
+    """What decoded pictures of this process may take.
+
+    Args:
+        device: What trains.
+        run: The training's folder, on whose disk lies what does not fit into memory; it may not be there yet.
+    """
+    processes = local_rank_and_count()[1]
+    memory = available_memory(torch.device("cpu")) // processes
+    share = _CACHE_SHARE if device.type != "cpu" else _CACHE_SHARE / 2
+    folder = run
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return CacheRoom(int(memory * share), free_disk_room(folder) // processes, folder)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.config import Direction, Precision, TrainConfig
 from engine.conversion.model_file import default_model, write_model
+from engine.conversion.space import is_full
 from engine.device import choose_device, describe_device, empty_caches, gpus_together
 from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
@@ -816,6 +817,8 @@ class _Training:
 
     def _note_disk(self, error: OSError) -> None:
         """Tell now and then that nothing can be written; the training itself is well, and there may be room again."""
+        if is_full(error) and self._steps.give_back_disk():
+            return
         now = self._clock.seconds
         if now >= self._disk_told + _DISK_RETRY_SECONDS:
             self._disk_told = now
@@ -829,6 +832,15 @@ class _Training:
             self._write_checkpoint()
 
     def _write_checkpoint(self) -> None:
+        try:
+            self._write_checkpoint_once()
+        except OSError as error:
+            # Pictures on disk only save time.
+            if not (is_full(error) and self._steps.give_back_disk()):
+                raise
+            self._write_checkpoint_once()
+
+    def _write_checkpoint_once(self) -> None:
         step = self._steps.step
         self._checkpoint = save_checkpoint(
             self._run,

@@ -18,11 +18,13 @@ from typing import Any
 import torch
 
 from engine.config import TrainConfig
+from engine.data.picture_cache import CacheRoom, is_worth_a_file
 from engine.data.preprocess import read_resized
 from engine.device import (
     available_memory,
     describe_device,
     peak_resident_memory,
+    reading_threads,
     refuse_more_memory,
     resident_memory,
 )
@@ -32,7 +34,7 @@ from engine.training.memory_remedies import memory_remedies
 from engine.training.preparing import choose, find_pictures, make_model, ranks_of
 from engine.training.run import Choices, Pictures
 from engine.training.schedule import steps_per_epoch, total_steps
-from engine.training.steps import cache_bytes, training_errors
+from engine.training.steps import cache_room, training_errors
 from engine.training.trainer import train
 
 REPORT_NAME = "trial.jsonl"
@@ -153,12 +155,16 @@ def _try_out(config: TrainConfig, folder: Path) -> Measured:
         _reading(side, alone, grey)
         for side, grey in ((pictures.train_A, config.grey_A), (pictures.train_B, config.grey_B))
     )
-    cache = cache_bytes(device) // 2
+    room = cache_room(device, config.run)
+    total = sum(map(len, reading))
+    rooms = [room.part(len(side), total) for side in reading]
+    readers = reading_threads()
     sitting = _Sitting(alone, memory, report)
-    missing = sum(side.bytes_missing(cache, min(len(side), sitting.shown)) for side in reading)
+    sides = list(zip(reading, rooms, strict=True))
+    missing = sum(side.bytes_missing(room.memory, min(len(side), sitting.shown)) for side, room in sides)
     count = config.batch_size * config.accumulate
-    read_first = count * sum(side.seconds for side in reading)
-    read_later = count * sum(side.seconds * (1 - side.cached_share(cache)) for side in reading)
+    read_first = count * sum(side.seconds for side in reading) / readers
+    read_later = count * sum(side.seconds * (1 - side.cached_share(room)) for side, room in sides) / readers
     step = sitting.step
     shrinks = _shrinks(config)
     sizes = {1: 1.0}
@@ -325,9 +331,10 @@ class _Reading:
     def __len__(self) -> int:
         return self.count
 
-    def cached_share(self, room: int) -> float:
-        """The share of them that fits into so many bytes."""
-        return min(1.0, room / max(1.0, self.count * self.bytes))
+    def cached_share(self, room: CacheRoom) -> float:
+        """The share of them that is read only once."""
+        on_disk = room.disk if is_worth_a_file(self.seconds) else 0
+        return min(1.0, (room.memory + on_disk) / max(1.0, self.count * self.bytes))
 
     def bytes_missing(self, room: int, read: int) -> int:
         """What is still to be cached when so many have been read."""

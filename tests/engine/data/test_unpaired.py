@@ -10,10 +10,13 @@ import torch
 from PIL import Image
 
 from engine.config import TrainConfig
-from engine.data import preprocess
+from engine.data import picture_cache, preprocess
 from engine.data.folders import scan_folder
+from engine.data.picture_cache import CacheRoom
 from engine.data.unpaired import Batch, UnpairedImages
 from engine.errors import DataError
+
+IN_MEMORY = CacheRoom(10**6)
 
 
 def _flat_pictures(folder: Path, count: int) -> list[Path]:
@@ -29,7 +32,8 @@ def _images(
     count_A: int,
     count_B: int,
     *,
-    cache_bytes: int = 10**6,
+    room: CacheRoom = IN_MEMORY,
+    readers: int = 1,
     rank: int = 0,
     ranks: int = 1,
     **values: object,
@@ -40,7 +44,7 @@ def _images(
     config = TrainConfig(
         folder_A=tmp_path / "A", folder_B=tmp_path / "B", run=tmp_path / "run", **{**defaults, **values}
     )
-    return UnpairedImages(A, B, config, cache_bytes=cache_bytes, rank=rank, ranks=ranks)
+    return UnpairedImages(A, B, config, room=room, readers=readers, rank=rank, ranks=ranks)
 
 
 def _same(a: Batch, b: Batch) -> bool:
@@ -99,9 +103,120 @@ def test_the_last_batch_of_an_epoch_holds_the_rest(tmp_path: Path) -> None:
 
 
 def test_pictures_that_do_not_fit_the_cache_are_read_again_with_the_same_result(tmp_path: Path) -> None:
-    cached, uncached = _images(tmp_path, 5, 5), _images(tmp_path, 5, 5, cache_bytes=0)
+    cached, uncached = _images(tmp_path, 5, 5), _images(tmp_path, 5, 5, room=CacheRoom(0))
     for step in range(10):
         assert torch.equal(cached.batch(step).real_A, uncached.batch(step).real_A)
+
+
+@pytest.fixture
+def all_worth_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures are read too fast to be kept on disk."""
+    monkeypatch.setattr(picture_cache, "is_worth_a_file", lambda seconds: True)
+    monkeypatch.setattr(picture_cache, "DISK_RESERVE_BYTES", 0)
+
+
+def _count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file is read, by its folder and name."""
+    reads: Counter[str] = Counter()
+    read = preprocess.read_deep_pixels
+    monkeypatch.setattr(
+        preprocess,
+        "read_deep_pixels",
+        lambda path: (reads.update([f"{path.parent.name}/{path.name}"]), read(path))[1],
+    )
+    return reads
+
+
+def _mixed_pictures(tmp_path: Path) -> None:
+    """Noise of several sizes, among it pictures with 16 bits."""
+    random = np.random.default_rng(5)
+    for name, count in (("A", 7), ("B", 5)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            size = (40 + 4 * number, 60 - 4 * number)
+            if number % 3 == 2:
+                Image.fromarray(random.integers(0, 2**16, size, dtype=np.uint16)).save(
+                    tmp_path / name / f"{number}.png"
+                )
+            else:
+                pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+
+
+@pytest.mark.usefixtures("all_worth_a_file")
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"preprocess": "scale_width", "grey_A": True},
+        {"preprocess": "none"},
+        {"batch_size": 2, "accumulate": 2},
+        {"jitter_in_decay": False, "epochs": 1},
+        {"ranks": 2, "rank": 1},
+    ],
+)
+@pytest.mark.parametrize("memory", [0, 20_000])
+def test_pictures_kept_on_disk_are_read_once_and_change_no_bit(
+    tmp_path: Path, values: dict[str, object], memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _mixed_pictures(tmp_path)
+    expected = _images(tmp_path, 7, 5, room=CacheRoom(0), **values)
+    batches = [expected.batch(step) for step in range(40)]
+    reads = _count_reads(monkeypatch)
+    on_disk = _images(tmp_path, 7, 5, room=CacheRoom(memory, 10**8, tmp_path), **values)
+    assert all(_same(on_disk.batch(step), batches[step]) for step in range(40))
+    # Without jitter they have another size, once more for good.
+    assert set(reads.values()) <= {1, 2} if "jitter_in_decay" in values else set(reads.values()) == {1}
+    on_disk.close()
+
+
+@pytest.mark.usefixtures("all_worth_a_file")
+@pytest.mark.parametrize("values", [{}, {"jitter_in_decay": False, "epochs": 2}, {"batch_size": 3}])
+def test_several_readers_change_no_bit_also_where_two_epochs_meet(tmp_path: Path, values: dict[str, object]) -> None:
+    _mixed_pictures(tmp_path)
+    expected = _images(tmp_path, 7, 5, room=CacheRoom(0), **values)
+    for room in (CacheRoom(0), IN_MEMORY, CacheRoom(10_000, 10**8, tmp_path)):
+        images = _images(tmp_path, 7, 5, room=room, readers=5, **values)
+        with contextlib.closing(images.batches(0)) as batches:
+            assert all(_same(next(batches), expected.batch(step)) for step in range(30))
+        images.close()
+
+
+@pytest.mark.usefixtures("all_worth_a_file")
+def test_ranks_that_keep_pictures_on_one_disk_see_what_they_would_without(tmp_path: Path) -> None:
+    _mixed_pictures(tmp_path)
+    room = CacheRoom(0, 10**8, tmp_path)
+    with_files = [_images(tmp_path, 7, 5, room=room, rank=rank, ranks=2) for rank in range(2)]
+    without = [_images(tmp_path, 7, 5, room=CacheRoom(0), rank=rank, ranks=2) for rank in range(2)]
+    for step in range(20):
+        for kept, anew in zip(with_files, without, strict=True):
+            assert _same(kept.batch(step), anew.batch(step))
+    for images in with_files:
+        images.close()
+
+
+@pytest.mark.usefixtures("all_worth_a_file")
+def test_space_on_disk_can_be_given_back_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = _count_reads(monkeypatch)
+    images = _images(tmp_path, 3, 3, room=CacheRoom(0, 10**8, tmp_path), serial=True)
+    expected = _images(tmp_path, 3, 3, room=CacheRoom(0), serial=True)
+    assert all(_same(images.batch(step), expected.batch(step)) for step in range(6))
+    reads.clear()
+    assert images.give_back_disk() and not images.give_back_disk()
+    assert all(_same(images.batch(step), expected.batch(step)) for step in range(6))
+    assert set(reads.values()) == {4}
+
+
+def test_the_source_pictures_are_as_they_were(tmp_path: Path) -> None:
+    _mixed_pictures(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    images = _images(tmp_path, 7, 5, batch_size=2)
+    for step in range(8):
+        batch = images.batch(step)
+        batch.real_A.zero_()
+        batch.real_B.zero_()
+    assert _same(images.batch(2), _images(tmp_path, 7, 5, batch_size=2).batch(2))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_an_unreadable_picture_is_replaced_and_named_once(tmp_path: Path) -> None:
@@ -215,7 +330,7 @@ def test_the_cache_keeps_to_its_bytes(
     # Room for as many bytes of A as two of its pictures have, and for none of B.
     sizes = {"preprocess": [40, 60]}.get(next(iter(values), ""), [34, 34])
     bytes_A = (1 if "grey_A" in values else 3) * sum(side * side for side in sizes)
-    images = _images(tmp_path, 6, 6, cache_bytes=2 * bytes_A, serial=True, **values)
+    images = _images(tmp_path, 6, 6, room=CacheRoom(2 * bytes_A), serial=True, **values)
     for step in range(18):
         images.batch(step)
     assert sorted(reads[f"A{number}.png"] for number in range(6)) == [1, 1, 3, 3, 3, 3]

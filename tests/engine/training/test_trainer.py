@@ -16,6 +16,7 @@ from PIL import Image
 from engine.config import TrainConfig
 from engine.conversion.model_file import default_model, read_model_info, write_model
 from engine.data import unpaired
+from engine.data.picture_cache import CacheRoom
 from engine.errors import ConfigError, DataError, DivergedError, EngineError, OutOfMemoryError, RunError
 from engine.events import (
     LOSS_NAMES,
@@ -706,7 +707,7 @@ def test_every_orderly_end_takes_its_note_back_and_a_kill_leaves_it(
 def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "cache_bytes", lambda device: 0)
+    monkeypatch.setattr(steps, "cache_room", lambda device, run: CacheRoom(0))
     monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
     config = tiny_config(epochs=100)
     with pytest.raises(DataError, match="can be read any more"):
