@@ -31,6 +31,7 @@ from engine.config import (
 from engine.data.workers import serve_if_asked
 from engine.errors import ConfigError, DataError, EngineError
 from engine.events import (
+    WORTH_SAYING_WAITING,
     Alarm,
     CheckEvent,
     Converted,
@@ -787,10 +788,12 @@ class _TrainProgress(_Progress):
                 self.open_bar(event.total_steps, event.step, "step")
             case StepReport():
                 losses = event.losses
+                is_waiting = event.waiting >= WORTH_SAYING_WAITING
                 self.advance_to(
                     event.step,
                     f"epoch {event.epoch}/{event.total_epochs} G {losses.G_AB:.2f} {losses.G_BA:.2f} "
-                    f"D {losses.D_A:.2f} {losses.D_B:.2f} cycle {losses.cycle_A:.2f} {losses.cycle_B:.2f}",
+                    f"D {losses.D_A:.2f} {losses.D_B:.2f} cycle {losses.cycle_A:.2f} {losses.cycle_B:.2f}"
+                    + (f" waiting for pictures {event.waiting:.0%}" if is_waiting else ""),
                 )
             case RolledBack():
                 self.say(event.text)

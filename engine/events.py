@@ -103,6 +103,10 @@ class TrainStarted:
     precision: str
 
 
+WORTH_SAYING_WAITING = 0.05
+"""Share of its time from which on a person is told that a training waits for pictures."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepReport:
     """Numbers of the steps since the last report; about four reports a second at most.
@@ -117,6 +121,8 @@ class StepReport:
         seconds_left: Time left at this rate (or up to `max_minutes`, if that comes first).
         learning_rate: Adam's rate at this step.
         losses: Means over the steps since the last report.
+        waiting: Share of the time since the last report in which the training has waited for pictures, in 0..1; of
+            several processes, the first one's.
     """
 
     step: int
@@ -128,6 +134,7 @@ class StepReport:
     seconds_left: float
     learning_rate: float
     losses: Losses
+    waiting: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

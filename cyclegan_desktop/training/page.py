@@ -31,6 +31,7 @@ from cyclegan_desktop.training.remedy_rows import RemedyRows
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
 from cyclegan_desktop.words import duration_words
 from engine.events import (
+    WORTH_SAYING_WAITING,
     HealthChecked,
     Preparing,
     RolledBack,
@@ -111,6 +112,8 @@ class TrainingPage(QWidget):
         self._smoothing, self._log_scale = 0.9, False
         self._plots: TrainingPlots | None = None
         self._status_text = ""
+        self._waiting = 0.0
+        self._first_epoch: int | None = None
 
         self.messages = MessageArea()
         self._interrupted: Sequence[Interrupted] = ()
@@ -324,6 +327,7 @@ class TrainingPage(QWidget):
         )
         self._ensure_plots().cut_after(event.step)
         self._ensure_plots().set_own_name(event.run.name)
+        self._waiting, self._first_epoch = 0.0, None
         self._set_status(self.tr("Training begins"))
         self._set_progress(event.step / max(1, event.total_steps))
 
@@ -366,10 +370,14 @@ class TrainingPage(QWidget):
         if event.seconds_left < 0.5:
             # After the last step this takes seconds, in which nothing else is reported.
             left = self.tr("drawing the last samples and saving")
+        # Of about the last ten reports: steps wait for their pictures now and then.
+        self._waiting += 0.1 * (event.waiting - self._waiting)
+        if self._first_epoch is None:
+            self._first_epoch = event.epoch
         self._set_status(
             self.tr(
                 "Epoch {epoch:,} of {epochs:,}, step {step:,} of {steps:,}  \N{MIDDLE DOT}  {rate} steps/s"
-                "  \N{MIDDLE DOT}  {left}"
+                "  \N{MIDDLE DOT}  {left}{waiting}"
             ).format(
                 epoch=event.epoch,
                 epochs=event.total_epochs,
@@ -377,9 +385,26 @@ class TrainingPage(QWidget):
                 steps=event.total_steps,
                 rate=f"{event.steps_per_second:.3g}",
                 left=left,
+                waiting=self._waiting_words(is_warm=event.epoch > self._first_epoch + 1),
             )
         )
         self._set_progress(_share_done(event))
+
+    def _waiting_words(self, *, is_warm: bool) -> str:
+        """What follows the status where steps wait for their pictures, and what helps.
+
+        Args:
+            is_warm: Whether nearly all pictures have been read since the program began.
+        """
+        if self._waiting < WORTH_SAYING_WAITING:
+            return ""
+        text = self.tr("{share} of the time is waiting for pictures, which are read for the first time")
+        if is_warm:
+            text = self.tr(
+                "{share} of the time is waiting for pictures: more free memory, more free space on the disk of the "
+                "training, or smaller copies of the pictures help"
+            )
+        return "  \N{MIDDLE DOT}  " + text.format(share=f"{self._waiting:.0%}")
 
     def show_health(self, event: HealthChecked) -> None:
         """Show what is ill now."""

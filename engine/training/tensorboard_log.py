@@ -57,6 +57,7 @@ class TensorboardLog:
                     self._writer.add_scalar(f"losses/{name}", value, event.step)
                 self._writer.add_scalar("rate/learning rate", event.learning_rate, event.step)
                 self._writer.add_scalar("rate/steps a second", event.steps_per_second, event.step)
+                self._writer.add_scalar("rate/waiting for pictures", event.waiting, event.step)
             case QualityMeasured():
                 self._writer.add_scalar("quality/score", event.score, event.step)
                 for direction in event.directions:

@@ -612,6 +612,7 @@ class _Training:
         now = self._clock.seconds
         old_step, old_seconds = self._recent[0]
         rate = (steps.step - old_step) / max(now - old_seconds, 1e-9)
+        waiting = steps.take_waiting() / max(now - self._recent[-1][1], 1e-9)
         if len(self._recent) == 1:
             # The first steps load libraries and tune kernels: the rate counts from here on.
             self._recent.clear()
@@ -629,6 +630,7 @@ class _Training:
             seconds_left=left,
             learning_rate=steps.rate,
             losses=losses,
+            waiting=min(1.0, waiting),
         )
         try:
             self._run.append_losses(report)

@@ -30,8 +30,8 @@ def _button(page: TrainingPage, name: str) -> QPushButton:
     return page.findChild(QPushButton, name)
 
 
-def _report(step: int = 1240, seconds_left: float = 990.0) -> StepReport:
-    return StepReport(step, 4600, 3, 20, 365.0, 3.4, seconds_left, 2e-4, Losses(*[1.0] * 8))
+def _report(step: int = 1240, seconds_left: float = 990.0, *, epoch: int = 3, waiting: float = 0.0) -> StepReport:
+    return StepReport(step, 4600, epoch, 20, 365.0, 3.4, seconds_left, 2e-4, Losses(*[1.0] * 8), waiting)
 
 
 def test_an_empty_page_says_what_to_do_next(page: TrainingPage, qtbot: QtBot) -> None:
@@ -39,6 +39,20 @@ def test_an_empty_page_says_what_to_do_next(page: TrainingPage, qtbot: QtBot) ->
     assert action.isVisible()
     with qtbot.waitSignal(page.new_requested):
         action.click()
+
+
+def test_waiting_for_pictures_is_said_where_it_costs_much(page: TrainingPage) -> None:
+    status = page.findChild(QLabel, "training_status")
+
+    def words(*, epoch: int, waiting: float) -> str:
+        for _ in range(60):
+            page.show_report(_report(epoch=epoch, waiting=waiting))
+        return status.text()
+
+    assert "waiting" not in words(epoch=3, waiting=0.02)
+    assert "30% of the time is waiting for pictures, which are read for the first time" in words(epoch=4, waiting=0.3)
+    assert "smaller copies" in words(epoch=5, waiting=0.3)
+    assert "waiting" not in words(epoch=5, waiting=0.0)
 
 
 def test_the_page_needs_neither_torch_nor_the_plot_to_be_there() -> None:

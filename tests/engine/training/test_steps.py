@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engine.config import TrainConfig
 from engine.data import picture_cache, unpaired
 from engine.data.picture_cache import CacheRoom
-from engine.events import Notice, Saved
+from engine.events import Notice, Saved, StepReport
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks
 from engine.training import steps as module
@@ -86,6 +86,12 @@ def test_waiting_for_pictures_is_told_once(steps: Callable[..., Steps], monkeypa
     assert slow.fetch() is None
     assert slow.take_waiting() > 0
     assert slow.take_waiting() == 0
+
+
+def test_the_share_of_waiting_is_in_the_reports(tiny_config: MakeConfig) -> None:
+    reports = [event for event in train(tiny_config()) if isinstance(event, StepReport)]
+    assert reports
+    assert all(0 <= report.waiting <= 1 for report in reports)
 
 
 def test_pictures_may_take_part_of_memory_and_of_the_disk_of_the_run(
