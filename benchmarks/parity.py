@@ -29,7 +29,7 @@ from PIL import Image
 from engine import TrainConfig, preset_config
 from engine.device import ChosenPrecision, autocast
 from engine.model.cyclegan import CycleGAN
-from engine.model.norm import InstanceNorm
+from engine.model.layers import InstanceNorm
 import torch
 from torch import Tensor, nn
 # isort: on

@@ -47,7 +47,7 @@ from engine.model.generator import (
     make_generator,
     skipped,
 )
-from engine.model.norm import InstanceNorm
+from engine.model.layers import InstanceNorm
 from engine.model.picture_tensors import to_picture
 
 LEAST_SIDE = 8

@@ -347,6 +347,7 @@ def load_generator(path: Path, direction: Direction, device: torch.device) -> tu
     import torch
 
     from engine.model.generator import make_generator
+    from engine.model.layers import features_format
 
     tensors, info = _load(model_path(path))
     info.require_direction(direction)
@@ -362,7 +363,8 @@ def load_generator(path: Path, direction: Direction, device: torch.device) -> tu
         raise ModelFileError(
             f"{info.path} does not hold the generator {info.direction_name(direction)} whole."
         ) from error
-    return generator.eval().requires_grad_(False), info
+    # As in training, so that samples and results are the same to the last bit.
+    return generator.eval().requires_grad_(False).to(memory_format=features_format(device)), info
 
 
 def load_networks(path: Path) -> tuple[dict[str, Tensor], ModelInfo]:

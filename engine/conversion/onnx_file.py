@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.errors import ModelFileError
 from engine.model.generator import AnyGenerator, ResidualBlock, ResizeConv, UnetLevel, UnetOuterLevel
-from engine.model.norm import InstanceNorm
+from engine.model.layers import InstanceNorm
 
 if TYPE_CHECKING:
     import onnx

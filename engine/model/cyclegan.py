@@ -23,6 +23,7 @@ from engine.model.fine_tuning import check_fit
 from engine.model.finite import BadSteps, all_usable
 from engine.model.generator import AnyGenerator, Generator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
+from engine.model.layers import features_format
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
 from engine.randomness import Stream, random_at
 
@@ -149,13 +150,18 @@ class CycleGAN:
         return {name: losses[name] for name in LOSS_NAMES}
 
     def _all_gradients(self, real_A: Tensor, real_B: Tensor, first_number: int) -> LossTensors:
+        real_A, real_B = self._in_order(real_A), self._in_order(real_B)
         with self._dropout_at(first_number):
             fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
         return losses | self._discriminator_gradients(
-            (real_A, self.pool_A.query(fake_A, first_number)),
-            (real_B, self.pool_B.query(fake_B, first_number)),
+            (real_A, self._in_order(self.pool_A.query(fake_A, first_number))),
+            (real_B, self._in_order(self.pool_B.query(fake_B, first_number))),
             first_number,
         )
+
+    def _in_order(self, pictures: Tensor) -> Tensor:
+        """Pictures as networks want them in memory; which kernels run, and so the last bits, depend on it."""
+        return pictures.contiguous(memory_format=features_format(self.device))
 
     def _generator_gradients(
         self, real_A: Tensor, real_B: Tensor, first_number: int
@@ -349,7 +355,7 @@ class CycleGAN:
             init_weights(network, random, self.config.init, self.config.init_gain)
             if isinstance(network, AnyGenerator) and network.long_skip:
                 network.start_as_identity()
-            network.to(self.device, dtype)
+            network.to(self.device, dtype).to(memory_format=features_format(self.device))
 
     def use_ranks(self) -> None:
         """Average all gradients over the ranks of a process group that the caller has made.
@@ -426,13 +432,19 @@ class CycleGAN:
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in _with_prefix(tensors, name).items():
                 index, _, moment = key.partition(".")
-                state.setdefault(int(index), {})[moment] = value
+                state.setdefault(int(index), {})[moment] = self._like_its_weight(optimizer, int(index), value)
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         for name, pool in (("pool_A", self.pool_A), ("pool_B", self.pool_B)):
             pool.pictures = self._stored_pictures(tensors, name)
         if scaler and self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
         self.is_whole = True
+
+    @staticmethod
+    def _like_its_weight(optimizer: Adam, index: int, moment: Tensor) -> Tensor:
+        """A moment as its weight lies in memory, as the fused kernels need it."""
+        weight = optimizer.param_groups[0]["params"][index]
+        return torch.empty_like(weight, device=moment.device).copy_(moment) if moment.shape == weight.shape else moment
 
     def _stored(self) -> dict[str, nn.Module]:
         """All networks by name, those averaged too where there are some."""

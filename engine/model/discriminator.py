@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from engine.config import TrainConfig
 from engine.model.architecture import Norm
+from engine.model.layers import Layers
 from engine.model.norm import apply_spectral_norm, has_bias, make_norm
 
 
@@ -39,7 +40,7 @@ class PatchDiscriminator(nn.Module):
                 make_norm(norm, widths[layer]),
             ]
         sequence += [nn.LeakyReLU(0.2, inplace=True), nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1)]
-        self.model = nn.Sequential(*sequence)
+        self.model = Layers(*sequence)
 
     def forward(self, x: Tensor) -> Tensor:
         """How real each patch looks: near 1 real, near 0 generated (with the least squares of the paper)."""
@@ -57,7 +58,7 @@ class PixelDiscriminator(nn.Module):
     def __init__(self, channels: int = 64, *, in_channels: int = 3, norm: Norm = "instance") -> None:
         super().__init__()
         bias = has_bias(norm)
-        self.net = nn.Sequential(
+        self.net = Layers(
             nn.Conv2d(in_channels, channels, 1),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(channels, 2 * channels, 1, bias=bias),

@@ -14,30 +14,40 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.config import Direction, Init
 from engine.model.architecture import Architecture, Norm
+from engine.model.layers import Layers, ReflectionPad, reflected
 from engine.model.norm import has_bias, make_norm, spectral_norm_of
 
 
 class ResidualBlock(nn.Module):
-    """x + F(x), F being two 3x3 convolutions of the same width. [B, C, H, W] -> the same shape."""
+    """x + F(x), F being two 3x3 convolutions of the same width. [B, C, H, W] -> the same shape.
+
+    Attributes:
+        recompute: As in `Generator`.
+    """
 
     def __init__(self, channels: int, norm: Norm = "instance", *, dropout: bool = False) -> None:
         super().__init__()
+        self.recompute = False
         bias = has_bias(norm)
-        self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1),
+        self.conv_block = Layers(
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
             nn.ReLU(inplace=True),
             *([nn.Dropout(0.5)] if dropout else []),
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """X + F(x)."""
+        return _recomputed(self, x) if self.recompute and torch.is_grad_enabled() else self.changed(x)
+
+    def changed(self, x: Tensor) -> Tensor:
+        """The same, remembering for the backward pass what is inside."""
         change: Tensor = self.conv_block(x)
-        return x + change
+        return change.add_(x)
 
 
 class ResizeConv(nn.Conv2d):
@@ -52,7 +62,7 @@ class ResizeConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge and convolve."""
         larger = F.interpolate(x, scale_factor=2, mode="nearest")
-        return super().forward(F.pad(larger, (1, 1, 1, 1), mode="reflect"))
+        return super().forward(reflected(larger, 1))
 
 
 class Generator(nn.Module):
@@ -63,10 +73,6 @@ class Generator(nn.Module):
     tanh(atanh(0.9 x) + f(x)), f being the same layers without their tanh: it predicts a change of the picture, begins
     as the identity, and keeps every edge of its source. The keys are the same but the weights mean something else, so
     a model must say which it is.
-
-    Attributes:
-        recompute: Whether the backward pass computes what is inside its residual blocks anew, instead of remembering
-            it (Chen et al. 2016): the same gradients in less memory.
     """
 
     def __init__(self, architecture: Architecture, direction: Direction = "a2b") -> None:
@@ -74,10 +80,9 @@ class Generator(nn.Module):
         c, norm, bias = architecture.channels, architecture.norm, has_bias(architecture.norm)
         in_channels, self._out_channels = _picture_channels(architecture, direction)
         self.long_skip = architecture.long_skip
-        self.recompute = False
         enlarge = ResizeConv if architecture.resize_conv else _transposed_conv
-        self.model = nn.Sequential(
-            nn.ReflectionPad2d(3),
+        self.model = Layers(
+            ReflectionPad(3),
             nn.Conv2d(in_channels, c, 7, bias=bias),
             make_norm(norm, c),
             nn.ReLU(inplace=True),
@@ -94,7 +99,7 @@ class Generator(nn.Module):
             enlarge(2 * c, c, bias=bias),
             make_norm(norm, c),
             nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(c, self._out_channels, 7),
         )
 
@@ -105,11 +110,24 @@ class Generator(nn.Module):
 
     def change(self, x: Tensor) -> Tensor:
         """What is before the tanh, f(x) of the long skip: [B, D, H, W] in at least fp32, without a limit."""
-        if not (self.recompute and torch.is_grad_enabled()):
-            return _at_least_fp32(self.model(x))
-        for layer in self.model:
-            x = _recomputed(layer, x) if isinstance(layer, ResidualBlock) else layer(x)
-        return _at_least_fp32(x)
+        return _at_least_fp32(self.model(x))
+
+    @property
+    def recompute(self) -> bool:
+        """Whether the backward pass computes what is inside its residual blocks anew, instead of remembering it.
+
+        The same gradients in less memory (Chen et al. 2016).
+        """
+        return any(block.recompute for block in self._blocks)
+
+    @recompute.setter
+    def recompute(self, on: bool) -> None:
+        for block in self._blocks:
+            block.recompute = on
+
+    @property
+    def _blocks(self) -> list[ResidualBlock]:
+        return [layer for layer in self.model if isinstance(layer, ResidualBlock)]
 
     def start_as_identity(self) -> None:
         """Set the last convolution to 0, so that a generator with the long skip begins as 0.9 x."""
@@ -119,7 +137,7 @@ class Generator(nn.Module):
 def _recomputed(block: ResidualBlock, x: Tensor) -> Tensor:
     """What the block makes of x, its inside computed anew for the backward pass, with the same features dropped."""
     y: Tensor = checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(block))
+        block.changed, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(block))
     )
     return y
 
@@ -148,7 +166,7 @@ class UnetLevel(nn.Module):
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        self.model = nn.Sequential(*layers)
+        self.model = Layers(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """The input and what its smaller copies make of it, side by side."""

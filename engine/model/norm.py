@@ -1,4 +1,4 @@
-"""What keeps features and weights within bounds: the norms of all networks, and spectral norm."""
+"""What keeps features and weights within bounds: which norm a network has, and spectral norm."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from engine.model.architecture import Norm
-
-
-class InstanceNorm(nn.Module):
-    """Instance normalisation without parameters and without running statistics, computed in at least fp32.
-
-    [B, C, H, W] -> the same shape and dtype. In fp16 the squares of a whole picture overflow.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Zero mean and unit variance of each channel of each picture."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        return F.instance_norm(wide, eps=1e-5).to(x.dtype)
+from engine.model.layers import InstanceNorm
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:

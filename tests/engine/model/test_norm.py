@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.model.generator import init_weights
-from engine.model.norm import InstanceNorm, SpectralNorm, apply_spectral_norm, make_norm, spectral_norm_of
+from engine.model.layers import InstanceNorm
+from engine.model.norm import SpectralNorm, apply_spectral_norm, make_norm, spectral_norm_of
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

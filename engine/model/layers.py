@@ -1,0 +1,146 @@
+"""Layers as torch has them, run with less memory traffic on a processor; the same numbers, keys and structure.
+
+Between convolutions a generator does little arithmetic and moves much memory. On a processor its features lie with the
+channels of a pixel side by side (channels last), where the convolutions are fastest, and what stands between them reads
+and writes each feature as few times as it can: see `docs/decisions/0014`. On other devices these are torch's layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-5
+"""What instance norm adds to the variance."""
+
+
+def features_format(device: torch.device) -> torch.memory_format:
+    """How weights and features lie in the memory of a device."""
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
+class Layers(nn.Sequential):
+    """One layer after the other, but an instance norm and the ReLU or LeakyReLU after it as one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> what the last layer makes of it."""
+        layers = list(self)
+        place = 0
+        while place < len(layers):
+            layer, after = layers[place], layers[place + 1] if place + 1 < len(layers) else None
+            if isinstance(layer, InstanceNorm) and isinstance(after, nn.ReLU | nn.LeakyReLU):
+                x = layer.activated(x, slope=after.negative_slope if isinstance(after, nn.LeakyReLU) else 0.0)
+                place += 2
+            else:
+                x = layer(x)
+                place += 1
+        return x
+
+
+class InstanceNorm(nn.Module):
+    """Instance normalisation without parameters and without running statistics, computed in at least fp32.
+
+    [B, C, H, W] -> the same shape and dtype. In fp16 the squares of a whole picture overflow.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero mean and unit variance of each channel of each picture."""
+        if x.device.type == "cpu":
+            return _normed(x, None)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        return F.instance_norm(wide, eps=EPSILON).to(x.dtype)
+
+    def activated(self, x: Tensor, *, slope: float) -> Tensor:
+        """The same and then a LeakyReLU of this slope; a ReLU if it is 0."""
+        if x.device.type == "cpu":
+            return _normed(x, slope)
+        return F.leaky_relu_(self(x), slope) if slope else F.relu_(self(x))
+
+
+class ReflectionPad(nn.ReflectionPad2d):
+    """[B, C, H, W] -> [B, C, H + 2 p, W + 2 p], the borders mirrored, which are not repeated themselves."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pad."""
+        return reflected(input, self.padding[0])
+
+
+def reflected(x: Tensor, by: int) -> Tensor:
+    """`ReflectionPad` as a function; `by` is p."""
+    if x.device.type == "cpu":
+        padded: Tensor = _Reflected.apply(x, by)
+        return padded
+    return F.pad(x, (by, by, by, by), mode="reflect")
+
+
+def _normed(x: Tensor, slope: float | None) -> Tensor:
+    normed: Tensor = _NormedAndActivated.apply(x, slope)
+    return normed
+
+
+class _NormedAndActivated(torch.autograd.Function):
+    """Instance norm, then LeakyReLU; remembers the input and, only with an activation, the output.
+
+    torch's instance norm goes to fp32 and to another order in memory and back. Its batch norm does neither, and for a
+    batch of one picture it is the same: so it takes one picture after the other. Its weight and bias, 1 and 0, are
+    there to say that the statistics are wide.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float | None) -> Tensor:
+        channels = x.shape[1]
+        wide = torch.promote_types(x.dtype, torch.float32)
+        one, zero = x.new_ones(channels, dtype=wide), x.new_zeros(channels, dtype=wide)
+        pictures = [torch.native_batch_norm(p, one, zero, None, None, True, 0.0, EPSILON) for p in torch.split(x, 1)]
+        y = pictures[0][0] if len(pictures) == 1 else torch.cat([normed for normed, _, _ in pictures])
+        if slope is not None:
+            y = F.leaky_relu_(y, slope) if slope else F.relu_(y)
+        means, scales = (torch.stack([picture[part] for picture in pictures]) for part in (1, 2))
+        ctx.save_for_backward(x, one, means, scales, None if slope is None else y)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        x, one, means, scales, y = ctx.saved_tensors
+        # The kernels want all in one order.
+        order = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        gradient = gradients[0].contiguous(memory_format=order)
+        if y is not None:
+            gradient = torch.ops.aten.leaky_relu_backward(gradient, y, ctx.slope, True)
+        pairs = zip(torch.split(gradient, 1), torch.split(x, 1), means, scales, strict=True)
+        pieces = [
+            torch.ops.aten.native_batch_norm_backward(
+                g, picture, one, None, None, mean, scale, True, EPSILON, [True, False, False]
+            )[0]
+            for g, picture, mean, scale in pairs
+        ]
+        return (pieces[0] if len(pieces) == 1 else torch.cat(pieces)), None
+
+
+class _Reflected(torch.autograd.Function):
+    """Reflection padding whose gradient is folded back border by border; torch's own copies all of it several times."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, by: int) -> Tensor:
+        ctx.by = by
+        return F.pad(x, (by, by, by, by), mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        by, gradient = ctx.by, gradients[0]
+        order = torch.channels_last
+        if not gradient.is_contiguous(memory_format=order):
+            order = torch.contiguous_format
+        rows = gradient[:, :, by:-by].clone(memory_format=order)
+        for i in range(by):
+            rows[:, :, by - i] += gradient[:, :, i]
+            rows[:, :, -1 - by + i] += gradient[:, :, -1 - i]
+        inner = rows[..., by:-by].clone(memory_format=order)
+        for i in range(by):
+            inner[..., by - i] += rows[..., i]
+            inner[..., -1 - by + i] += rows[..., -1 - i]
+        return inner, None

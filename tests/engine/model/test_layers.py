@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.model.layers import EPSILON, InstanceNorm, Layers, ReflectionPad
+
+ORDERS = (torch.contiguous_format, torch.channels_last)
+
+
+def features(count: int = 2, channels: int = 3, order: torch.memory_format = torch.channels_last) -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(count, channels, 6, 5, generator=random, dtype=torch.float64) * 3 + 1
+    return x.contiguous(memory_format=order).requires_grad_(True)
+
+
+def gradient_of(y: Tensor, x: Tensor) -> Tensor:
+    pattern = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=y.dtype)
+    (gradient,) = torch.autograd.grad((y * pattern).sum(), x)
+    return gradient
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("order", ORDERS)
+def test_instance_norm_and_its_gradient_are_those_of_torch(count: int, order: torch.memory_format) -> None:
+    x = features(count, order=order)
+    ours, theirs = InstanceNorm()(x), F.instance_norm(x, eps=EPSILON)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
+    torch.testing.assert_close(gradient_of(ours, x), gradient_of(theirs, x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(inplace=True), nn.LeakyReLU(0.2, inplace=True)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_norm_together_with_its_activation_is_one_after_the_other(count: int, activation: nn.Module) -> None:
+    x = features(count)
+    ours = Layers(InstanceNorm(), activation, nn.Tanh())(x)
+    theirs = torch.tanh(activation(F.instance_norm(x, eps=EPSILON)))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
+    torch.testing.assert_close(gradient_of(ours, x), gradient_of(theirs, x), rtol=0, atol=1e-12)
+
+
+def test_a_norm_and_its_activation_have_slopes_and_slopes_of_slopes() -> None:
+    x = features(2)
+    norm = InstanceNorm()
+    for function in (norm, lambda y: norm.activated(y, slope=0.2)):
+        assert torch.autograd.gradcheck(function, (x,))
+        assert torch.autograd.gradgradcheck(function, (x,))
+
+
+@pytest.mark.parametrize("by", [1, 3])
+@pytest.mark.parametrize("order", ORDERS)
+def test_reflection_padding_and_its_gradient_are_those_of_torch(by: int, order: torch.memory_format) -> None:
+    x = features(order=order)
+    ours, theirs = ReflectionPad(by)(x), nn.ReflectionPad2d(by)(x)
+    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(gradient_of(ours, x), gradient_of(theirs, x), rtol=0, atol=1e-13)
+    assert torch.autograd.gradgradcheck(ReflectionPad(by), (x,))
+
+
+def test_padding_as_wide_as_a_picture_allows_folds_every_border_back() -> None:
+    x = features()[..., :4, :4].detach().clone().requires_grad_(True)
+    torch.testing.assert_close(gradient_of(ReflectionPad(3)(x), x), gradient_of(nn.ReflectionPad2d(3)(x), x))
+
+
+def test_features_stay_in_their_order_in_memory_forwards_and_backwards() -> None:
+    x = features(2, 4)
+    y = Layers(ReflectionPad(1), InstanceNorm(), nn.ReLU(inplace=True), ReflectionPad(1), InstanceNorm())(x)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert gradient_of(y, x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bf16_features_have_statistics_as_exact_as_those_of_fp32() -> None:
+    x = (features(1, 4).detach() * 100).to(torch.bfloat16)
+    exact = F.instance_norm(x.double(), eps=EPSILON)
+    # Half a step of bf16, for values below 4.
+    torch.testing.assert_close(InstanceNorm()(x).double(), exact, rtol=0, atol=2**-7)
+
+
+def test_layers_have_the_keys_of_a_sequence() -> None:
+    parts = [nn.Conv2d(3, 4, 3), InstanceNorm(), nn.ReLU(), nn.Conv2d(4, 2, 1)]
+    assert list(Layers(*parts).state_dict()) == list(nn.Sequential(*parts).state_dict())
