@@ -1,83 +1,153 @@
-"""How long the window's event loop keeps someone waiting while a training runs and plots in it.
+"""How long the window's event loop keeps someone waiting while the app loads, trains and plots, and converts.
 
-    python benchmarks/event_loop_lag.py [--seconds 40]
+    python benchmarks/event_loop_lag.py [--seconds 40] [--preset quick] [--threads 2] [--json]
 
-A timer asks to be called every 5 ms; its lag is how much later it is called. The first seconds, in which torch is
-imported, are told apart. Needs a display, or QT_QPA_PLATFORM=offscreen.
+A timer asks to be called every 5 ms; its lag is how much later it is called. `--threads` has the networks of the
+training use so many. Needs a display, or QT_QPA_PLATFORM=offscreen.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QObject, Qt, QTimer
 
-from cyclegan_desktop.app import build_app
-from cyclegan_desktop.resource_files import resources_folder
-from cyclegan_desktop.settings import Settings
-from engine.config import preset_config
-from engine.events import StepReport
+import engine
+from engine.config import PRESETS, TrainConfig, preset_config
+from engine.events import StepReport, TrainEvent, TrainStarted
 
 _PERIOD = 0.005
+_PHASES = ("until the first step", "training", "converting")
 
 
 def main() -> int:
-    """Train on the sample for a while and print the lags."""
+    """Train on the sample for a while, convert it, and print the lags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=40.0, help="time of training that is measured")
-    seconds = parser.parse_args().seconds
-    before: list[float] = []
-    during: list[float] = []
-    lags = before
-    steps = 0
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="quick")
+    parser.add_argument("--threads", type=int, help="of the networks; as the training chooses, if not given")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    figures = measure(options.seconds, options.preset, options.threads)
+    if options.json:
+        print(json.dumps(figures))
+        return 0
+    print(f"{figures['steps']} steps with {figures['threads']} threads")
+    for phase in _PHASES:
+        lag = figures[phase]
+        print(
+            f"{phase}: median {lag['median_ms']:.1f} ms, p99 {lag['p99_ms']:.1f} ms, longest {lag['longest_ms']:.0f} ms"
+        )
+    return 0
+
+
+def measure(seconds: float, preset: str = "quick", threads: int | None = None) -> dict[str, Any]:
+    """The lags of each phase in milliseconds, with the steps taken and the threads they took.
+
+    Args:
+        seconds: Time of training, from its first report.
+        preset: Its preset.
+        threads: Of its networks; None leaves it to the training.
+    """
+    used: list[int] = []
+    train = engine.train
+
+    def train_so(config: TrainConfig) -> Iterator[TrainEvent]:
+        for event in train(config):
+            if isinstance(event, TrainStarted):
+                import torch
+
+                # It counts for the thread that calls it, which is this one.
+                torch.set_num_threads(threads or torch.get_num_threads())
+                used.append(torch.get_num_threads())
+            yield event
+
+    engine.train = train_so
+    from cyclegan_desktop.app import App, run
+    from cyclegan_desktop.resource_files import resources_folder
+    from cyclegan_desktop.settings import Settings
+
+    sample = resources_folder() / "sample"
+    watches: list[_Watch] = []
     with tempfile.TemporaryDirectory() as folder:
-        app = build_app(Settings.load(Path(folder) / "settings.json"))
-        sample = resources_folder() / "sample"
+        # Away from the user's own log and list of models.
+        os.environ.update(HOME=folder, XDG_STATE_HOME=folder, XDG_CONFIG_HOME=folder)
         config = preset_config(
-            "quick",
+            preset,
             folder_A=sample / "trainA",
             folder_B=sample / "trainB",
             run=Path(folder) / "run",
             name_A="Summer",
             name_B="Winter",
         )
-        last = time.perf_counter()
 
-        def tick() -> None:
-            nonlocal last
-            now = time.perf_counter()
-            lags.append(now - last - _PERIOD)
-            last = now
+        def begin(app: App) -> None:
+            watches.append(_Watch(app, config, sample / "testA", Path(folder) / "results", seconds))
 
-        def follow(event: object) -> None:
-            nonlocal lags, steps
-            if isinstance(event, StepReport):
-                steps = event.step
-                if lags is before:
-                    lags = during
-                    QTimer.singleShot(int(seconds * 1000), app.training.stop)
+        run([], settings=Settings.load(Path(folder) / "settings.json"), begin=begin)
+    figures: dict[str, Any] = {"steps": watches[0].steps, "threads": used[0], "preset": preset}
+    for phase in _PHASES:
+        figures[phase] = _figures(watches[0].lags[phase])
+    return figures
 
-        timer = QTimer(interval=round(_PERIOD * 1000), timerType=Qt.TimerType.PreciseTimer)
-        timer.timeout.connect(tick)
-        app.training.event.connect(follow)
-        app.training.ended.connect(QApplication.quit)
-        app.show()
-        timer.start()
-        app.training.start(config)
-        QApplication.exec()
-        timer.stop()
-    for name, values in (("until the first step", before), (f"{steps} steps", during)):
-        values.sort()
-        p50, p99 = (1000 * values[int(share * (len(values) - 1))] for share in (0.5, 0.99))
-        print(f"{name}: median {p50:.1f} ms, p99 {p99:.1f} ms, longest {1000 * values[-1]:.0f} ms")
-    return 0
+
+class _Watch(QObject):
+    """Leads through the phases and writes down how late the timer is."""
+
+    def __init__(self, app: Any, config: TrainConfig, pictures: Path, results: Path, seconds: float) -> None:
+        super().__init__(app)
+        self.steps = 0
+        self.lags: defaultdict[str, list[float]] = defaultdict(list)
+        self._app = app
+        self._config = config
+        self._pictures, self._results = pictures, results
+        self._seconds = seconds
+        self._phase = _PHASES[0]
+        app.training.event.connect(self._follow)
+        app.training.ended.connect(self._convert)
+        app.conversion.ended.connect(lambda _how: app.window.close())
+        self._last = time.perf_counter()
+        self._timer = QTimer(self, interval=round(_PERIOD * 1000), timerType=Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+        QTimer.singleShot(0, lambda: app.training.start(config))
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.lags[self._phase].append(now - self._last - _PERIOD)
+        self._last = now
+
+    def _follow(self, event: object) -> None:
+        if isinstance(event, StepReport):
+            self.steps = event.step
+            if self._phase != _PHASES[1]:
+                self._phase = _PHASES[1]
+                QTimer.singleShot(int(self._seconds * 1000), self._app.training.stop)
+
+    def _convert(self) -> None:
+        self._phase = _PHASES[2]
+        self._app.convert_with(self._config.run)
+        conversion = self._app.conversion
+        conversion.set_output_folder(self._results)
+        conversion.add_sources([self._pictures])
+        conversion.start()
+
+
+def _figures(lags: list[float]) -> dict[str, float]:
+    lags = sorted(1000 * lag for lag in lags)
+    median, p99 = (lags[int(share * (len(lags) - 1))] for share in (0.5, 0.99))
+    return {"median_ms": median, "p99_ms": p99, "longest_ms": lags[-1]}
 
 
 if __name__ == "__main__":

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import importlib
+import importlib.util
 import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
+
+# The last is imported by the first optimizer, which takes as long as torch itself.
+_MODULES = ("engine.conversion.converter", "engine.training.trainer", "torch._dynamo")
 
 
 def preload_engine() -> None:
@@ -41,9 +51,46 @@ def _thread() -> threading.Thread:
 def _import_engine() -> None:
     start = time.monotonic()
     try:
-        import engine.conversion.converter
-        import engine.training.trainer  # noqa: F401
+        with _no_collections():
+            _load_libraries()
+            for name in _MODULES:
+                importlib.import_module(name)
     except Exception:  # Whoever starts the first work gets it again, and shows it.
         logger.exception("The engine could not be loaded beforehand")
     else:
         logger.info("The engine was loaded in %.1f s", time.monotonic() - start)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Look for no garbage meanwhile, and never again among what is there at the end.
+
+    An import makes hundreds of thousands of objects that stay. Each look at all of them would keep the window waiting
+    for up to 0.2 s, now and whenever a training makes garbage later.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+def _load_libraries() -> None:
+    """Load torch's libraries, some GB with CUDA, while Python runs on in the window's thread.
+
+    `import torch` would hold Python's lock meanwhile, but not on Windows; a function called through ctypes never does.
+    Where this fails, torch loads them itself, or says better what is wrong.
+    """
+    spec = importlib.util.find_spec("torch")
+    if sys.platform != "linux" or spec is None or spec.origin is None:
+        return
+    libraries = Path(spec.origin).parent / "lib"
+    load = ctypes.CDLL(None).dlopen
+    load.argtypes, load.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    # As torch does it: the first finds the others and lets them be found.
+    for name, flags in (("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL), ("libtorch_python.so", os.RTLD_NOW)):
+        if not load(os.fsencode(libraries / name), flags):
+            return
