@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,6 +115,7 @@ class Scale:
         channels: Of all networks.
         turns: How often each side is measured.
         jpegs: Pictures converted by one command.
+        most_files: Of the conversions that ask whether there may be many, those of the largest.
         large: Width and height of the photograph.
         steps_a_turn: Steps measured together on a GPU, which is not waited for between them.
         quick: Whether nothing is measured in earnest.
@@ -125,12 +126,15 @@ class Scale:
     channels: int = 64
     turns: int = 5
     jpegs: int = 200
+    most_files: int = 10_000
     large: tuple[int, int] = (3464, 2308)
     steps_a_turn: int = 20
     quick: bool = False
 
 
-QUICK = Scale(size=64, blocks=2, channels=16, turns=2, jpegs=10, large=(640, 480), steps_a_turn=2, quick=True)
+QUICK = Scale(
+    size=64, blocks=2, channels=16, turns=2, jpegs=10, most_files=1000, large=(640, 480), steps_a_turn=2, quick=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,7 @@ class Work:
 def measure_step(work: Work) -> dict[str, Found]:
     """The training step of both, and its memory."""
     scale = work.scale
-    A = write_photographs(work.folder / "A", 8, size=(scale.size, scale.size))
-    B = write_photographs(work.folder / "B", 8, size=(scale.size, scale.size), first=100)
+    A, B = _two_sides(work)
     a_turn = scale.steps_a_turn if work.column == "gpu" else 1
     common = [A, B, *work.network, "--size", scale.size, "--device", work.device, "--turns", "--a-turn", a_turn]
     plain = [PYTHON, HERE / "plain.py", "train", *common, "--load-size", scale.size * 286 // 256]
@@ -194,11 +197,16 @@ def measure_step(work: Work) -> dict[str, Found]:
     return found
 
 
+def _two_sides(work: Work) -> list[Path]:
+    """Folders of pictures to train on."""
+    size = (work.scale.size, work.scale.size)
+    return [write_photographs(work.folder / side, 8, size=size, first=first) for side, first in (("A", 0), ("B", 100))]
+
+
 def measure_gpu_memory(work: Work) -> dict[str, Found]:
     """What trainings take of a GPU's memory."""
     scale = work.scale
-    A = write_photographs(work.folder / "A", 8, size=(scale.size, scale.size))
-    common = [A, A, *work.network, "--device", work.device, "--steps", 3]
+    common = [*_two_sides(work), *work.network, "--device", work.device, "--steps", 3]
     commands = {
         "standard": [PYTHON, HERE / "step.py", *common, "--size", scale.size],
         "saving": [PYTHON, HERE / "step.py", *common, "--size", 2 * scale.size, "--per-direction", "--recompute"],
@@ -210,9 +218,58 @@ def measure_gpu_memory(work: Work) -> dict[str, Found]:
 def measure_convert(work: Work) -> dict[str, Found]:
     """Whole commands on many small pictures."""
     scale = work.scale
-    sources = write_photographs(work.folder / "sources", scale.jpegs, size=(scale.size, scale.size))
-    found = converted(work, sources, pixels=scale.jpegs * scale.size**2, turns=max(2, scale.turns // 2))
-    return {"files": replace(found, note=f"{scale.jpegs} files; {found.note}")}
+    command = [PYTHON, HERE / "convert_small.py", "--count", scale.jpegs, "--size", scale.size, *work.network]
+    before = run_json(ceiling_command(work)[:-1], timeout=120)
+    given = run_json([*command, "--rounds", max(2, scale.turns // 2), "--device", work.device, "--json"], timeout=3600)
+    rates = [before, run_json(ceiling_command(work)[:-1], timeout=120)]
+    ours, precision = given["seconds"]["ours"], _precision(work.device)
+    sizes = given["bytes"]["ours"] / given["bytes"]["plain"]
+    note = (
+        f"{scale.jpegs} files; {precision}; results differ by {given['mean_levels']:.2f} levels of 255 on average, "
+        f"{given['most_levels']} at most, and are {sizes:.2f} times as large"
+    )
+    share = share_of(rates, precision, picture_flops(scale, scale.jpegs * scale.size**2), ours)
+    return {"files": faster(given["seconds"]["plain"], ours, share=share, note=note)}
+
+
+def measure_many(work: Work) -> dict[str, Found]:
+    """Whether time and memory of a conversion depend on how many files there are."""
+    counts = [count for count in (100, 1000, 10_000, 100_000) if count <= work.scale.most_files]
+    command = [PYTHON, HERE / "convert_small.py", "--scaling", "--counts", *counts, "--json"]
+    rows = run_json(command, timeout=3600)["rows"]
+    # The first row has the start in it, and so has no time of its own a file.
+    each = [row["ms_each"] for row in rows if row["ms_each"] is not None]
+    memory = [row["memory_bytes"] / 1e9 for row in rows]
+    words = f"{counts[-1]:,} files against {counts[1]:,}"
+    return {
+        "time": compared([each[0]], [each[-1]], note=words),
+        "memory": compared([memory[1]], [memory[-1]], note=words),
+    }
+
+
+def measure_lag(work: Work) -> dict[str, Found]:
+    """How long the window keeps someone waiting."""
+    seconds, threads = (3 if work.scale.quick else 40), _cores()
+    command = [PYTHON, HERE / "event_loop_lag.py", "--seconds", seconds, "--threads", threads, "--json"]
+    given = run_json(command, timeout=600)
+    note = f"{given['threads']} threads of {threads} cores, preset {given['preset']}"
+    found = {}
+    for phase in ("until the first step", "training", "converting"):
+        for figure in ("p99", "longest"):
+            value = given[phase][f"{figure}_ms"]
+            found[f"{phase}, {figure}"] = Found(ours=Spread.of([value]), note=note if phase == "training" else "")
+    return found
+
+
+def measure_waits(work: Work) -> dict[str, Found]:
+    """Which share of its time a training waits for pictures."""
+    command = [PYTHON, HERE / "data_waits.py", "--json", *(["--quick"] if work.scale.quick else [])]
+    given = run_json(command, timeout=600)["waiting"]
+    small, large = (next(given[name] for name in given if size in name) for size in ("256 px", "12 megapixels"))
+    return {
+        "small": Found(ours=Spread.of([max(small.values())]), note="standard preset"),
+        "large": Found(ours=Spread.of([large.get("later", large["first epoch"])]), note="quick preset, after an epoch"),
+    }
 
 
 def measure_large(work: Work) -> dict[str, Found]:
@@ -250,8 +307,21 @@ GROUPS: dict[str, Callable[[Work], dict[str, Found]]] = {
     "step": measure_step,
     "convert": measure_convert,
     "large": measure_large,
+    "many": measure_many,
+    "lag": measure_lag,
+    "waits": measure_waits,
     "gpu_memory": measure_gpu_memory,
 }
+
+_LAG = tuple(
+    Line("lag", f"{phase}, {figure}", f"Window {phase}: lag of its event loop, {words}", "ours", most=most, unit="ms")
+    for phase, limits in (("until the first step", (None, None)), ("training", (16, 100)), ("converting", (16, 100)))
+    for (figure, words), most in zip((("p99", "p99"), ("longest", "the longest")), limits, strict=True)
+)
+_WAITS = (
+    Line("waits", "small", "Time that a training waits for JPEGs of 256 px", "ours", most=0.01, unit="%"),
+    Line("waits", "large", "The same for JPEGs of 12 megapixels", "ours", most=0.01, unit="%"),
+)
 
 LINES: dict[Column, tuple[Line, ...]] = {
     "cpu": (
@@ -260,6 +330,10 @@ LINES: dict[Column, tuple[Line, ...]] = {
         Line("step", "memory", "The same: most memory of the process", most=1.0, unit="GB"),
         Line("convert", "files", "JPEGs of 256 px to PNG, whole command", least=2),
         Line("large", "photograph", "A photograph of 8 megapixels to PNG, whole command", least=2.5),
+        Line("many", "time", "Time of a file more, when there are many", most=1.1, unit="ms"),
+        Line("many", "memory", "Memory of a conversion, when there are many", most=1.05, unit="GB"),
+        *_LAG,
+        *_WAITS,
     ),
     "gpu": (
         Line("step", "auto", "Training step, 256 px, 9 blocks, batch 1, in the precision chosen", least=4),
@@ -267,6 +341,8 @@ LINES: dict[Column, tuple[Line, ...]] = {
         Line("step", "batch_8", "Batch 8: share of the ceiling", "share", least=0.5),
         Line("convert", "files", "JPEGs of 256 px to PNG, whole command", least=15),
         Line("large", "photograph", "A photograph of 8 megapixels to PNG, whole command", least=10),
+        *_LAG,
+        *_WAITS,
         Line("gpu_memory", "standard", "Memory of a training at 256 px", "ours", most=4, unit="GB"),
         Line("gpu_memory", "saving", "At 512 px with the step that saves memory", "ours", most=8, unit="GB"),
     ),
@@ -382,11 +458,14 @@ def _processor() -> str:
     units = next(
         (f", {unit}" for flag, unit in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16")) if flag in flags), ""
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = ""
     if hasattr(os, "sysconf"):
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB"
-    return f"{name}, {cores} cores{units}{memory}"
+    return f"{name}, {_cores()} cores{units}{memory}"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str:
@@ -546,12 +625,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", nargs="*", choices=list(GROUPS), help="measure these (all)")
     parser.add_argument("--column", nargs="+", choices=list(COLUMN_NAMES), help="on these (those that there are)")
     parser.add_argument("--jpegs", type=int, help=f"pictures of the row convert ({Scale().jpegs})")
+    parser.add_argument("--most-files", type=int, help=f"files of the row many ({Scale().most_files})")
     parser.add_argument("--turns", type=int, help=f"how often each side is measured ({Scale().turns})")
     parser.add_argument("--to", type=Path, help="the document; results are stored beside it (docs/benchmarks.md)")
     options = parser.parse_args(arguments)
     values = asdict(QUICK if options.quick else Scale())
-    values |= {name: getattr(options, name) for name in ("jpegs", "turns") if getattr(options, name) is not None}
+    values |= {
+        name: getattr(options, name) for name in ("jpegs", "most_files", "turns") if getattr(options, name) is not None
+    }
     to = options.to or (None if options.quick else ROOT / "docs/benchmarks.md")
+    if sys.platform == "linux" and not os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     store = None if to is None else to.with_suffix(".json")
     results: dict[str, Any] = json.loads(store.read_text(encoding="utf-8")) if store and store.exists() else {}
     for column in options.column or [name for name in COLUMN_NAMES if name == "cpu" or has_gpu()]:

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,14 @@ import torch
 # isort: on
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Take steps, and say how long they took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder_A", type=Path, metavar="FOLDER_A")
     parser.add_argument("folder_B", type=Path, metavar="FOLDER_B")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, help="of the processor (what a training would choose)")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--blocks", type=int, default=9)
@@ -49,7 +51,7 @@ def main() -> int:
     parser.add_argument("--recompute", action="store_true", help="the one that saves more")
     parser.add_argument("--turns", action="store_true", help="steps for each line on standard input")
     parser.add_argument("--a-turn", type=int, default=1, help="steps of each turn")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         config = preset_config(
             "reference",
@@ -68,6 +70,9 @@ def main() -> int:
             recompute=options.recompute,
         )
         choices = choose(config)
+        if options.threads is not None:
+            choices = dataclasses.replace(choices, threads=options.threads)
+            torch.set_num_threads(options.threads)
         device = torch.device(choices.device)
         steps = Steps(make_model(config, choices), config, choices, find_pictures(config), Ranks())
         seconds: list[float] = []
