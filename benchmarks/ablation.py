@@ -113,6 +113,9 @@ def main() -> int:
     parser.add_argument("--trials", nargs="+", choices=[*CHANGES, *ARGUMENTS], default=[*CHANGES, *ARGUMENTS])
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--threads", type=int, help="of all that do not say it themselves (what a training would choose)"
+    )
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--blocks", type=int, default=9)
     parser.add_argument("--channels", type=int, default=64)
@@ -128,7 +131,8 @@ def main() -> int:
             for side, first in (("A", 0), ("B", 100))
         )
         for trial in options.trials:
-            plain = [A, B, *sizes, "--turns"]
+            threads = [] if options.threads is None else ["--threads", options.threads]
+            plain = [A, B, *sizes, *threads, "--turns"]
             start = [__file__, "--one", trial] if trial in CHANGES else [step.__file__]
             commands = {
                 "trial": [sys.executable, *start, *plain, *ARGUMENTS.get(trial, [])],

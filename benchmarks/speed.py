@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,8 @@ ROOT = HERE.parent
 PYTHON = sys.executable
 Column = Literal["cpu", "gpu"]
 Figure = Literal["ratio", "share", "ours"]
+# More than that of the processor in use by others when a row begins is worth saying.
+_MUCH = 0.1
 COLUMN_NAMES: dict[Column, str] = {"cpu": "Processor", "gpu": "GPU"}
 
 
@@ -468,6 +470,20 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def others_share() -> float:
+    """Which share of the processor's time other programs use now, 0 where the system does not tell."""
+    counts = []
+    if not Path("/proc/stat").exists():
+        return 0.0
+    for seconds in (2.0, 0.0):
+        # user, nice, system, idle, waiting for disks, interrupts twice, taken by other machines on the same host
+        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        counts.append([int(field) for field in fields])
+        time.sleep(seconds)
+    passed = [after - before for before, after in zip(*counts, strict=True)]
+    return 1 - (passed[3] + passed[4]) / max(1, sum(passed))
+
+
 def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -599,6 +615,7 @@ def measure(column: Column, groups: Sequence[str], scale: Scale, stored: dict[st
         keys = [line.key for line in LINES[column] if line.group == group]
         if not keys:
             continue
+        others = others_share()
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -606,6 +623,12 @@ def measure(column: Column, groups: Sequence[str], scale: Scale, stored: dict[st
             except Exception as error:  # One row must not cost the others.
                 reason = str(error) if isinstance(error, TurnError) else f"{type(error).__name__}: {error}"
                 found = {key: Found(failed=" ".join(reason.replace("|", "/").split())) for key in keys}
+        if others > _MUCH:
+            words = f"while other programs took {others:.0%} of the processor"
+            found = {
+                key: replace(value, note=f"{value.note}; {words}" if value.note else words)
+                for key, value in found.items()
+            }
         lines |= {f"{group}.{key}": asdict(value) for key, value in found.items()}
         print(f"{COLUMN_NAMES[column]}, {group}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     return {"machine": machine(column), "date": datetime.date.today().isoformat(), "quick": scale.quick, "lines": lines}

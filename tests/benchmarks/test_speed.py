@@ -30,6 +30,7 @@ def bad(work: Work) -> dict[str, Found]:
 
 @pytest.fixture(autouse=True)
 def made_up_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "others_share", lambda: 0.0)
     monkeypatch.setattr(speed, "GROUPS", {"good": good, "bad": bad, "other": good})
     monkeypatch.setattr(speed, "LINES", {"cpu": LINES, "gpu": LINES})
 
@@ -48,6 +49,14 @@ def test_a_row_that_fails_says_why_and_costs_the_others_nothing(tmp_path: Path) 
     assert broken[-1] == "not measured: it is / broken"
     assert missing[-1] == "not measured"
     assert [cells[-1] for cells in gpu] == ["not measured"] * 4
+
+
+def test_a_row_says_that_other_programs_used_the_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(speed, "others_share", lambda: 0.4)
+    speed.main(["--quick", "--rows", "good", "--column", "cpu"])
+    assert "Something fast (while other programs took 40% of the processor)" in capsys.readouterr().out
 
 
 def test_rows_measured_before_stay_when_others_are_measured_anew(tmp_path: Path) -> None:
