@@ -21,7 +21,12 @@ from engine.ranks import local_rank_and_count, rank_and_count
 
 ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
-_DTYPES: dict[ChosenPrecision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[ChosenPrecision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""What convolutions compute with."""
 
 _MOST_READERS = 8
 _BYTES_OF_READER = 1_000_000_000
@@ -141,8 +146,7 @@ def reading_threads() -> int:
 
 def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:
     """The context in which networks run at `precision`; losses and the statistics of norms widen by themselves."""
-    dtype = _DTYPES.get(precision)
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])
 
 
 def available_memory(device: torch.device) -> int:

@@ -347,3 +347,73 @@ def test_a_tick_may_end_a_translation_at_any_layer(tmp_path: Path, monkeypatch: 
         with pytest.raises(StopNowError):
             translator.translate("a", pixels, stop_after(count))
     assert np.array_equal(translator.translate("a", pixels), whole)
+
+
+# Several at once
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(blocks=2, channels=8),
+        Architecture(blocks=1, channels=4, long_skip=True, grey_A=True),
+        Architecture(generator="unet", halvings=5, channels=4),
+        Architecture(blocks=1, channels=4, norm="batch"),
+    ],
+    ids=["resnet", "grey", "unet", "batch norm"],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_several_pictures_at_once_are_those_translated_alone_level_for_level_of_8_bits(
+    tmp_path: Path, architecture: Architecture, dtype: type
+) -> None:
+    translator = make_translator(tmp_path, architecture=architecture)
+    pictures = [draw(37, 50, dtype, seed) for seed in range(3)]
+    together = translator.translate_together(pictures, depth=8 * pictures[0].itemsize)
+    for pixels, result in zip(pictures, together, strict=True):
+        assert result.dtype == dtype
+        alone = translator.translate("a", pixels, depth=8 * pixels.itemsize)
+        assert np.abs(result.astype(int) - alone).max() <= (0 if dtype is np.uint8 else 3)
+
+
+def test_several_at_once_are_as_many_as_the_memory_holds_and_one_where_that_is_as_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = Architecture(blocks=1, channels=4, long_skip=True)
+    needed = needed_memory(architecture, 64, 48, "fp32").whole
+    assert make_translator(tmp_path, memory_gb=1.0).together(draw(48, 64)) == 1
+    monkeypatch.setattr(translator_module, "MOST_TOGETHER", {"cpu": 8})
+    assert make_translator(tmp_path, memory_gb=1.0).together(draw(48, 64)) == 8
+    assert make_translator(tmp_path, memory_gb=3.5 * needed / 1e9).together(draw(48, 64)) == 3
+    assert make_translator(tmp_path, memory_gb=0.5 * needed / 1e9).together(draw(48, 64)) == 1
+    assert make_translator(tmp_path, memory_gb=1.0, resize="change").together(draw(48, 64)) == 1
+
+
+# Precision
+
+
+def test_fp32_is_within_a_level_of_torchs_own_layers_in_double(tmp_path: Path) -> None:
+    translator = make_translator(tmp_path, architecture=Architecture(blocks=2, channels=8))
+    pixels = draw(40, 48)
+    with torch.inference_mode():
+        exact = make_generator(Architecture(blocks=2, channels=8), "a2b").double().eval()
+        exact.load_state_dict(translator._generator.state_dict())
+        x: torch.Tensor = to_tensor(pixels, CPU).double()
+        for layer in exact.model:
+            x = layer(x)
+    levels = x.tanh()[0].add(1).mul(127.5).round().permute(1, 2, 0).numpy()
+    assert np.abs(translator.translate("a", pixels) - levels).max() <= 1
+
+
+def test_weights_of_a_narrower_precision_are_made_once_and_give_what_autocast_gives(tmp_path: Path) -> None:
+    for norm in ("instance", "batch"):
+        architecture = Architecture(blocks=2, channels=8, norm=norm)
+        translator = make_translator(tmp_path, architecture=architecture, precision="bf16")
+        pixels = draw(40, 48)
+        result = translator.translate("a", pixels)
+        narrow = translator._generator_in("bf16")
+        translator.translate("a", pixels)
+        assert translator._generator_in("bf16") is narrow and narrow.model[1].weight.dtype == torch.bfloat16
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            x = to_tensor(pixels, CPU).contiguous(memory_format=torch.channels_last)
+            expected = translator._generator(x)[0].add(1).mul(127.5).round().permute(1, 2, 0).numpy()
+        assert np.array_equal(result, expected)

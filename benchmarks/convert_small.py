@@ -1,0 +1,190 @@
+"""Converting many small pictures: the whole command beside the plain one, and whether time and memory stay the same.
+
+    python benchmarks/convert_small.py [--count 1000] [--rounds 2] [--precision auto] [--json]
+    python benchmarks/convert_small.py --scaling [--counts 100 1000 10000]
+
+JPEGs of 256 px become PNG files. Both commands are started anew each time, in turns (A B A B), with the same weights:
+`cyclegan convert` and `benchmarks/plain.py convert`. Then their results are compared. With `--scaling` a tiny model
+converts more and more files, so that it is the files that are measured: seconds a picture, and the most memory that
+the command and its processes held (each one's own, where the system tells it, as Linux does).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_PLAIN = ROOT / "benchmarks" / "plain.py"
+_DIFFERENT = 40
+_POLL_SECONDS = 0.25
+
+
+def draw_pictures(folder: Path, count: int, size: int) -> None:
+    """So many JPEGs, smooth with some grain; every 40th is the same but for its name."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    different = []
+    for number in range(min(count, _DIFFERENT)):
+        rough = Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+        smooth = np.asarray(rough.resize((size, size), Image.Resampling.BICUBIC), np.float32)
+        grainy = np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+        path = folder / f"{number:06d}.jpg"
+        Image.fromarray(grainy).save(path, quality=92)
+        different.append(path.read_bytes())
+    for number in range(len(different), count):
+        (folder / f"{number:06d}.jpg").write_bytes(different[number % len(different)])
+
+
+def draw_model(folder: Path, blocks: int, channels: int) -> tuple[Path, Path]:
+    """The same random weights for both: the plain program's file, and a model of ours."""
+    networks, model = folder / "networks", folder / "model.safetensors"
+    _run([sys.executable, _PLAIN, "draw", networks, "--blocks", blocks, "--channels", channels])
+    paths = [networks / "latest_net_G_A.pth", networks / "latest_net_G_B.pth"]
+    _run([sys.executable, "-m", "engine", "import", *paths, "--names", "A", "B", "--to", model])
+    return paths[0], model
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Both commands in turns."""
+    network, model = draw_model(folder, options.blocks, options.channels)
+    pictures = folder / "pictures"
+    draw_pictures(pictures, options.count, options.size)
+    plain_to, ours_to = folder / "plain", folder / "ours"
+    device = [] if options.device is None else ["--device", options.device]
+    plain = [sys.executable, _PLAIN, "convert", network, pictures, "--to", plain_to, *device]
+    ours = [sys.executable, "-m", "engine", "convert", model, pictures, "--to", ours_to, "--direction", "a2b"]
+    ours += ["--format", "png", "--precision", options.precision, *device]
+    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+    for _ in range(options.rounds):
+        for name, command, results in (("plain", plain, plain_to), ("ours", ours, ours_to)):
+            shutil.rmtree(results, ignore_errors=True)
+            seconds[name].append(_run(command)[0])
+    differences = [_difference(path, ours_to / path.name) for path in sorted(plain_to.iterdir())[:_DIFFERENT]]
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return {
+        "count": options.count,
+        "size": options.size,
+        "seconds": seconds,
+        "ratio": medians["plain"] / medians["ours"],
+        "ratios": [plain / ours for plain, ours in zip(seconds["plain"], seconds["ours"], strict=True)],
+        "mean_levels": statistics.mean(mean for mean, _ in differences),
+        "most_levels": max(most for _, most in differences),
+        "bytes": {name: _bytes(path) for name, path in (("plain", plain_to), ("ours", ours_to))},
+    }
+
+
+def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """More and more files with a tiny model."""
+    _, model = draw_model(folder, 1, 4)
+    rows = []
+    for count in options.counts:
+        pictures, to = folder / f"pictures-{count}", folder / f"to-{count}"
+        draw_pictures(pictures, count, options.scaling_size)
+        command = [sys.executable, "-m", "engine", "convert", model, pictures, "--to", to, "--direction", "a2b"]
+        command += ["--format", "png"]
+        seconds, memory = _run(command)
+        rows.append({"count": count, "seconds": seconds, "memory_bytes": memory})
+        shutil.rmtree(pictures)
+        shutil.rmtree(to)
+    first = rows[0]
+    for before, row in zip([first, *rows], rows, strict=False):
+        more = row["count"] - before["count"]
+        # Without what a start takes, which the first row has alone.
+        row["ms_each"] = 1000 * (row["seconds"] - before["seconds"]) / more if more else None
+    return {"rows": rows}
+
+
+def _run(command: list[Any]) -> tuple[float, int]:
+    """Run a command to its end; its seconds, and the most memory that it and its processes held, where that is told."""
+    most = 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output, env=environment)
+        while True:
+            try:
+                code = process.wait(_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                most = max(most, _memory_of_tree(process.pid))
+        seconds = time.perf_counter() - started
+        if code:
+            output.seek(0)
+            raise SystemExit(f"{command} failed:\n{output.read().decode(errors='replace')[-2000:]}")
+    return seconds, most
+
+
+def _memory_of_tree(process: int) -> int:
+    """Bytes that a process and its children hold for themselves; 0 where the system does not tell."""
+    total = 0
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+        tasks = Path(f"/proc/{process}/task")
+        children = [
+            child for task in tasks.iterdir() for child in (task / "children").read_text(encoding="ascii").split()
+        ]
+        resident, shared = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1:3]
+        total = (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+    return total + sum(_memory_of_tree(int(child)) for child in children)
+
+
+def _difference(one: Path, other: Path) -> tuple[float, int]:
+    """Mean and most levels of 255."""
+    with Image.open(one) as first, Image.open(other) as second:
+        levels = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
+    return float(levels.mean()), int(levels.max())
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.png"))
+
+
+def main() -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000, help="pictures")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--blocks", type=int, default=9)
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--device", help="for both (the best there is)")
+    parser.add_argument("--precision", default="auto", help="of ours: auto, fp32 or bf16")
+    parser.add_argument("--scaling", action="store_true", help="more and more files, ours alone")
+    parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--scaling-size", type=int, default=64, help="side of the pictures then")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line, and nothing else")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = (measure_scaling if options.scaling else measure)(options, Path(folder))
+    if options.json:
+        print(json.dumps(found))
+    elif options.scaling:
+        for row in found["rows"]:
+            each = "" if row["ms_each"] is None else f", {row['ms_each']:.2f} ms for each further one"
+            print(f"{row['count']:,} files: {row['seconds']:.1f} s{each}, {row['memory_bytes'] / 1e6:.0f} MB")
+    else:
+        print(f"{found['count']:,} pictures: {found['ratio']:.2f} times the plain one ({found['ratios']})")
+        print(f"seconds: {found['seconds']}")
+        print(f"against it {found['mean_levels']:.3f} levels of 255 on average, {found['most_levels']} at most")
+        print(f"bytes of the results: {found['bytes']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
