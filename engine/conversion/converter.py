@@ -11,7 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Generator as Work
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +38,7 @@ from engine.conversion.plan import FolderWatch, Task, key_of, make_plan, own_sha
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes, is_full
 from engine.conversion.translator import Translator, require_long_skip
 from engine.data.images import scaled_size
+from engine.data.source_file import Frame
 from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
 from engine.data.writing import expected_suffix
 from engine.device import available_memory, choose_device, compute_threads, describe_device
@@ -65,6 +66,9 @@ _USABLE_SHARE = 0.8
 
 # Of the free memory, what decoding a picture may take while others are at work. Larger ones wait until all is quiet.
 _SHARE_OF_ONE = 1 / 32
+
+# Beside a GPU; each takes 60 MB, and one process has to hand all of them their work.
+_MOST_WORKERS = 16
 
 # Three in a row are no accident: every further picture would be translated for nothing.
 _MOST_DISK_FAILURES = 3
@@ -127,7 +131,8 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
     folder_watch = FolderWatch(job, whole_plan, rank, count) if job.watch else None
     yield Preparing("Loading the model")
     threads_before = torch.get_num_threads()
-    with Workers(_worker_count(), job.time_limit) as workers:
+    workers_wanted = _worker_count(device)
+    with Workers(workers_wanted, job.time_limit) as workers:
         workers.start()  # They get ready while the model is loaded.
         generator, info = load_generator(job.model, job.direction, device)
         key = settings_key(job, _model_hash(job.model))
@@ -151,7 +156,7 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
             with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
                 everything = [task.source for task in whole_plan.tasks]
                 sources = tuple(task.source for task in plan.tasks)
-                batch = _Batch(job, info, translator, ledger, workers, everything)
+                batch = _Batch(job, info, translator, ledger, workers, workers_wanted, everything)
                 yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), translator.precision)
                 if rank == 0:
                     yield from _foresee_space(job, info, everything)
@@ -168,10 +173,15 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
             torch.set_num_threads(threads_before)
 
 
-def _worker_count() -> int:
-    """Processes that read and write: with several cores one more than two, shared with who else is here."""
+def _worker_count(device: torch.device) -> int:
+    """Processes that read and write, shared with who else is here.
+
+    With several cores one more than two; where the cores have nothing else to do as many as there are but one.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 3 if cores // local_rank_and_count()[1] >= 4 else 2
+    own = cores // local_rank_and_count()[1]
+    usual = 3 if own >= 4 else 2
+    return usual if device.type == "cpu" else max(usual, min(own - 1, _MOST_WORKERS))
 
 
 def _model_hash(model: Path) -> str:
@@ -248,6 +258,7 @@ class _File:
         outcome: What became of it, where that is known already.
         decoding: Its decoding, once that has begun.
         decoded: What came of that, its pixels translated in time.
+        translating: The translation, once it waits for its turn; the seconds that it took.
         writing: The encoding and writing of its result, once that has begun.
         temporary: The result's temporary file.
         spilled: The file of its frames, if there are several.
@@ -262,6 +273,7 @@ class _File:
     outcome: Converted | FileFailed | FileSkipped | None = None
     decoding: Future[Decoded | TooLargeNow] | None = None
     decoded: Decoded | None = None
+    translating: Future[float] | None = None
     writing: Future[Written | NotWritten] | None = None
     temporary: Path | None = None
     spilled: Path | None = None
@@ -301,6 +313,7 @@ class _Batch:
         translator: Translator,
         ledger: Ledger,
         workers: Workers,
+        workers_wanted: int,
         sources: Sequence[Path],
     ) -> None:
         self.count = 0
@@ -320,7 +333,11 @@ class _Batch:
         )
         self._longest = info.size if job.resize == "training" else job.resize if isinstance(job.resize, int) else None
         self._today = date.today()
-        self._look_ahead = _worker_count() + 1
+        # As many as are read and translated at once, and as are translated next.
+        self._look_ahead = workers_wanted + 2 * translator.most_together - 1
+        self._share_of_one = min(_SHARE_OF_ONE, 1 / (4 * workers_wanted))
+        # Decoded pictures whose translation waits for its turn: the thread that translates takes several at once.
+        self._turns: deque[tuple[_File, Decoded]] = deque()
         self._waiting: deque[_File] = deque()
         self._writing: deque[_File] = deque()
         self._stopping = threading.Event()
@@ -368,7 +385,7 @@ class _Batch:
         """End what is under way, at once, and remove what is unfinished."""
         self._stopping.set()
         self._workers.close()
-        self._thread.shutdown()
+        self._thread.shutdown(cancel_futures=True)
         self._reader.shutdown()
         for file in (*self._waiting, *self._writing):
             self._clean(file)
@@ -399,7 +416,7 @@ class _Batch:
             if os.path.lexists(target):
                 file.outcome = self._taken(file, target)
                 return
-        self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
+        self._start_decoding(file, self._share_of_one * _free_memory())
 
     def _start_decoding(self, file: _File, most_bytes: float | None) -> None:
         try:
@@ -436,9 +453,12 @@ class _Batch:
         while file.outcome is None:
             try:
                 decoded = yield from self._decoded(file)
-                # In a thread of its own, so that a large picture, which takes minutes on a CPU, can be stopped.
-                translating = self._thread.submit(self._translate_frames, file.name, decoded.frames)
+                self._queue(file, decoded)
+                self._queue_ready()
+                translating = file.translating
+                assert translating is not None
                 yield from self._wait_and_finish(translating, f"Translating {file.name}")
+                file.translating = None
                 file.seconds = decoded.seconds + translating.result()
             except PictureError as error:
                 file.outcome = FileFailed(file.index, file.task.source, str(error))
@@ -505,6 +525,62 @@ class _Batch:
             # One file among many, and what it may hold is endless.
             raise PictureError(_fault_sentence(f"{file.name} cannot be read", error)) from error
 
+    def _queue_ready(self) -> None:
+        """Let the pictures that are decoded wait for their turn, so that whoever translates has none to wait for."""
+        for file in self._waiting:
+            decoding = file.decoding
+            if file.outcome is None and decoding is not None and decoding.done() and not decoding.exception():
+                decoded = decoding.result()
+                if isinstance(decoded, Decoded):
+                    self._queue(file, decoded)
+
+    def _queue(self, file: _File, decoded: Decoded) -> None:
+        if file.translating is None:
+            file.translating = Future()
+            self._turns.append((file, decoded))
+            # In a thread of its own, so that a large picture, which takes minutes on a CPU, can be stopped.
+            self._thread.submit(self._translate_next)
+
+    def _translate_next(self) -> None:
+        """Translate the picture whose turn it is, together with those after it that are of its kind and its size."""
+        if not self._turns:  # It went together with one before it.
+            return
+        group = [self._turns.popleft()]
+        try:
+            first = _lone_frame(group[0][1])
+            most = 1 if first is None else self._translator.together(first.pixels, depth=first.depth)
+            while first and len(group) < most and self._turns and _is_alike(first, _lone_frame(self._turns[0][1])):
+                group.append(self._turns.popleft())
+            if len(group) > 1 and self._translate_group(group):
+                return
+            for file, decoded in group:
+                assert file.translating is not None
+                try:
+                    file.translating.set_result(self._translate_frames(file.name, decoded.frames))
+                except Exception as error:
+                    file.translating.set_exception(error)
+        except BaseException as error:  # Nobody may wait for ever.
+            for file, _ in group:
+                if file.translating is not None and not file.translating.done():
+                    file.translating.set_exception(error)
+
+    def _translate_group(self, group: Sequence[tuple[_File, Decoded]]) -> bool:
+        """Translate pictures of one size at once; False if that failed, and each is to be tried alone."""
+        started = time.perf_counter()
+        frames = [decoded.frames.get(0) for _, decoded in group]
+        try:
+            results = self._translator.translate_together(
+                [frame.pixels for frame in frames], self._tick, depth=frames[0].depth
+            )
+        except Exception:  # One of them may be at fault, or the memory: alone it is told of whom it concerns.
+            return False
+        seconds = (time.perf_counter() - started) / len(group)
+        for (file, decoded), result in zip(group, results, strict=True):
+            decoded.frames.replace(0, result)
+            assert file.translating is not None
+            file.translating.set_result(seconds)
+        return True
+
     def _translate_frames(self, name: str, frames: FrameStack) -> float:
         """Put the translation in place of each frame; the time it took."""
         started = time.perf_counter()
@@ -524,10 +600,18 @@ class _Batch:
 
     def _wait_and_finish(self, future: Future[Any], text: str) -> Work[ConvertEvent, None, None]:
         """The same; what is written meanwhile gets its name, so that a large picture holds up none before it."""
-        while wait_for([future], _HEARTBEAT_SECONDS).not_done:
+        reported = time.monotonic()
+        while not future.done():
+            others = [file.decoding for file in self._waiting if file.decoding is not None and file.translating is None]
+            ready = self._writing[0].writing if self._writing else None
+            watched = {future, *(other for other in others if not other.done())} | ({ready} if ready else set())
+            wait_for(watched, _HEARTBEAT_SECONDS, FIRST_COMPLETED)
+            self._queue_ready()
             while self._writing and self._writing[0].is_ready:
                 yield from self._finish_first()
-            yield Preparing(text, self.done, self.count)
+            if time.monotonic() - reported >= _HEARTBEAT_SECONDS:
+                yield Preparing(text, self.done, self.count)
+                reported = time.monotonic()
 
     # Encoding, writing and naming
 
@@ -757,7 +841,7 @@ class _Batch:
                     "free. Choose a smaller size (--resize), or an output folder on a disk with more room.",
                 )
                 return
-        self._start_decoding(file, _SHARE_OF_ONE * _free_memory())
+        self._start_decoding(file, self._share_of_one * _free_memory())
 
     def _wait_for_space(self, file: _File) -> Work[ConvertEvent, None, None]:
         """Wait until a picture whose result found no room can be tried again."""
@@ -793,6 +877,18 @@ class _Batch:
         if path is not None:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _lone_frame(decoded: Decoded) -> Frame | None:
+    """The frame of a file that has but one, and so has it in memory."""
+    return decoded.frames.get(0) if len(decoded.frames) == 1 and decoded.source.frame_count == 1 else None
+
+
+def _is_alike(one: Frame, other: Frame | None) -> bool:
+    """Whether two frames can be translated together."""
+    if other is None:
+        return False
+    return (one.pixels.shape, one.pixels.dtype, one.depth) == (other.pixels.shape, other.pixels.dtype, other.depth)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
