@@ -118,6 +118,7 @@ class Scale:
         turns: How often each side is measured.
         jpegs: Pictures converted by one command.
         most_files: Of the conversions that ask whether there may be many, those of the largest.
+        megapixels: Sizes of which a megapixel should cost the same.
         large: Width and height of the photograph.
         steps_a_turn: Steps measured together on a GPU, which is not waited for between them.
         quick: Whether nothing is measured in earnest.
@@ -129,13 +130,23 @@ class Scale:
     turns: int = 5
     jpegs: int = 200
     most_files: int = 10_000
+    megapixels: tuple[float, ...] = (0.065536, 1, 8, 24)
     large: tuple[int, int] = (3464, 2308)
     steps_a_turn: int = 20
     quick: bool = False
 
 
 QUICK = Scale(
-    size=64, blocks=2, channels=16, turns=2, jpegs=10, most_files=1000, large=(640, 480), steps_a_turn=2, quick=True
+    size=64,
+    blocks=2,
+    channels=16,
+    turns=2,
+    jpegs=10,
+    most_files=1000,
+    megapixels=(0.065536, 0.5),
+    large=(640, 480),
+    steps_a_turn=2,
+    quick=True,
 )
 
 
@@ -249,6 +260,21 @@ def measure_many(work: Work) -> dict[str, Found]:
     }
 
 
+def measure_megapixels(work: Work) -> dict[str, Found]:
+    """Whether a megapixel costs the same in small and in large pictures, with the network of the preset "quick"."""
+    each: dict[float, float] = {}
+    for megapixels in work.scale.megapixels:
+        # Above a quarter of a megapixel a processor streams.
+        way = "whole" if megapixels < 0.25 else "streamed"
+        command = [PYTHON, HERE / "large_pictures.py", "--one", way, "quick", megapixels, "--spill", work.folder]
+        times = 3 if megapixels <= 1 else 1
+        seconds = [run_json(command, timeout=1800)["seconds"] for _ in range(times)]
+        each[megapixels] = Spread.of(seconds).median / megapixels
+    words = ", ".join(f"{_number(seconds)} s at {megapixels:.2g} MP" for megapixels, seconds in each.items())
+    ratio = max(each.values()) / min(each.values())
+    return {"each": Found(ratio=(ratio, ratio, ratio), note=words)}
+
+
 def measure_lag(work: Work) -> dict[str, Found]:
     """How long the window keeps someone waiting."""
     seconds, threads = (3 if work.scale.quick else 40), _cores()
@@ -310,6 +336,7 @@ GROUPS: dict[str, Callable[[Work], dict[str, Found]]] = {
     "convert": measure_convert,
     "large": measure_large,
     "many": measure_many,
+    "megapixels": measure_megapixels,
     "lag": measure_lag,
     "waits": measure_waits,
     "gpu_memory": measure_gpu_memory,
@@ -334,6 +361,7 @@ LINES: dict[Column, tuple[Line, ...]] = {
         Line("large", "photograph", "A photograph of 8 megapixels to PNG, whole command", least=2.5),
         Line("many", "time", "Time of a file more, when there are many", most=1.1, unit="ms"),
         Line("many", "memory", "Memory of a conversion, when there are many", most=1.05, unit="GB"),
+        Line("megapixels", "each", "Time of a megapixel, the dearest size against the cheapest", most=1.5),
         *_LAG,
         *_WAITS,
     ),
@@ -521,7 +549,10 @@ def cells(line: Line, found: Found | None) -> list[str]:
         return [line.what, line.target, "", "", "", "", "not measured"]
     if found.failed:
         return [line.what, line.target, "", "", "", "", f"not measured: {found.failed}"]
-    ratio = "" if found.ratio is None else "{:.2f} ({:.2f} to {:.2f})".format(*found.ratio)
+    ratio = ""
+    if found.ratio is not None:
+        ratio, low, high = (f"{value:.2f}" for value in found.ratio)
+        ratio = ratio if low == high else f"{ratio} ({low} to {high})"
     share = "" if found.share is None else f"{found.share:.0%}"
     what = f"{line.what} ({found.note})" if found.note else line.what
     return [
@@ -649,12 +680,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--column", nargs="+", choices=list(COLUMN_NAMES), help="on these (those that there are)")
     parser.add_argument("--jpegs", type=int, help=f"pictures of the row convert ({Scale().jpegs})")
     parser.add_argument("--most-files", type=int, help=f"files of the row many ({Scale().most_files})")
+    parser.add_argument("--megapixels", type=float, nargs="+", help="sizes of the row megapixels (0.065536 1 8 24)")
     parser.add_argument("--turns", type=int, help=f"how often each side is measured ({Scale().turns})")
     parser.add_argument("--to", type=Path, help="the document; results are stored beside it (docs/benchmarks.md)")
     options = parser.parse_args(arguments)
     values = asdict(QUICK if options.quick else Scale())
     values |= {
-        name: getattr(options, name) for name in ("jpegs", "most_files", "turns") if getattr(options, name) is not None
+        name: getattr(options, name)
+        for name in ("jpegs", "most_files", "megapixels", "turns")
+        if getattr(options, name) is not None
     }
     to = options.to or (None if options.quick else ROOT / "docs/benchmarks.md")
     if sys.platform == "linux" and not os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
