@@ -74,9 +74,10 @@ def measure(seconds: float, preset: str = "quick", threads: int | None = None) -
             yield event
 
     engine.train = train_so
-    from cyclegan_desktop.app import App, run
+    from cyclegan_desktop.app import App
     from cyclegan_desktop.resource_files import resources_folder
     from cyclegan_desktop.settings import Settings
+    from cyclegan_desktop.start import run
 
     sample = resources_folder() / "sample"
     watches: list[_Watch] = []

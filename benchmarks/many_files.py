@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
-from cyclegan_desktop.app import make_application
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.start import make_application
 from engine.config import ConvertJob
 from engine.events import Converted, ConvertEvent, ConvertFinished, ConvertingFile, ConvertPlanned, FileSkipped
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PySide6.QtWidgets import QApplication
 
-from cyclegan_desktop.app import make_application
+from cyclegan_desktop.start import make_application
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.loss_plot import LossPlot
 from cyclegan_desktop.training.marks import PlotMark

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine import __version__
-from engine.data.workers import serve_if_asked
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,29 +18,37 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: The command line without the program's name; None takes that of the process.
 
     Returns:
-        The exit code: 0 after a normal end, 2 if no window can be opened.
+        The exit code: 0 after a normal end, 2 if the arguments make no sense. Where no window can be opened, the
+        process ends with 2 after an advice.
     """
-    # A frozen app is its own worker process: such a call ends here, before anything is loaded for a window.
-    serve_if_asked()
+    if sys.argv[1:]:
+        from engine.data.workers import serve_if_asked
+
+        # A frozen app is its own worker process: such a call ends here, before anything is loaded for a window.
+        serve_if_asked()
     from cyclegan_desktop.preload import leave
-    from cyclegan_desktop.qt_probe import PROBE_ARGUMENT, advice, probe, start_qt
 
     _give_streams()
     given = sys.argv[1:] if arguments is None else arguments
-    if given == [PROBE_ARGUMENT]:
-        start_qt()
-        return 0
-    options = _parser().parse_args(given)
-    if options.demo:
-        from cyclegan_desktop.demo import run_demo
+    paths: list[Path] = []
+    if given:
+        from cyclegan_desktop.qt_probe import PROBE_ARGUMENT, start_qt
 
-        return leave(run_demo())
-    if reason := probe():
-        sys.stderr.write(advice(reason) + "\n")
-        return 2
-    from cyclegan_desktop.app import run
+        if given == [PROBE_ARGUMENT]:
+            start_qt()
+            return 0
+        options = _parser().parse_args(given)
+        if options.demo:
+            from cyclegan_desktop.demo import run_demo
 
-    return leave(run([path.absolute() for path in options.paths]))
+            return leave(run_demo())
+        paths = [path.absolute() for path in options.paths]
+    from cyclegan_desktop.qt_probe import import_qt
+
+    import_qt()
+    from cyclegan_desktop.start import run
+
+    return leave(run(paths))
 
 
 def _give_streams() -> None:
@@ -51,6 +59,10 @@ def _give_streams() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from engine import __version__
+
     parser = argparse.ArgumentParser(
         prog="cyclegan-desktop",
         description="Train a CycleGAN on two folders of pictures, then convert whole folders in either direction.",

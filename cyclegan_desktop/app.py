@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import locale
-import logging
-import os
-import signal
-import socket
-import traceback
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
-from PySide6.QtCore import QObject, QSocketNotifier
+from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
 from cyclegan_desktop.awake import KeepAwake
 from cyclegan_desktop.conversion.controller import ConversionController
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.drops import reference_files
-from cyclegan_desktop.error_dialog import ErrorDialog, ErrorReporter
-from cyclegan_desktop.icons import icon
+from cyclegan_desktop.error_dialog import ErrorReporter
 from cyclegan_desktop.library.controller import LibraryController
 from cyclegan_desktop.library.page import LibraryPage
-from cyclegan_desktop.logs import Log
 from cyclegan_desktop.main_window import MainWindow, Page
 from cyclegan_desktop.preload import preload_engine
 from cyclegan_desktop.review.compare_mode import CompareMode
-from cyclegan_desktop.settings import APP_NAME, Settings
-from cyclegan_desktop.style import apply_style
+from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.taskbar import make_taskbar
 from cyclegan_desktop.training.controller import TrainingController
 from cyclegan_desktop.training.page import PageState, TrainingPage
-from engine import __version__
 from engine.conversion.model_file import read_model_info
 from engine.errors import EngineError
 from engine.events import (
@@ -60,11 +49,13 @@ from engine.events import (
 from engine.files import is_folder
 from engine.training.run import read_run_summary
 
-logger = logging.getLogger(__name__)
-
 
 class App(QObject):
     """The window, the three controllers, and what they have to do with each other.
+
+    Args:
+        settings: What is remembered between starts.
+        window: It gets the pages; None makes one.
 
     Attributes:
         settings: What is remembered between starts.
@@ -75,11 +66,12 @@ class App(QObject):
         errors: Shows exceptions that nobody expected, once it is installed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, window: MainWindow | None = None) -> None:
         super().__init__()
         self.settings = settings
         training_page, conversion_page, library_page = TrainingPage(), ConversionPage(), LibraryPage()
-        self.window = MainWindow(training_page, conversion_page, library_page, settings)
+        self.window = window or MainWindow(settings)
+        self.window.set_pages(training_page, conversion_page, library_page)
         self.training = TrainingController(training_page, settings, parent=self)
         self.conversion = ConversionController(conversion_page, settings, parent=self)
         self.library = LibraryController(library_page, settings, parent=self)
@@ -131,9 +123,9 @@ class App(QObject):
         self._taskbar.show("none")
 
     def show(self) -> None:
-        """Show the window; once it is drawn, torch begins to load, and what a crash has interrupted is looked for."""
-        self.window.painted.connect(self.training.look_for_interrupted)
-        self.window.painted.connect(preload_engine)
+        """Show the window; once its pages are drawn, torch begins to load, and interrupted trainings are looked for."""
+        self.window.furnished.connect(self.training.look_for_interrupted)
+        self.window.furnished.connect(preload_engine)
         self.window.show()
 
     def open_paths(self, paths: list[Path]) -> None:
@@ -282,108 +274,6 @@ class App(QObject):
         else:
             self.window.set_conversion_progress(self._tried, self._planned)
         self._show_in_taskbar()
-
-
-def make_application() -> QApplication:
-    """The one QApplication, set up."""
-    existing = QApplication.instance()
-    qapp = existing if isinstance(existing, QApplication) else QApplication([APP_NAME])
-    if os.name == "posix":
-        # Qt takes over the user's locale, in which C libraries may write 0,5 into files.
-        locale.setlocale(locale.LC_NUMERIC, "C")
-    qapp.setApplicationName(APP_NAME)
-    qapp.setApplicationVersion(__version__)
-    qapp.setDesktopFileName("cyclegan-desktop")
-    qapp.setWindowIcon(icon("app"))
-    # The window may stay for a failure to be read, and then closing is not the end.
-    qapp.setQuitOnLastWindowClosed(False)
-    apply_style(qapp)
-    return qapp
-
-
-def build_app(settings: Settings | None = None) -> App:
-    """The app, ready to be shown, with a QApplication if there is none yet.
-
-    Args:
-        settings: None takes those in the system's place for them.
-    """
-    make_application()
-    return App(settings or Settings.load())
-
-
-def run(
-    paths: Sequence[Path] = (),
-    *,
-    settings: Settings | None = None,
-    begin: Callable[[App], object] | None = None,
-) -> int:
-    """Run the app until its window is closed.
-
-    Args:
-        paths: Files and folders to open.
-        settings: None takes those in the system's place for them.
-        begin: Called with the app once its window is shown.
-
-    Returns:
-        The exit code of the process.
-    """
-    qapp = make_application()
-    log = Log()
-    try:
-        app = build_app(settings)
-    except Exception:
-        # Nobody may see a terminal.
-        logger.critical("The app could not start", exc_info=True)
-        ErrorDialog(traceback.format_exc()).exec()
-        log.close()
-        return 1
-    app.errors.install()
-    app.window.closed.connect(qapp.quit)
-    signals = _Signals(app)
-    app.show()
-    if paths:
-        app.open_paths(list(paths))
-    if begin is not None:
-        begin(app)
-    code = qapp.exec()
-    signals.close()
-    app.errors.uninstall()
-    log.close()
-    return code
-
-
-class _Signals(QObject):
-    """Ctrl-C and SIGTERM close the window like the user does, saving what runs, without asking.
-
-    Python runs its own signal handlers between two of its instructions, and in Qt's event loop there are none. So the
-    signal wakes the loop through a socket.
-    """
-
-    def __init__(self, app: App) -> None:
-        super().__init__(app)
-        self._reader, self._writer = socket.socketpair()
-        for end in (self._reader, self._writer):
-            end.setblocking(False)
-        self._old_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._old_handlers = {
-            number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        self._notifier = QSocketNotifier(self._reader.fileno(), QSocketNotifier.Type.Read, self)
-        self._notifier.activated.connect(self._wake)
-        self._window = app.window
-
-    def close(self) -> None:
-        """Handle signals as before."""
-        self._notifier.setEnabled(False)
-        signal.set_wakeup_fd(self._old_descriptor)
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
-        self._reader.close()
-        self._writer.close()
-
-    def _wake(self) -> None:
-        self._reader.recv(1024)
-        self._window.stop_and_close()
 
 
 def _is_model_or_run(path: Path) -> bool:

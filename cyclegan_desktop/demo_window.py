@@ -11,9 +11,10 @@ from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-from cyclegan_desktop.app import App, run
+from cyclegan_desktop.app import App
 from cyclegan_desktop.demo import DIRECTIONS, Narrator, Places, say
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.start import run
 from engine.events import Converted, ConvertEvent, FileFailed, SamplesDrawn, TrainEvent
 
 _STAY_SECONDS: Final = 20

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from PySide6.QtCore import QMimeData, Qt
-from PySide6.QtGui import QDropEvent
-
 from engine.files import is_folder
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QMimeData
+    from PySide6.QtGui import QDropEvent
 
 _REFERENCE_SUFFIXES: Final = (".pth", ".pt")
 
@@ -39,6 +39,8 @@ def reference_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 
 def accept_copy(event: QDropEvent) -> None:
     """Take what is dragged as a copy. Never as "move", which some file managers propose: they delete the files then."""
+    from PySide6.QtCore import Qt
+
     event.setDropAction(Qt.DropAction.CopyAction)
     event.accept()
 
@@ -48,6 +50,8 @@ def _local_path(uri: bytes) -> Path | None:
     if scheme.lower() != b"file":
         return None
     if rest.startswith(b"//"):
+        import socket
+
         host, slash, rest = rest[2:].partition(b"/")
         if host.decode(errors="replace").lower() not in ("", "localhost", socket.gethostname().lower()):
             return None

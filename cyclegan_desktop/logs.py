@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import logging
-import platform
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +12,6 @@ import platformdirs
 from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler, qVersion
 
 from cyclegan_desktop.settings import APP_NAME
-from engine import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +64,13 @@ class Log:
         root.addHandler(self._handler)
         faulthandler.enable(self._crashes)
         qInstallMessageHandler(_log_qt_message)
+
+    def name_versions(self) -> None:
+        """Write what runs here, which takes a moment to find out."""
+        import platform
+
+        from engine import __version__
+
         python = platform.python_version()
         logger.info("%s %s, Python %s, Qt %s, %s", APP_NAME, __version__, python, qVersion(), platform.platform())
 

@@ -1,54 +1,31 @@
-"""The window: three pages, one place to drop things, and closing without losing work."""
+"""The window: three pages, one place to drop things, and closing without losing work.
+
+It is there before what it shows: whatever this file imports at its top keeps it waiting. Even the name of `Qt`, with
+its thousands of constants, takes an eighth of the time until a bare window is drawn.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import (
-    QCloseEvent,
-    QColor,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDragMoveEvent,
-    QDropEvent,
-    QFont,
-    QKeySequence,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QResizeEvent,
-    QShortcut,
-)
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QFrame,
-    QHBoxLayout,
-    QLineEdit,
-    QMainWindow,
-    QMessageBox,
-    QSizePolicy,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QByteArray, QEvent, QSize, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMainWindow, QStackedWidget, QWidget
 
-from cyclegan_desktop.about_dialog import AboutDialog
 from cyclegan_desktop.drops import accept_copy, local_paths, reference_files
-from cyclegan_desktop.icons import icon
-from cyclegan_desktop.preferences_dialog import PreferencesDialog
 from cyclegan_desktop.settings import APP_NAME, Settings
-from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
-from cyclegan_desktop.training.page import PageState
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QResizeEvent
+
+    from cyclegan_desktop.training.page import PageState
 
 _FIRST_SIZE = QSize(1240, 680)
 _LEAST_SIZE = QSize(960, 600)
-_NAVIGATION_WIDTH = 92
+_MARGIN = 16
 _TITLE_MILLISECONDS = 250
-_MOST_COUNTED = 10
 
 
 class Page(IntEnum):
@@ -60,13 +37,14 @@ class Page(IntEnum):
 
 
 class MainWindow(QMainWindow):
-    """Shows one of three pages.
+    """Shows one of three pages, once it has them.
 
     Signals:
         files_dropped: Files and folders were dropped somewhere on the window, as a list of paths.
         page_shown: Another page is shown.
         stop_requested: The user wants everything stopped and saved, so that the window can close.
-        painted: The window was drawn for the first time.
+        painted: The window was drawn for the first time, with or without pages.
+        furnished: It was drawn with its pages for the first time.
         preferences_changed: The user has changed one, and it is saved.
         closed: The window has closed for good.
     """
@@ -75,61 +53,79 @@ class MainWindow(QMainWindow):
     page_shown = Signal(int)
     stop_requested = Signal()
     painted = Signal()
+    furnished = Signal()
     preferences_changed = Signal()
     closed = Signal()
 
-    def __init__(
-        self, training_page: QWidget, conversion_page: QWidget, library_page: QWidget, settings: Settings
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.setObjectName("main_window")
-        self.setAcceptDrops(True)
         self._settings = settings
         self._is_training = False
         self._training_state: PageState = "idle"
         self._trained = ""
         self._conversion = ""
         self._is_closing = False
-        self._was_painted = False
+        self._page = Page.TRAIN
+        self._pages = QStackedWidget()
+        self._pages.setObjectName("pages")
+        self._has_sidebar = self._was_painted = self._was_furnished = False
         # A fast machine reports thousands of pictures a second, and each title goes to the window manager.
         self._title_soon = QTimer(self, singleShot=True, interval=_TITLE_MILLISECONDS)
         self._title_soon.timeout.connect(self._show_title)
 
-        self._pages = QStackedWidget()
-        self._pages.setObjectName("pages")
-        for page in (training_page, conversion_page, library_page):
-            self._pages.addWidget(page)
-        self._buttons = QButtonGroup(self)
+        self.setMinimumSize(_LEAST_SIZE)
+        self._restore_geometry()
+        self._show_title()
+
+    def add_sidebar(self) -> None:
+        """Show the buttons and room for the pages; a second call does nothing."""
+        if self._has_sidebar:
+            return
+        from cyclegan_desktop.curtain import Curtain
+        from cyclegan_desktop.sidebar import Sidebar
+
+        self._sidebar = Sidebar()
+        self._sidebar.page_chosen.connect(lambda number: self.show_page(Page(number)))
+        self._sidebar.preferences_wanted.connect(self._show_preferences)
+        self._sidebar.about_wanted.connect(self._show_about)
+        self._sidebar.mark(self._page)
         both = QWidget()
         row = QHBoxLayout(both)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        row.addWidget(self._make_navigation())
+        row.addWidget(self._sidebar)
         row.addWidget(self._pages, 1)
         self.setCentralWidget(both)
-        self._curtain = _Curtain(self)
+        self._curtain = Curtain(self)
+        self._has_sidebar = True
+
+    def set_pages(self, training_page: QWidget, conversion_page: QWidget, library_page: QWidget) -> None:
+        """Give the window its pages, and show the one asked for by now."""
+        self.add_sidebar()
+        for page in (training_page, conversion_page, library_page):
+            self._pages.addWidget(page)
         for edit in self.findChildren(QLineEdit):
             # It would take a dropped file for text; so the drop goes on to the window.
             edit.setAcceptDrops(False)
-
-        self.setMinimumSize(_LEAST_SIZE)
-        self._restore_geometry()
-        self._show_title()
-        self.show_page(Page.TRAIN)
+        self.setAcceptDrops(True)
+        self._pages.setCurrentIndex(self._page)
+        self.update()
 
     @property
     def page(self) -> Page:
-        """The page shown now."""
-        return Page(self._pages.currentIndex())
+        """The page shown now, or as soon as there are pages."""
+        return self._page
 
     def show_page(self, page: Page) -> None:
         """Show a page."""
-        self._buttons.button(page).setChecked(True)
-        if self._pages.currentIndex() != page:
+        self._sidebar.mark(page)
+        if self._page != page:
+            self._page = page
             self._pages.setCurrentIndex(page)
             shown = self._pages.currentWidget()
-            assert shown is not None
-            shown.setFocus()
+            if shown is not None:
+                shown.setFocus()
         self.page_shown.emit(int(page))
 
     def set_training(self, running: bool) -> None:
@@ -174,7 +170,7 @@ class MainWindow(QMainWindow):
                 if trainings == 1
                 else self.tr("{0} trainings were interrupted").format(trainings)
             )
-        self._set_count(Page.TRAIN, trainings, text)
+        self._sidebar.set_count(Page.TRAIN, trainings, text)
 
     def set_unfinished(self, conversions: int) -> None:
         """Show beside Convert that so many conversions wait to be gone on with; 0 takes it back."""
@@ -185,15 +181,7 @@ class MainWindow(QMainWindow):
                 if conversions == 1
                 else self.tr("{0} conversions were not finished").format(conversions)
             )
-        self._set_count(Page.CONVERT, conversions, text)
-
-    def _set_count(self, page: Page, count: int, text: str) -> None:
-        button = self._buttons.button(page)
-        assert isinstance(button, _NavigationButton)
-        key = self.tr("Ctrl+{n}").format(n=page + 1)
-        button.setToolTip(f"{text} ({key})" if text else key)
-        button.setAccessibleDescription(text)
-        button.set_count(count)
+        self._sidebar.set_count(Page.CONVERT, conversions, text)
 
     def stop_and_close(self) -> None:
         """Close without asking, as soon as what runs has stopped and is saved."""
@@ -260,52 +248,32 @@ class MainWindow(QMainWindow):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep what covers the window as large as the window."""
         super().resizeEvent(event)
-        self._curtain.setGeometry(self.rect())
+        if self._has_sidebar:
+            self._curtain.setGeometry(self.rect())
 
     def event(self, event: QEvent) -> bool:
-        """Tell of the first time that the window is drawn."""
+        """Tell of the first time that the window is drawn, and of the first with its pages."""
         done = super().event(event)
-        if event.type() == QEvent.Type.Paint and not self._was_painted:
-            self._was_painted = True
-            # Later, when the pages are drawn as well.
-            QTimer.singleShot(0, self.painted.emit)
+        if event.type() == QEvent.Type.Paint:
+            # Told later, when all upon the window is drawn as well.
+            if not self._was_painted:
+                self._was_painted = True
+                QTimer.singleShot(0, self.painted.emit)
+            if not self._was_furnished and self._pages.count():
+                self._was_furnished = True
+                QTimer.singleShot(0, self.furnished.emit)
         return done
 
-    def _make_navigation(self) -> QFrame:
-        frame = QFrame()
-        frame.setObjectName("navigation")
-        frame.setFixedWidth(_NAVIGATION_WIDTH)
-        layout = QVBoxLayout(frame)
-        layout.setContentsMargins(S, M, S, M)
-        layout.setSpacing(XS)
-        names = (
-            (Page.TRAIN, "train", self.tr("Train")),
-            (Page.CONVERT, "convert", self.tr("Convert")),
-            (Page.MODELS, "models", self.tr("Models")),
-        )
-        for page, icon_name, text in names:
-            made = _navigation_button(icon_name, text)
-            made.setObjectName(f"show_{page.name.lower()}")
-            made.setCheckable(True)
-            made.setToolTip(self.tr("Ctrl+{n}").format(n=page + 1))
-            self._buttons.addButton(made, page)
-            layout.addWidget(made)
-            key = QShortcut(QKeySequence(f"Ctrl+{page + 1}"), self)
-            key.activated.connect(lambda page=page: self.show_page(page))
-        self._buttons.idClicked.connect(lambda number: self.show_page(Page(number)))
-        layout.addStretch()
-        preferences = _navigation_button("settings", self.tr("Preferences"))
-        preferences.setObjectName("show_preferences")
-        preferences.setToolTip(self.tr("Keeping awake, and the sound when done"))
-        preferences.clicked.connect(self._show_preferences)
-        layout.addWidget(preferences)
-        about = _navigation_button("info", self.tr("About"))
-        about.setObjectName("show_about")
-        about.clicked.connect(lambda: AboutDialog(self._settings, self).open())
-        layout.addWidget(about)
-        return frame
+    # The dialogs bring much that a window has no time for.
+
+    def _show_about(self) -> None:
+        from cyclegan_desktop.about_dialog import AboutDialog
+
+        AboutDialog(self._settings, self).open()
 
     def _show_preferences(self) -> None:
+        from cyclegan_desktop.preferences_dialog import PreferencesDialog
+
         dialog = PreferencesDialog(self._settings, self)
         dialog.changed.connect(self.preferences_changed)
         dialog.open()
@@ -346,6 +314,9 @@ class MainWindow(QMainWindow):
         return f"{words}{joint}{self._trained}"
 
     def _ask_to_stop(self) -> None:
+        from PySide6.QtCore import Qt
+        from PySide6.QtWidgets import QMessageBox
+
         if self.findChild(QMessageBox, "stop_question") is not None:
             return
         if self._is_training and self._conversion:
@@ -385,96 +356,5 @@ class MainWindow(QMainWindow):
             saved = b""
         if saved and self.restoreGeometry(QByteArray(saved)):
             return
-        room = self.screen().availableSize() - QSize(L, 2 * L)
+        room = self.screen().availableSize() - QSize(_MARGIN, 2 * _MARGIN)
         self.resize(_FIRST_SIZE.boundedTo(room).expandedTo(_LEAST_SIZE))
-
-
-class _NavigationButton(QToolButton):
-    """A button of the sidebar, with a number in its corner while something waits on its page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._count = 0
-
-    def set_count(self, count: int) -> None:
-        """Show a number; 0 takes it back."""
-        self._count = count
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the button, and its number over it."""
-        super().paintEvent(event)
-        if not self._count:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = QFont(self.font())
-        font.setPointSizeF(font.pointSizeF() * 0.8)
-        font.setWeight(QFont.Weight.DemiBold)
-        painter.setFont(font)
-        text = str(self._count) if self._count < _MOST_COUNTED else f"{_MOST_COUNTED - 1}+"
-        height = painter.fontMetrics().height()
-        width = max(height, painter.fontMetrics().horizontalAdvance(text) + S)
-        badge = QRectF(self.width() / 2 + XS, XS, width, height)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ACCENT))
-        painter.drawRoundedRect(badge, height / 2, height / 2)
-        painter.setPen(QColor("white"))
-        painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
-        painter.end()
-
-
-def _navigation_button(icon_name: str, text: str) -> _NavigationButton:
-    made = _NavigationButton()
-    made.setText(text)
-    made.setIcon(icon(icon_name))
-    made.setIconSize(QSize(24, 24))
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return made
-
-
-class _Curtain(QWidget):
-    """Covers the window with a few words; the mouse does not notice it."""
-
-    def __init__(self, window: QWidget) -> None:
-        super().__init__(window)
-        self._window = window
-        self.setObjectName("curtain")
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._title = self._text = ""
-        self._is_target = False
-        self.hide()
-
-    def show_words(self, title: str, text: str, *, is_target: bool = False) -> None:
-        """Cover the window with these words; `is_target` draws the frame of a place to drop things."""
-        self._title, self._text, self._is_target = title, text, is_target
-        self.setGeometry(self._window.rect())
-        self.show()
-        self.raise_()
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw a veil, a frame and the words."""
-        scheme = colours()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        veil = QColor(scheme.window)
-        veil.setAlpha(242)
-        painter.fillRect(self.rect(), veil)
-        if self._is_target:
-            painter.setPen(QPen(QColor(ACCENT), 2.5, Qt.PenStyle.DashLine))
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(L, L, -L, -L), RADIUS, RADIUS)
-        title = QFont(self.font())
-        title.setPointSizeF(title.pointSizeF() * 1.8)
-        title.setWeight(QFont.Weight.DemiBold)
-        middle = QRectF(self.rect())
-        painter.setPen(QColor(scheme.accent_text))
-        painter.setFont(title)
-        upper = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
-        painter.drawText(QRectF(0, 0, middle.width(), middle.height() / 2 - XS), upper, self._title)
-        painter.setPen(QColor(scheme.muted))
-        painter.setFont(self.font())
-        lower = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
-        painter.drawText(QRectF(0, middle.height() / 2 + XS, middle.width(), middle.height() / 2), lower, self._text)
-        painter.end()

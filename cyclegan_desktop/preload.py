@@ -1,17 +1,15 @@
-"""Loads torch behind the window's back, so that the first training starts at once."""
+"""Loads the pages and torch behind the window's back: it is there at once, and the first training begins at once."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
-import importlib.util
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,10 +20,20 @@ logger = logging.getLogger(__name__)
 _MODULES = ("engine.conversion.converter", "engine.training.trainer", "torch._dynamo")
 
 
+_threads: list[threading.Thread] = []
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Begin to import something, in a thread that keeps nobody from leaving."""
+    thread = threading.Thread(target=work, name="preload", daemon=True)
+    _threads.append(thread)
+    thread.start()
+
+
+@cache
 def preload_engine() -> None:
-    """Begin to import what training and converting need, in a thread. A second call does nothing."""
-    if _thread().ident is None:
-        _thread().start()
+    """Begin to import what training and converting need. A second call does nothing."""
+    in_background(_import_engine)
 
 
 def leave(code: int) -> int:
@@ -34,18 +42,13 @@ def leave(code: int) -> int:
     Shutting down in the middle of importing torch can crash, so in that case the process ends here and at once. By
     then everything is saved.
     """
-    if _thread().is_alive():
+    if any(thread.is_alive() for thread in _threads):
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # None in a Windows app without a console.
                 stream.flush()
         os._exit(code)
     return code
-
-
-@cache
-def _thread() -> threading.Thread:
-    return threading.Thread(target=_import_engine, name="preload", daemon=True)
 
 
 def _import_engine() -> None:
@@ -84,6 +87,9 @@ def _load_libraries() -> None:
     `import torch` would hold Python's lock meanwhile, but not on Windows; a function called through ctypes never does.
     Where this fails, torch loads them itself, or says better what is wrong.
     """
+    import ctypes
+    import importlib.util
+
     spec = importlib.util.find_spec("torch")
     if sys.platform != "linux" or spec is None or spec.origin is None:
         return

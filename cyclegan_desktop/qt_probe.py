@@ -1,15 +1,25 @@
-"""Whether Qt can open a window here.
+"""Starting Qt, and why it cannot start where it cannot.
 
 Where a system library is missing or the display cannot be reached, Qt ends the process on the spot, without an
-exception that anyone could catch. So a child process tries it first.
+exception that anyone could catch. It says so right before: that is when a child process tries the same again, and what
+it had to say becomes an advice. A try before each start would take longer than the start.
 """
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import logging
 import os
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QMessageLogContext, QtMsgType
+
+logger = logging.getLogger(__name__)
 
 PROBE_ARGUMENT = "--probe-qt"
 """What a frozen app, which cannot be asked to run a line of Python, is called with to try Qt."""
@@ -27,6 +37,49 @@ _FEDORA = (
     "libglvnd-egl libglvnd-glx glib2 dbus-libs fontconfig libX11-xcb libxkbcommon libxkbcommon-x11 "
     "xcb-util-cursor xcb-util-image xcb-util-keysyms xcb-util-renderutil xcb-util-wm"
 )
+
+
+def import_qt() -> None:
+    """Import Qt, and let `import` be Python's own; where a library is missing, end the process like `explained`.
+
+    PySide6 puts an import in its place that reads the source of every module imported from then on, torch's thousands
+    too, for a word that nothing of ours has: `from __feature__ import snake_case` would give Qt other names.
+    """
+    own = builtins.__import__
+    try:
+        import PySide6.QtWidgets  # noqa: F401
+    except ImportError as error:
+        _give_up(str(error))
+    finally:
+        builtins.__import__ = own
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Where Qt cannot start within this, the process ends with exit code 2 and has said why and what helps."""
+    from PySide6.QtCore import QtMsgType, qInstallMessageHandler
+
+    heard = []
+
+    def hear(kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:
+        if kind == QtMsgType.QtFatalMsg:
+            _give_up(message)
+        heard.append(message)
+
+    qInstallMessageHandler(hear)
+    try:
+        yield
+    finally:
+        qInstallMessageHandler(None)
+    for message in heard:
+        logger.warning("%s", message)
+
+
+def _give_up(complaint: str) -> None:
+    """End this process: after its last words Qt would do so, without ours."""
+    sys.stderr.write(advice(probe() or complaint) + "\n")
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def start_qt() -> None:
@@ -50,6 +103,8 @@ def probe(platform: str | None = None) -> str:
     """
     if sys.platform in ("win32", "darwin"):
         return ""
+    import subprocess
+
     frozen = getattr(sys, "frozen", False)
     command = [sys.executable, PROBE_ARGUMENT] if frozen else [sys.executable, "-c", _TRY_QT]
     # The plugin's own words name the library that is missing.

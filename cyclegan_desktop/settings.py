@@ -8,14 +8,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import platformdirs
 
 from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.review.compare_mode import CompareMode
-from engine.config import Direction
 from engine.files import write_atomically
+
+if TYPE_CHECKING:
+    from engine.config import Direction
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +195,7 @@ def _paths(value: object) -> list[Path]:
 
 
 def _direction(value: object) -> str:
-    if value not in get_args(Direction):
+    if value not in ("a2b", "b2a"):
         raise ValueError(f"{value!r} is neither a2b nor b2a.")
     return str(value)
 

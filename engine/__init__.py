@@ -1,6 +1,7 @@
 """The CycleGAN engine: complete without a screen.
 
-Importing this package does not import torch; the functions below import it when they are first called.
+Importing this package imports next to nothing, so that a window is there soon; its names import what they need when
+they are first used.
 
     for event in train(preset_config("quick", folder_A=a, folder_B=b, run=run)): ...
     for event in resume(run): ...
@@ -10,16 +11,18 @@ Importing this package does not import torch; the functions below import it when
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.config import ConvertJob, Precision, TrainConfig, preset_config
-from engine.errors import EngineError
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from engine.config import ConvertJob, Precision, TrainConfig, preset_config
+    from engine.errors import EngineError
     from engine.events import ConvertEvent, EstimateEvent, TrainEvent
+
+    __version__: str
 
 __all__ = [
     "ConvertJob",
@@ -37,10 +40,32 @@ __all__ = [
 # sleeping ones made convolutions twice as fast. Read by OpenMP when torch is loaded, so it stands before that.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-try:
-    __version__ = version("cyclegan-desktop")
-except PackageNotFoundError:  # Run from a checkout without installation.
-    __version__ = "0.1.0"
+_HOMES = {
+    "ConvertJob": "engine.config",
+    "TrainConfig": "engine.config",
+    "preset_config": "engine.config",
+    "EngineError": "engine.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name == "__version__":
+        value = _version()
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cyclegan-desktop")
+    except PackageNotFoundError:  # Run from a checkout without installation.
+        return "0.1.0"
 
 
 def train(config: TrainConfig) -> Iterator[TrainEvent]:

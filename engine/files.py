@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def temporary_beside(target: Path) -> Path:
     What is left of it after a kill is recognised by this name, and `scan_folder` passes over it.
     """
     # Cut short: a name may have 255 bytes, and 40 characters have at most 160.
-    return target.with_name(f".{target.name[:40]}.part-{secrets.token_hex(4)}")
+    return target.with_name(f".{target.name[:40]}.part-{os.urandom(4).hex()}")
 
 
 def write_new(path: Path, data: bytes, *, sync: bool = False) -> None:

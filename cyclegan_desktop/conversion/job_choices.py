@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.config import Chroma, ConvertJob, Frames, IfExists, OutputFormat, Resize
-from engine.errors import ConfigError
+if TYPE_CHECKING:
+    from engine.config import Chroma, Frames, IfExists, OutputFormat, Resize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +72,9 @@ _FIELDS: dict[str, Any] = {field.name: field.default for field in dataclasses.fi
 
 def problem_with(name: str, value: Any) -> str:
     """What `ConvertJob` has to say against a value of one of these fields, as a sentence; "" for nothing."""
+    from engine.config import ConvertJob
+    from engine.errors import ConfigError
+
     try:
         ConvertJob(model=Path("model"), sources=(Path("picture"),), to=Path("to"), direction="a2b", **{name: value})
     except ConfigError as error:
@@ -80,6 +83,8 @@ def problem_with(name: str, value: Any) -> str:
 
 
 def _is_good(name: str, value: Any) -> bool:
+    if value == _FIELDS[name] and type(value) is type(_FIELDS[name]):
+        return True  # The most frequent answer needs nobody to be asked, and nothing to be loaded.
     if isinstance(_FIELDS[name], bool):
         return isinstance(value, bool)
     try:

@@ -10,10 +10,11 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QPushButton, QToolButton
 
 from cyclegan_desktop import app as app_module
-from cyclegan_desktop.app import App, make_application
+from cyclegan_desktop.app import App
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.main_window import Page
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.start import make_application
 from engine.events import (
     Converted,
     ConvertPlanned,

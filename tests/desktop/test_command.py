@@ -71,7 +71,7 @@ _WITHOUT_TORCH = """
 import sys
 from pathlib import Path
 from PySide6.QtCore import QTimer
-from cyclegan_desktop import app as module, preload
+from cyclegan_desktop import app, preload, start as module
 
 def look():
     assert 'torch' not in sys.modules, 'torch was loaded before the window was shown'
@@ -83,11 +83,11 @@ def remember():
     remember.called = True
     QTimer.singleShot(0, look)
 remember.called = False
-module.preload_engine = remember
+app.preload_engine = remember
 make = module.build_app
-def build(settings):
+def build(settings, window):
     global application
-    application = make(settings)
+    application = make(settings, window)
     return application
 module.build_app = build
 sys.exit(preload.leave(module.run([])))
@@ -101,9 +101,55 @@ def test_the_window_is_there_before_torch_is():
     assert answer.stderr == ""
 
 
+_BARE_FIRST = """
+import sys
+from cyclegan_desktop.qt_probe import import_qt
+import_qt()
+from cyclegan_desktop import preload, start
+
+def look(work):
+    # What a window without pages has no use for, and what reads the source of every module.
+    loaded = {'torch', 'numpy', 'PIL', 'pyqtgraph', 'engine.config', 'cyclegan_desktop.app', 'importlib.metadata'}
+    print(sorted(loaded & set(sys.modules)), __import__.__name__)
+    start.QApplication.quit()
+
+start.in_background = look
+sys.exit(preload.leave(start.run([])))
+"""
+
+
+def test_the_window_is_drawn_before_what_it_shows_is_loaded():
+    answer = python(_BARE_FIRST)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "[] __import__\n"
+
+
+_CLOSE_BEFORE_PAGES = """
+import sys, threading
+from PySide6.QtCore import QTimer
+from cyclegan_desktop import preload, start
+
+def load(work):
+    preload.in_background(go_on.wait)
+    window = next(shown for shown in start.QApplication.topLevelWidgets() if shown.isVisible())
+    QTimer.singleShot(0, window.close)
+
+go_on = threading.Event()
+start.in_background = load
+code = start.run([])
+print('closed', code, flush=True)
+sys.exit(preload.leave(code))
+"""
+
+
+def test_a_window_closed_before_its_pages_are_there_ends_at_once_and_well():
+    answer = python(_CLOSE_BEFORE_PAGES)
+    assert (answer.returncode, answer.stdout) == (0, "closed 0\n"), answer.stderr
+
+
 _CLOSE_WHILE_LOADING = """
 import sys, time
-from cyclegan_desktop import app as module, preload
+from cyclegan_desktop import app, preload, start as module
 from PySide6.QtCore import QTimer
 
 def slow():
@@ -111,9 +157,9 @@ def slow():
     time.sleep(60)
 preload._import_engine = slow
 make = module.build_app
-def build(settings):
-    application = make(settings)
-    application.window.painted.connect(lambda: QTimer.singleShot(0, application.window.close))
+def build(settings, window):
+    application = make(settings, window)
+    application.window.furnished.connect(lambda: QTimer.singleShot(0, application.window.close))
     return application
 module.build_app = build
 sys.exit(preload.leave(module.run([])))
@@ -128,9 +174,9 @@ def test_closing_while_torch_is_still_loading_ends_at_once_and_well():
 
 _TERMINATED = """
 import os, signal, sys
-from cyclegan_desktop import app as module, preload
+from cyclegan_desktop import app, preload, start as module
 from PySide6.QtCore import QTimer
-module.preload_engine = lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+app.preload_engine = lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
 sys.exit(preload.leave(module.run([])))
 """
 
@@ -146,8 +192,8 @@ def test_a_polite_kill_closes_the_window_and_saves_the_settings(own_folders: Pat
 _BROKEN_START = """
 import sys
 from PySide6.QtWidgets import QDialog
-from cyclegan_desktop import app as module, error_dialog, preload
-def build(settings):
+from cyclegan_desktop import error_dialog, preload, start as module
+def build(settings, window):
     raise RuntimeError('cannot be built')
 module.build_app = build
 error_dialog.ErrorDialog.exec = lambda self: print(self.findChild(object, 'error_details').toPlainText())

@@ -19,12 +19,13 @@ def log(own_folders, monkeypatch):
     for name in ("enable", "disable"):  # pytest has its own use for it.
         monkeypatch.setattr(f"faulthandler.{name}", lambda *_: None)
     log = Log()
+    log.name_versions()
     yield own_folders / "cyclegan-desktop.log"
     log.close()
     logging.getLogger().setLevel(level)
 
 
-def test_the_log_is_in_the_systems_place_and_begins_with_the_versions(log, own_folders):
+def test_the_log_is_in_the_systems_place_and_names_the_versions(log, own_folders):
     assert log_folder() == own_folders
     assert "CycleGAN Desktop" in log.read_text(encoding="utf-8")
 

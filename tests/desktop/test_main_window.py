@@ -24,7 +24,8 @@ def page_with_a_field(name: str) -> QWidget:
 def make_window(qtbot, settings):
     def make(settings: Settings = settings) -> MainWindow:
         pages = (page_with_a_field(name) for name in ("train_page", "convert_page", "models_page"))
-        window = MainWindow(*pages, settings)
+        window = MainWindow(settings)
+        window.set_pages(*pages)
         # Whatever the test leaves running, its window can close.
         qtbot.addWidget(window, before_close_func=lambda window: (window.set_training(False), window.stay_open()))
         return window

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("needs_qt")
 def test_a_training_waits_without_memory_takes_a_remedy_and_goes_on_for_more_epochs(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cyclegan_desktop.app import build_app
     from cyclegan_desktop.settings import Settings
+    from cyclegan_desktop.start import build_app
     from engine.config import TrainConfig
     from engine.events import StepReport
     from engine.remedies import Remedy

@@ -31,8 +31,8 @@ def wait_for(qtbot: QtBot, signal: object, act: Callable[[], object]) -> str:
 
 
 def test_two_folders_become_a_model_and_converted_folders(qtbot: QtBot, tmp_path: Path) -> None:
-    from cyclegan_desktop.app import build_app
     from cyclegan_desktop.settings import Settings
+    from cyclegan_desktop.start import build_app
     from engine.config import TrainConfig
     from engine.events import StepReport
     from engine.training.run import read_run_summary
