@@ -275,6 +275,17 @@ def measure_megapixels(work: Work) -> dict[str, Found]:
     return {"each": Found(ratio=(ratio, ratio, ratio), note=words)}
 
 
+def measure_paint(work: Work) -> dict[str, Found]:
+    """When the window is drawn, beside a bare one."""
+    rounds = 3 if work.scale.quick else 11
+    given = run_json([PYTHON, HERE / "first_paint.py", "--rounds", rounds, "--json"], timeout=600)
+    bare = [given["bare_ms"]]
+    return {
+        "first": compared(bare, [given["first_ms"]], note=f"medians of {rounds}"),
+        "whole": compared(bare, [given["whole_ms"]]),
+    }
+
+
 def measure_lag(work: Work) -> dict[str, Found]:
     """How long the window keeps someone waiting."""
     seconds, threads = (3 if work.scale.quick else 40), _cores()
@@ -337,6 +348,7 @@ GROUPS: dict[str, Callable[[Work], dict[str, Found]]] = {
     "large": measure_large,
     "many": measure_many,
     "megapixels": measure_megapixels,
+    "paint": measure_paint,
     "lag": measure_lag,
     "waits": measure_waits,
     "gpu_memory": measure_gpu_memory,
@@ -361,6 +373,8 @@ LINES: dict[Column, tuple[Line, ...]] = {
         Line("large", "photograph", "A photograph of 8 megapixels to PNG, whole command", least=2.5),
         Line("many", "time", "Time of a file more, when there are many", most=1.1, unit="ms"),
         Line("many", "memory", "Memory of a conversion, when there are many", most=1.05, unit="GB"),
+        Line("paint", "first", "From the start until the window is drawn, against a bare one", most=1.3, unit="ms"),
+        Line("paint", "whole", "The same until its first page is drawn", unit="ms"),
         Line("megapixels", "each", "Time of a megapixel, the dearest size against the cheapest", most=1.5),
         *_LAG,
         *_WAITS,
@@ -443,7 +457,8 @@ def _precision(device: str) -> str:
 
 def chosen(choices: Answer) -> str:
     """What a training has chosen, in words."""
-    return f"{choices['threads']} thread{'' if choices['threads'] == 1 else 's'}"
+    threads = f"{choices['threads']} thread{'' if choices['threads'] == 1 else 's'}"
+    return f"{threads}, two batches in one call" if choices.get("batched") else threads
 
 
 def differences(one: Path, other: Path) -> tuple[float, int]:
