@@ -144,6 +144,11 @@ def reading_threads() -> int:
     return max(1, min(_allowed_cores() // processes, _MOST_READERS, memory // _BYTES_OF_READER))
 
 
+def all_threads() -> int:
+    """As many threads as cores, for a conversion in fp32, which a second core makes 1.8 times as fast (0016)."""
+    return max(compute_threads(), min(_allowed_cores(), _DEFAULT_THREADS))
+
+
 def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:
     """The context in which networks run at `precision`; losses and the statistics of norms widen by themselves."""
     return nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])

@@ -59,6 +59,7 @@ needs_permissions = pytest.mark.skipif(
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second thread makes tiny networks many times slower."""
     monkeypatch.setattr(converter, "compute_threads", lambda: 1)
+    monkeypatch.setattr(converter, "all_threads", lambda: 1)
 
 
 class InThreads:
