@@ -26,14 +26,11 @@ from engine.model.picture_tensors import to_tensor
 
 Activation: TypeAlias = Literal["relu", "leaky"] | None
 
-# Values summed at once for statistics: as many as stay in a core's cache, which is twice as fast.
-_SUMMED_AT_ONCE = 32_768
+# Pixels of a row whose statistics are taken at once on a CPU, in float32: few enough to lose nothing of their sum.
+_PIXELS_AT_ONCE = 512
 
-# A GPU instead wants few and large steps.
-_SUMMED_AT_ONCE_ON_GPU = 1_048_576
-
-# Statistics of pieces that wait to be merged.
-_MOST_PIECES = 250
+# A GPU wants few and large steps: values, in float64.
+_VALUES_AT_ONCE_ON_GPU = 1_048_576
 
 # Statistics of pieces that wait to be merged.
 _MOST_PIECES = 250
@@ -197,8 +194,9 @@ class Stored:
 class Moments:
     """Mean and variance of each channel of a feature, gathered strip by strip.
 
-    Those of small pieces are merged (Chan et al. 1983), all in float64: they are as exact as those of all values at
-    once, and nearly always the same number when rounded to float32.
+    Those of small pieces are merged in float64 (Chan et al. 1983), which is as exact as those of all values at once. On
+    a CPU neither the height of the strips nor the number of threads changes a bit: a piece is a part of one row, and
+    they are merged in the picture's order.
 
     Attributes:
         mean: [C] float32, once `finish` was called.
@@ -212,16 +210,24 @@ class Moments:
 
     def add(self, strip: Tensor) -> None:
         """Take in a strip, [1, C, rows, W]."""
-        flat = strip[0].permute(1, 2, 0).flatten(0, 1)
-        at_once = _SUMMED_AT_ONCE if strip.device.type == "cpu" else _SUMMED_AT_ONCE_ON_GPU
-        # Apple's GPUs have no float64.
-        dtype = torch.float32 if strip.device.type == "mps" else torch.float64
-        for piece in torch.split(flat, max(1, at_once // flat.shape[1])):
-            wide = piece.to(dtype)
-            mean = wide.mean(0)
-            self._pieces.append((len(piece), mean, (wide - mean).square_().sum(0)))
-        if len(self._pieces) > _MOST_PIECES:
-            self._merge()
+        rows = strip[0].permute(1, 2, 0)
+        if strip.device.type != "cpu":
+            flat = rows.flatten(0, 1)
+            for piece in torch.split(flat, max(1, _VALUES_AT_ONCE_ON_GPU // flat.shape[1])):
+                self._add_piece(len(piece), *_wide_moments(piece))
+            return
+        threads = torch.get_num_threads()
+        # Pieces are too small for several; and each number of threads would sum in an order of its own.
+        torch.set_num_threads(1)
+        try:
+            nothing, one = torch.zeros(rows.shape[2]), torch.ones(rows.shape[2])
+            for row in rows:
+                for piece in torch.split(row, _PIXELS_AT_ONCE):
+                    # A batch norm's own statistics, float32 also of half precision; 0 leaves running ones alone.
+                    mean, variance = torch.batch_norm_update_stats(piece, nothing, one, 0.0)
+                    self._add_piece(len(piece), mean, variance.mul_(len(piece)))
+        finally:
+            torch.set_num_threads(threads)
 
     def finish(self) -> None:
         """Set `mean` and `scale`."""
@@ -231,14 +237,28 @@ class Moments:
         self.mean, self.scale = mean.float(), ((squares.float() / count).double() + _EPSILON).rsqrt().float()
         self._pieces = []
 
+    def _add_piece(self, count: int, mean: Tensor, squares: Tensor) -> None:
+        self._pieces.append((count, mean, squares))
+        if len(self._pieces) > _MOST_PIECES:
+            self._merge()
+
     def _merge(self) -> None:
         counts = torch.tensor([count for count, _, _ in self._pieces], dtype=torch.float64)[:, None]
-        means = torch.stack([mean.cpu().double() for _, mean, _ in self._pieces])
-        within = torch.stack([squares.cpu().double() for _, _, squares in self._pieces])
+        # The first may be float64, having been merged before; then the stack is. To widen each takes longer.
+        means = torch.stack([mean.cpu() for _, mean, _ in self._pieces]).double()
+        within = torch.stack([squares.cpu() for _, _, squares in self._pieces]).double()
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         squares = within.sum(0) + (counts * (means - mean).square()).sum(0)
         self._pieces = [(int(count), mean, squares)]
+
+
+def _wide_moments(piece: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and sum of squared differences from it of each channel, of [pixels, C]."""
+    # Apple's GPUs have no float64.
+    wide = piece.to(torch.float32 if piece.device.type == "mps" else torch.float64)
+    mean = wide.mean(0)
+    return mean, (wide - mean).square_().sum(0)
 
 
 class Normed:
@@ -298,10 +318,10 @@ class Convolved:
         self.sources = (source,)
         self._window = _Window(source, dtype, kept=kernel)
         self.held = self._window.held
-        self._layer = layer
         self._kernel, self._stride, self._padding, self._mirrored = kernel, stride, padding, mirrored
         # Zeros beside the strip are left to the convolution, which then rounds as it does for the whole picture.
         self._beside = padding if mirrored else 0
+        self._weights = _Weights(layer, dtype)
 
     def rows(self, start: int, stop: int) -> Tensor:
         """As in `Rows`."""
@@ -312,7 +332,7 @@ class Convolved:
         strip = self._window.rows(
             first, last, stop * self._stride - self._padding, beside=self._beside, mirrored=self._mirrored
         )
-        weights = _weights(self._layer, strip.dtype)
+        weights = self._weights.of_pass(is_last=stop == self.shape.height)
         return F.conv2d(strip, *weights, stride=self._stride, padding=(0, self._padding - self._beside))
 
     def working(self, count: int) -> int:
@@ -334,6 +354,7 @@ class Doubled:
         self.held = self._window.held
         self._layer = layer
         self._kernel, self._padding = layer.kernel_size[0], int(layer.padding[0])
+        self._weights = _Weights(layer, dtype)
 
     def rows(self, start: int, stop: int) -> Tensor:
         """As in `Rows`."""
@@ -344,7 +365,7 @@ class Doubled:
         strip = self._window.rows(first, last, self._first(stop))
         result = F.conv_transpose2d(
             strip,
-            *_weights(self._layer, strip.dtype),
+            *self._weights.of_pass(is_last=stop == self.shape.height),
             stride=2,
             padding=(0, self._padding),
             output_padding=(0, self._layer.output_padding[1]),
@@ -507,8 +528,24 @@ def _fill_border(strip: Tensor, dim: int, before: int, after: int, *, mirrored: 
         place.copy_(strip.select(dim, size - after - 1 - step)) if mirrored else place.zero_()
 
 
-def _weights(layer: nn.Conv2d | nn.ConvTranspose2d, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    return layer.weight.to(dtype), None if layer.bias is None else layer.bias.to(dtype)
+class _Weights:
+    """Weight and bias of a layer in the arithmetic's precision, kept for the length of a pass."""
+
+    def __init__(self, layer: nn.Conv2d | nn.ConvTranspose2d, dtype: torch.dtype) -> None:
+        self._layer = layer
+        self._dtype = dtype
+        self._kept: tuple[Tensor, Tensor | None] | None = None
+
+    def of_pass(self, *, is_last: bool) -> tuple[Tensor, Tensor | None]:
+        """Both; `is_last` says that no strip of this pass follows."""
+        layer, dtype = self._layer, self._dtype
+        if self._kept is None:
+            weight = layer.weight.to(dtype, memory_format=torch.channels_last)
+            self._kept = weight, None if layer.bias is None else layer.bias.to(dtype)
+        kept = self._kept
+        if is_last:
+            self._kept = None
+        return kept
 
 
 def _bytes_of(strip: Tensor) -> memoryview:
