@@ -130,7 +130,12 @@ def compute_threads() -> int:
     measurement, because another number of threads rounds sums in another order, and two trainings with the same seed
     would differ by how busy the machine was when each began.
     """
-    return max(1, min(_allowed_cores(), _DEFAULT_THREADS) - 1)
+    return max(1, all_threads() - 1)
+
+
+def all_threads() -> int:
+    """As many threads as cores, for long work that comes out the same with any number of them."""
+    return min(_allowed_cores(), _DEFAULT_THREADS)
 
 
 def reading_threads() -> int:

@@ -35,7 +35,7 @@ from engine.conversion.strips import (
     Summed,
 )
 from engine.data.source_file import Pixels
-from engine.device import ChosenPrecision, available_memory
+from engine.device import ChosenPrecision, all_threads, available_memory
 from engine.model.architecture import Architecture, GeneratorKind
 from engine.model.generator import (
     AnyGenerator,
@@ -80,6 +80,10 @@ _USABLE_SHARE = 0.8
 
 # A weight as the arithmetic wants it, and once more in the order that the library wants.
 _WEIGHT_COPIES = 3
+
+# From so many pixels a translation in bf16 takes every core: it needs seconds, in which a batch's other pictures wait
+# for it anyway, and has come out the same with any number of threads. In fp32 some bits differ by it.
+_ALL_THREADS_FROM_PIXELS = 1_000_000
 
 # The last strip of all in bytes a pixel: its change, what is skipped, their sum, and the levels made of it.
 _PAINTING_BYTES = 100
@@ -182,6 +186,10 @@ def translate_streamed(
     if placement.disk > free:
         raise SpillSpaceError(placement.disk, free, spill)
     result = np.empty(pixels.shape, pixels.dtype)
+    threads = torch.get_num_threads()
+    is_large = pixels.shape[0] * pixels.shape[1] >= _ALL_THREADS_FROM_PIXELS
+    if device.type == "cpu" and precision == "bf16" and is_large:
+        torch.set_num_threads(max(threads, all_threads()))
     try:
         with torch.inference_mode():
             for number, one in enumerate(plan.passes):
@@ -190,6 +198,7 @@ def translate_streamed(
                 placement.end(number)
             plan.paint(result, strip_bytes, tick)
     finally:
+        torch.set_num_threads(threads)
         placement.release()
     return result
 

@@ -189,6 +189,23 @@ def test_the_ceiling_changes_no_pixel(precision: ChosenPrecision, tmp_path: Path
         assert furthest(result, results[-1]) < (1e-5 if precision == "fp32" else 0.02)
 
 
+@pytest.mark.parametrize(("precision", "threads"), [("fp32", 1), ("bf16", 2)])
+def test_a_large_picture_takes_every_core_in_bf16_which_leaves_its_result_as_it_was(
+    precision: ChosenPrecision, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    generator = made(small(channels=8))
+    pixels = picture(80, 64, deep=True)
+    expected = streamed(generator, pixels, tmp_path, precision=precision)
+    monkeypatch.setattr(large_picture, "_ALL_THREADS_FROM_PIXELS", 0)
+    monkeypatch.setattr(large_picture, "all_threads", lambda: 2)
+    seen = set()
+    result = streamed(generator, pixels, tmp_path, precision=precision, tick=lambda: seen.add(torch.get_num_threads()))
+    assert seen == {threads}
+    assert torch.get_num_threads() == 1
+    # Not to the bit on every processor there is.
+    assert furthest(result, expected) < (1e-5 if precision == "fp32" else 0.02)
+
+
 def test_a_picture_that_is_mapped_from_a_file_is_taken_as_it_is(tmp_path: Path):
     generator = made(small())
     pixels = picture(33, 47)
