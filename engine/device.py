@@ -123,12 +123,11 @@ def lower_precision(device: torch.device, generator: GeneratorKind = "resnet") -
 
 
 def compute_threads() -> int:
-    """Threads of the networks on a CPU: one fewer than the cores this process may use, at least 1.
+    """Threads of the networks on a CPU by rule: one fewer than the cores this process may use, at least 1.
 
     One core is left to the window and to the threads that read and write pictures. Without it every layer waits for
-    the thread that they interrupt, bf16 most of all: see `docs/decisions/0004`. It is a rule and not a
-    measurement, because another number of threads rounds sums in another order, and two trainings with the same seed
-    would differ by how busy the machine was when each began.
+    the thread that they interrupt: see `docs/decisions/0004`. A training measures whether all cores are clearly faster
+    (`docs/decisions/0015`) and stores the answer, because another number of threads rounds sums in another order.
     """
     return max(1, all_threads() - 1)
 
@@ -150,6 +149,11 @@ def reading_threads() -> int:
     processes = local_rank_and_count()[1]
     memory = available_memory(torch.device("cpu")) // processes
     return max(1, min(_allowed_cores() // processes, _MOST_READERS, memory // _BYTES_OF_READER))
+
+
+def threads_to_try() -> tuple[int, ...]:
+    """Numbers of threads among which a training's measurement may choose: that of the rule first, then all cores."""
+    return tuple(dict.fromkeys((compute_threads(), all_threads())))
 
 
 def autocast(device: torch.device, precision: ChosenPrecision) -> AbstractContextManager[object]:

@@ -57,6 +57,8 @@ class CycleGAN:
         device: torch.device,
         precision: ChosenPrecision = "fp32",
         dtype: torch.dtype = torch.float32,
+        *,
+        batched: bool = False,
     ) -> None:
         """Make the networks and draw their first weights.
 
@@ -65,10 +67,14 @@ class CycleGAN:
             device: Where everything lives.
             precision: Arithmetic of the networks; the weights themselves stay in `dtype`.
             dtype: float32, or float64 to compare with another implementation.
+            batched: Whether two batches that one network sees one after the other, real_A and real_B where there is an
+                identity loss, real and generated pictures, are to go through it in one call: the same numbers but for
+                their last bits. Where `can_batch` says no they never do, nor where they differ in shape.
         """
         self.config = config
         self.device = device
         self.precision = precision
+        self.batched = batched and can_batch(config)
         self.G_AB, self.G_BA = make_generator(config.architecture, "a2b"), make_generator(config.architecture, "b2a")
         self.D_A, self.D_B = make_discriminator(config, "A"), make_discriminator(config, "B")
         for generator in (self.G_AB, self.G_BA):
@@ -179,7 +185,12 @@ class CycleGAN:
                 return fooling_loss(D(self._as_shown(fake, number)), config.gan_loss)
 
             def together() -> LossTensors:
-                fake_B, fake_A = G_AB(a), G_BA(b)
+                idt: tuple[Tensor, Tensor] | None = None
+                if self.batched and self._has_identity and a.shape == b.shape:
+                    (fake_B, idt_B), (fake_A, idt_A) = in_one_call(G_AB, a, b), in_one_call(G_BA, b, a)
+                    idt = idt_A, idt_B
+                else:
+                    fake_B, fake_A = G_AB(a), G_BA(b)
                 rec_A, rec_B = G_BA(fake_B), G_AB(fake_A)
                 fakes_A.append(fake_A.detach())
                 fakes_B.append(fake_B.detach())
@@ -188,7 +199,7 @@ class CycleGAN:
                     "G_BA": fooling(self.D_A, fake_A),
                     "cycle_A": config.lambda_A * cycle_loss(a, rec_A),
                     "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
-                } | self._identity_losses(a, b)
+                } | self._identity_losses(a, b, idt)
 
             def there_and_back_A() -> LossTensors:
                 fake_B = G_AB(a)
@@ -210,11 +221,16 @@ class CycleGAN:
         losses = self._gradients(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), forwards)
         return torch.cat(fakes_A), torch.cat(fakes_B), losses
 
-    def _identity_losses(self, real_A: Tensor, real_B: Tensor) -> LossTensors:
+    @property
+    def _has_identity(self) -> bool:
+        return self.config.lambda_identity > 0 and self.config.grey_A == self.config.grey_B
+
+    def _identity_losses(self, real_A: Tensor, real_B: Tensor, idt: tuple[Tensor, Tensor] | None = None) -> LossTensors:
+        """Both identity losses, 0 without one; `idt` is (idt_A, idt_B) where they have been computed already."""
         config, weight = self.config, self.config.lambda_identity
-        if weight == 0 or config.grey_A != config.grey_B:
+        if not self._has_identity:
             return {"idt_A": real_A.new_zeros(()), "idt_B": real_A.new_zeros(())}
-        idt_A, idt_B = self._trained["G_BA"](real_A), self._trained["G_AB"](real_B)
+        idt_A, idt_B = idt or (self._trained["G_BA"](real_A), self._trained["G_AB"](real_B))
         return {
             "idt_A": weight * config.lambda_A * identity_loss(real_A, idt_A),
             "idt_B": weight * config.lambda_B * identity_loss(real_B, idt_B),
@@ -233,7 +249,12 @@ class CycleGAN:
             for name, pictures in (("D_A", A), ("D_B", B)):
                 D = self._trained[name]
                 real, fake = (self._as_shown(shown[part], first_number + part.start) for shown in pictures)
-                on_real, on_fake = gan_loss(D(real), real=True, kind=kind), gan_loss(D(fake), real=False, kind=kind)
+                is_one = self.batched and real.shape == fake.shape
+                verdicts = in_one_call(D, real, fake) if is_one else (D(real), D(fake))
+                on_real, on_fake = (
+                    gan_loss(verdict, real=is_real, kind=kind)
+                    for verdict, is_real in zip(verdicts, (True, False), strict=True)
+                )
                 # Halved, which slows the discriminators down against the generators (Sec. 7.1).
                 losses[name] = 0.5 * (on_real + on_fake)
                 if penalty > 0:
@@ -457,6 +478,22 @@ class CycleGAN:
         singly = {int(place): picture for place, picture in _with_prefix(tensors, name).items()}
         # Copies: views of one tensor would keep all of it alive.
         return [p.to(self.device, copy=True) for p in (*together, *(singly[place] for place in sorted(singly)))]
+
+
+def can_batch(config: TrainConfig) -> bool:
+    """Whether pictures that go through a network together come out as they would one by one, in no more memory.
+
+    Batch norm looks at all of them, spectral norm and dropout change from call to call; and what saves memory holds on
+    to one batch at a time.
+    """
+    changes = config.norm == "batch" or config.dropout or config.spectral_norm
+    return not (changes or config.per_direction or config.recompute)
+
+
+def in_one_call(network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network makes of two batches of the same shape, [B, C, H, W] each, that go through it as one."""
+    both = network(torch.cat([first, second]))
+    return both[: len(first)], both[len(first) :]
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

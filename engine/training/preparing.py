@@ -69,7 +69,7 @@ def ranks_of(config: TrainConfig) -> int:
 
 
 def choose(config: TrainConfig) -> Choices:
-    """Choose device, precision and threads, by measurement where the settings leave them open.
+    """Choose device, precision and threads by rule; `tuning` then measures what else is faster.
 
     Raises:
         ConfigError: This machine has no such device.
@@ -88,7 +88,7 @@ def choose(config: TrainConfig) -> Choices:
 
 def make_model(config: TrainConfig, choices: Choices) -> CycleGAN:
     """The model of a training that begins, with first weights of its own."""
-    return CycleGAN(config, torch.device(choices.device), choices.precision)  # type: ignore[arg-type]
+    return CycleGAN(config, torch.device(choices.device), choices.precision, batched=choices.batched)  # type: ignore[arg-type]
 
 
 def check_start(config: TrainConfig) -> None:

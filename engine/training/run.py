@@ -59,6 +59,7 @@ class Choices:
         ranks: Processes that train together.
         offset: Steps taken, less those that this many ranks would have taken to come as far; 0 unless their number
             has changed on the way.
+        batched: Whether two batches for one network go through it together, see `CycleGAN`; never so in older runs.
     """
 
     device: str
@@ -67,6 +68,7 @@ class Choices:
     threads: int
     ranks: int = 1
     offset: int = 0
+    batched: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

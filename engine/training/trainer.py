@@ -62,6 +62,7 @@ from engine.training.several import resume_on_all, train_on_all
 from engine.training.sheets import write_sheet
 from engine.training.steps import Steps, Taken, training_errors
 from engine.training.tensorboard_log import TensorboardLog, require_tensorboard
+from engine.training.tuning import tuned, tuning_in_words
 from engine.words import counted
 
 _REPORT_SECONDS = 0.25
@@ -171,8 +172,10 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
             model = make_model(config, choices)
             start_model(config, model)
             samples = fixed_pictures(config, pictures)
+        rule, choices = choices, (yield from tuned(config, choices, model, clock))
         run = Run.create(config, choices, pictures)
-        return _Sitting(run=run, model=model, samples=samples, advice=tuple(advice(config, pictures)))
+        said = [*tuning_in_words(rule, choices), *advice(config, pictures)]
+        return _Sitting(run=run, model=model, samples=samples, advice=tuple(said))
 
     yield from _together(prepare)
 
@@ -241,6 +244,9 @@ def resume(
                 notices.append(
                     f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
                 )
+            if choices is not run.choices:
+                rule, choices = choices, (yield from tuned(config, choices, model, clock))
+                choice_notices += tuning_in_words(rule, choices)
             choices, rank_notices = choices_at(run, config, choices, restored.step)
             refuse_complete(run, config, choices, restored.step)
             with training_errors(config, choices):

@@ -7,6 +7,7 @@ with them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -32,7 +33,7 @@ from engine.errors import EngineError, PictureError
 from engine.events import Preparing, QualityMeasured, SamplesDrawn, Saved, StepReport, TrainEvent, TrainStarted
 from engine.training.memory_remedies import memory_remedies
 from engine.training.preparing import choose, find_pictures, make_model, ranks_of
-from engine.training.run import Choices, Pictures
+from engine.training.run import Choices, Pictures, Run
 from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.steps import cache_room, training_errors
 from engine.training.trainer import train
@@ -160,6 +161,9 @@ def _try_out(config: TrainConfig, folder: Path) -> Measured:
     rooms = [room.part(len(side), total) for side in reading]
     readers = reading_threads()
     sitting = _Sitting(alone, memory, report)
+    with contextlib.closing(Run.open(alone.run)) as run:
+        choices = run.choices  # With what it has found to be fastest.
+    facts = dataclasses.replace(facts, device=describe_device(device))
     sides = list(zip(reading, rooms, strict=True))
     missing = sum(side.bytes_missing(room.memory, min(len(side), sitting.shown)) for side, room in sides)
     count = config.batch_size * config.accumulate

@@ -23,6 +23,7 @@ TIMEOUT = 600
 States = dict[str, dict[str, dict[str, Tensor]]]
 VARIANTS: dict[str, dict[str, object]] = {
     "plain": {},
+    "batched": {},
     "options": {
         "accumulate": 2,
         "gan_loss": "hinge",
@@ -42,7 +43,7 @@ def make_model(variant: str, *, batch_size: int) -> CycleGAN:
     small = {"size": 32, "load_size": 32, "blocks": 1, "channels": 4, "pool_size": 0}
     places = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
     config = TrainConfig(**{**places, **small, **VARIANTS[variant], "batch_size": batch_size})
-    return CycleGAN(config, CPU, dtype=torch.float64)
+    return CycleGAN(config, CPU, dtype=torch.float64, batched=variant == "batched")
 
 
 def take_steps(model: CycleGAN, rank: int, ranks: int) -> dict[str, dict[str, Tensor]]:

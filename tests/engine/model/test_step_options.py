@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -340,3 +341,67 @@ def test_the_rate_of_the_discriminators_is_a_multiple_of_the_rate() -> None:
         moved, moved_less = (model.state()[0][name] - before[name] for model in (plain, slower))
         share = 0.25 if name.startswith("D") else 1.0
         torch.testing.assert_close(moved_less, share * moved, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"lambda_identity": 0.0, "pool_size": 2},
+        {"batch_size": 2, "accumulate": 2, "diff_augment": True},
+        {"gradient_penalty": 10.0, "gan_loss": "hinge"},
+        {"generator": "unet", "halvings": 5, "norm": "none"},
+    ],
+    ids=lambda values: ",".join(values) or "plain",
+)
+def test_two_batches_in_one_call_change_no_number(values: dict[str, object]) -> None:
+    config = make_config(**values)
+    single, batched = (CycleGAN(config, CPU, dtype=torch.float64, batched=on) for on in (False, True))
+    calls: Counter[CycleGAN] = Counter()
+    for model in (single, batched):
+        for network in model.networks.values():
+            network.register_forward_hook(lambda *_, model=model: calls.update([model]))
+    for number in range(2):
+        batch = pictures(number, config.batch_size * config.accumulate)
+        expected, losses = (step(model, batch, number=number) for model in (single, batched))
+        for name, value in expected.items():
+            assert losses[name].item() == pytest.approx(value.item(), rel=1e-12), name
+        theirs, ours = gradients(single, ALL), gradients(batched, ALL)
+        assert (ours - theirs).norm() <= 1e-12 * theirs.norm() * (1 if number == 0 else 1e3)
+    for name, value in single.state()[0].items():
+        # Adam divides gradients that are rounding noise (of biases before a norm) by themselves.
+        if not name.endswith("bias") and name.partition(".")[0] not in ("optimizer_G", "optimizer_D"):
+            torch.testing.assert_close(batched.state()[0][name], value, atol=1e-9, rtol=0, msg=name)
+    assert calls[batched] < calls[single]
+
+
+def test_two_batches_in_one_call_have_the_same_losses_and_gradients_in_32_bits() -> None:
+    single, batched = (CycleGAN(make_config(), CPU, batched=on) for on in (False, True))
+    batch = [picture.float() for picture in pictures()]
+    expected, losses = (step(model, batch, rate=0.0) for model in (single, batched))
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value.item(), rel=1e-5), name
+    for name, network in single.networks.items():
+        for weight, other in zip(network.parameters(), batched.networks[name].parameters(), strict=True):
+            # What instance norm takes away again, a bias, has gradients that are rounding noise.
+            if weight.ndim > 1:
+                assert (weight.grad - other.grad).norm() <= 1e-5 * weight.grad.norm(), name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"norm": "batch"}, {"dropout": True}, {"spectral_norm": True}, {"per_direction": True}, {"recompute": True}],
+    ids=str,
+)
+def test_what_depends_on_the_call_or_saves_memory_is_never_batched(values: dict[str, object]) -> None:
+    assert not CycleGAN(make_config(**values), CPU, batched=True).batched
+
+
+def test_batches_of_two_shapes_take_two_calls() -> None:
+    model = CycleGAN(make_config(preprocess="none", pool_size=1), CPU, dtype=torch.float64, batched=True)
+    single = CycleGAN(make_config(preprocess="none", pool_size=1), CPU, dtype=torch.float64)
+    for number, side in enumerate((32, 40)):
+        batch = [pictures(number)[0], pictures(number, side=side)[1]]
+        losses, expected = step(model, batch, number=number), step(single, batch, number=number)
+        for name, value in expected.items():
+            assert losses[name].item() == pytest.approx(value.item(), rel=1e-12), name

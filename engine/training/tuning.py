@@ -1,0 +1,147 @@
+"""What is fastest here, measured once when a training begins: threads on a processor, batched calls on a GPU.
+
+Both change how sums are rounded, so the answer is stored with the training and kept; see `docs/decisions/0015`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+
+from engine.config import TrainConfig
+from engine.device import autocast, empty_caches, is_out_of_memory, threads_to_try
+from engine.events import Preparing
+from engine.model.cyclegan import CycleGAN, can_batch, in_one_call
+from engine.model.layers import features_format
+from engine.stopwatch import Stopwatch
+from engine.training.run import Choices
+from engine.words import counted
+
+_Way = TypeVar("_Way")
+
+MEASURING = "Measuring what is fastest here"
+
+# Another way than the rule's must save this share of its time: what is nearly equal is decided by noise.
+_LEAST_GAIN = 0.1
+_ROUNDS = 2
+# Passes of milliseconds take turns for so long.
+_ENOUGH_SECONDS = 1.0
+_TOLD_SECONDS = 0.25
+# Pixels times channels of a batch; with less there are no differences to be found, only noise. (The quick preset has
+# 500,000, the standard one 4 million.)
+_LEAST_WORK = 100_000
+# A shorter sitting spends its time on steps.
+_LONG_SITTING_MINUTES = 1.0
+
+
+def tuned(
+    config: TrainConfig, choices: Choices, model: CycleGAN, clock: Stopwatch
+) -> Generator[Preparing, None, Choices]:
+    """The choices with what is fastest for this model on this machine; nothing is measured where it cannot matter.
+
+    Measured are passes of one generator, and on a GPU of one discriminator, at the size that is trained on. They take
+    less memory than a step, and neither weights, gradients, buffers, pools nor anything random change. Several
+    processes on one processor keep the rule, since they would measure one another. The answer is put into effect.
+
+    Args:
+        config: The training that begins.
+        choices: By rule, `preparing.choose`.
+        model: Its model.
+        clock: By which it tells how far it is.
+    """
+    ways = _ways(config, choices)
+    if len(ways) < 2:
+        return choices
+    try:
+        seconds = yield from _measured(ways, lambda way: _pass(model, way), clock)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # The training itself will say so, with remedies.
+        return choices
+    finally:
+        empty_caches(model.device)
+        torch.set_num_threads(choices.threads)
+    best = fastest(seconds)
+    torch.set_num_threads(best.threads)
+    model.batched = best.batched
+    return best
+
+
+def _ways(config: TrainConfig, choices: Choices) -> list[Choices]:
+    """What is worth measuring against one another, that of the rule first."""
+    height, width = config.crop_size
+    minutes = config.max_minutes
+    too_small = config.batch_size * height * width * config.channels < _LEAST_WORK
+    if too_small or (minutes is not None and minutes < _LONG_SITTING_MINUTES):
+        return [choices]
+    if torch.device(choices.device).type == "cpu":
+        threads = threads_to_try() if choices.ranks == 1 else (choices.threads,)
+        return [dataclasses.replace(choices, threads=count) for count in threads]
+    # Not on a processor, which one picture keeps busy: see the decision.
+    return [dataclasses.replace(choices, batched=on) for on in ((False, True) if can_batch(config) else (False,))]
+
+
+def tuning_in_words(rule: Choices, chosen: Choices) -> list[str]:
+    """A sentence about what was chosen against the rule, if anything was."""
+    if chosen.threads != rule.threads:
+        threads = counted(chosen.threads, "thread")
+        return [f"It trains with {threads}: measured here, that is faster than {rule.threads}."]
+    if chosen.batched != rule.batched:
+        return ["Each network takes two batches in one call: measured here, that is faster."]
+    return []
+
+
+def fastest(seconds: Mapping[_Way, float]) -> _Way:
+    """The way that takes the least time; the first one, unless another is clearly faster."""
+    first = next(iter(seconds))
+    best = min(seconds, key=lambda way: seconds[way])
+    return best if seconds[best] <= (1 - _LEAST_GAIN) * seconds[first] else first
+
+
+def _measured(
+    ways: Sequence[_Way], act: Callable[[_Way], None], clock: Stopwatch
+) -> Generator[Preparing, None, dict[_Way, float]]:
+    """The least seconds of each way; all take turns, so that a busy moment is nobody's, and the first warms up."""
+    least = dict.fromkeys(ways, float("inf"))
+    spent, told, turn = 0.0, -_TOLD_SECONDS, 0
+    while turn < _ROUNDS or spent < _ENOUGH_SECONDS:
+        for way in ways:
+            if spent >= told + _TOLD_SECONDS:
+                told = spent
+                yield from clock.tell(Preparing(MEASURING))
+            start = time.perf_counter()
+            act(way)
+            seconds = time.perf_counter() - start
+            least[way] = min(least[way], seconds)
+            spent += seconds
+        turn += 1
+    return least
+
+
+def _pass(model: CycleGAN, way: Choices) -> None:
+    """What a step does most often, forward and back, in this way; waits for the device."""
+    config = model.config
+    torch.set_num_threads(way.threads)
+    on_gpu = torch.device(way.device).type != "cpu"
+    height, width = config.crop_size
+    for network, grey in ((model.G_AB, config.grey_A), (model.D_B, config.grey_B))[: 2 if on_gpu else 1]:
+        # In evaluation nothing is dropped and no statistics move; the next step sets it back.
+        network.eval()
+        weights = [weight for weight in network.parameters() if weight.requires_grad]
+        random = torch.Generator().manual_seed(0)
+        shape = (2 if on_gpu else 1, config.batch_size, 1 if grey else 3, height, width)
+        batches = (torch.rand(shape, generator=random) * 2 - 1).to(model.device, weights[0].dtype)
+        first, *others = (batch.contiguous(memory_format=features_format(model.device)) for batch in batches)
+        with autocast(model.device, model.precision):
+            if way.batched:
+                results = [*in_one_call(network, first, *others)]
+            else:
+                results = [network(batch) for batch in (first, *others)]
+            loss = torch.stack([result.float().square().mean() for result in results]).sum()
+        gradients = torch.autograd.grad(loss, weights)
+        gradients[-1].sum().item()  # Wait for the device.
