@@ -23,11 +23,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # The engine stands before torch, whose threads it tells how to wait.
 # isort: off
-from engine import preset_config
+from engine import TrainConfig, preset_config
 from engine.device import peak_resident_memory
+from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks
+from engine.stopwatch import Stopwatch
+from engine.training.run import Choices
 from engine.training.preparing import choose, find_pictures, make_model
 from engine.training.steps import Steps
+from engine.training.tuning import tuned
 from benchmarks.turns import serve
 import torch
 # isort: on
@@ -70,11 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             recompute=options.recompute,
         )
         choices = choose(config)
-        if options.threads is not None:
+        model = make_model(config, choices)
+        if options.threads is None:
+            choices = as_tuned(config, choices, model)
+        else:
             choices = dataclasses.replace(choices, threads=options.threads)
             torch.set_num_threads(options.threads)
         device = torch.device(choices.device)
-        steps = Steps(make_model(config, choices), config, choices, find_pictures(config), Ranks())
+        steps = Steps(model, config, choices, find_pictures(config), Ranks())
         seconds: list[float] = []
 
         def take(count: int) -> dict[str, Any]:
@@ -97,6 +104,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     peak = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_resident_memory()
     print(json.dumps({"seconds": seconds, "peak_bytes": peak, "choices": dataclasses.asdict(choices)}))
     return 0
+
+
+def as_tuned(config: TrainConfig, choices: Choices, model: CycleGAN) -> Choices:
+    """What a training chooses by measurement when it begins."""
+    measuring = tuned(config, choices, model, Stopwatch())
+    while True:
+        try:
+            next(measuring)
+        except StopIteration as end:
+            chosen: Choices = end.value
+            return chosen
 
 
 if __name__ == "__main__":
