@@ -94,7 +94,7 @@ def preview_sizes(
     import torch
 
     from engine.conversion.translator import Translator
-    from engine.device import choose_device, compute_threads
+    from engine.device import all_threads, choose_device, compute_threads
 
     chosen = choose_device(device)
     generator, info = load_generator(model, direction, chosen)
@@ -120,6 +120,9 @@ def preview_sizes(
                         memory_gb=memory_gb,
                         spill=Path(spill),
                     )
+                    # As the conversion does: another number of threads rounds some last bits otherwise.
+                    if translator.precision == "fp32":
+                        torch.set_num_threads(all_threads())
                     result = _translated(translator, picture.name, frame, way, info.size, longest_shown, tick)
                 except EngineError as error:
                     result = SizeFailed(way, str(error))
