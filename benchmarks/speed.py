@@ -711,13 +711,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store = None if to is None else to.with_suffix(".json")
     results: dict[str, Any] = json.loads(store.read_text(encoding="utf-8")) if store and store.exists() else {}
     for column in options.column or [name for name in COLUMN_NAMES if name == "cpu" or has_gpu()]:
-        groups = list(GROUPS) if options.rows is None else options.rows
-        results[column] = measure(column, groups, Scale(**values), results.get(column, {}))
+        for group in list(GROUPS) if options.rows is None else options.rows:
+            results[column] = measure(column, [group], Scale(**values), results.get(column, {}))
+            # After each, so that who stops it half way keeps what there is.
+            if to is not None and store is not None:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                store.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                to.write_text(document(results), encoding="utf-8")
     print(document(results))
-    if to is not None and store is not None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        store.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        to.write_text(document(results), encoding="utf-8")
     return 0
 
 
