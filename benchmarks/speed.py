@@ -264,8 +264,8 @@ def measure_megapixels(work: Work) -> dict[str, Found]:
     """Whether a megapixel costs the same in small and in large pictures, with the network of the preset "quick"."""
     each: dict[float, float] = {}
     for megapixels in work.scale.megapixels:
-        # Above a quarter of a megapixel a processor streams.
-        way = "whole" if megapixels < 0.25 else "streamed"
+        # Above half a megapixel a processor streams.
+        way = "whole" if megapixels < 0.5 else "streamed"
         command = [PYTHON, HERE / "large_pictures.py", "--one", way, "quick", megapixels, "--spill", work.folder]
         times = 3 if megapixels <= 1 else 1
         seconds = [run_json(command, timeout=1800)["seconds"] for _ in range(times)]

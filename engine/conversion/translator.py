@@ -36,13 +36,13 @@ from engine.words import bytes_words
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
 
-STREAMED_FROM_PIXELS = 250_000
+STREAMED_FROM_PIXELS = 500_000
 """From so many pixels a picture is streamed on a CPU, whose caches hold a strip but no whole layer.
 
-Measured in ms as a whole and in strips, medians of alternating runs. A ResNet of 3 blocks and 32 channels in bf16 on
-one thread: at 128 x 128 55 and 44, 256 x 256 230 and 152, 512 x 512 1,590 and 550, 2 MP 18,900 and 4,060; on two
-threads: 256 x 256 127 and 159, 512 x 512 687 and 550, 1 MP 3,670 and 2,140; in fp32 on one: 256 x 256 314 and 292,
-512 x 512 1,490 and 1,250. A U-Net of 7 halvings in fp32 on one: 256 x 256 338 and 513, 512 x 512 1,060 and 1,030.
+CPU time in ms as a whole and in strips, the least of alternating runs, in bf16 on one thread. The paper's ResNet (9
+blocks, 64 channels): at 128 x 128 51 and 94, 256 x 256 218 and 295, 512 x 512 847 and 1,016, 1024 x 1024 7,080 and
+5,019; with 3 blocks and 32 channels: 27 and 51, 94 and 152, 364 and 417, 1,414 and 1,604, where strips are a little
+slower still, but take a tenth of the memory. The paper's in fp32: 512 x 512 4,510 and 4,626.
 """
 
 # What is free now may be wanted by somebody else in a moment.
