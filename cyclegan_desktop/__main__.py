@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,12 +46,33 @@ def main(arguments: list[str] | None = None) -> int:
 
             return leave(run_demo())
         paths = [path.absolute() for path in options.paths]
-    from cyclegan_desktop.qt_probe import import_qt
+    with _interruptible():
+        from cyclegan_desktop.qt_probe import import_qt
 
-    import_qt()
-    from cyclegan_desktop.start import run
+        import_qt()
+        from cyclegan_desktop.start import run
 
-    return leave(run(paths))
+        code = run(paths)
+    return leave(code)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Until the window closes on Ctrl-C by itself, it ends the process at once: nothing is there yet to be saved.
+
+    Python would raise an exception amid Qt's own code instead: Qt takes it for a crash, or loses it, and the window
+    stays for good without anything in it.
+    """
+    old = signal.getsignal(signal.SIGINT)
+    if old is not signal.default_int_handler:
+        # Whoever started this process has it ignored, or whoever calls has other ideas.
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _give_streams() -> None:

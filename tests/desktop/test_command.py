@@ -189,6 +189,24 @@ def test_a_polite_kill_closes_the_window_and_saves_the_settings(own_folders: Pat
     assert list(own_folders.rglob("settings.json"))
 
 
+_INTERRUPTED_START = """
+import os, signal, sys
+from cyclegan_desktop import logs
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    raise SystemExit('it went on')
+logs.Log = interrupted
+from cyclegan_desktop.__main__ import main
+sys.exit(main([]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT to send")
+def test_ctrl_c_before_there_is_anything_to_save_ends_at_once_and_leaves_no_empty_window_behind():
+    answer = python(_INTERRUPTED_START)
+    assert (answer.returncode, answer.stderr) == (-signal.SIGINT, "")
+
+
 _BROKEN_START = """
 import sys
 from PySide6.QtWidgets import QDialog
