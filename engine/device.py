@@ -137,7 +137,7 @@ def all_threads() -> int:
 
     See `docs/decisions/0016` and `0017`.
     """
-    return min(_allowed_cores(), _DEFAULT_THREADS)
+    return min(allowed_cores(), _DEFAULT_THREADS)
 
 
 def reading_threads() -> int:
@@ -148,7 +148,7 @@ def reading_threads() -> int:
     """
     processes = local_rank_and_count()[1]
     memory = available_memory(torch.device("cpu")) // processes
-    return max(1, min(_allowed_cores() // processes, _MOST_READERS, memory // _BYTES_OF_READER))
+    return max(1, min(allowed_cores() // processes, _MOST_READERS, memory // _BYTES_OF_READER))
 
 
 def threads_to_try() -> tuple[int, ...]:
@@ -262,7 +262,8 @@ def _device_of_rank(name: str) -> torch.device:
 _DEFAULT_THREADS = torch.get_num_threads()
 
 
-def _allowed_cores() -> int:
+def allowed_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -41,7 +41,7 @@ from engine.data.images import scaled_size
 from engine.data.source_file import Frame
 from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
 from engine.data.writing import expected_suffix
-from engine.device import all_threads, available_memory, choose_device, compute_threads, describe_device
+from engine.device import all_threads, allowed_cores, available_memory, choose_device, compute_threads, describe_device
 from engine.errors import DataError, EngineError, ModelFileError, PictureError, RunError
 from engine.events import (
     Converted,
@@ -180,8 +180,7 @@ def _worker_count(device: torch.device) -> int:
 
     With several cores one more than two; where the cores have nothing else to do as many as there are but one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    own = cores // local_rank_and_count()[1]
+    own = allowed_cores() // local_rank_and_count()[1]
     usual = 3 if own >= 4 else 2
     return usual if device.type == "cpu" else max(usual, min(own - 1, _MOST_WORKERS))
 

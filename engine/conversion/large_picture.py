@@ -35,7 +35,7 @@ from engine.conversion.strips import (
     Summed,
 )
 from engine.data.source_file import Pixels
-from engine.device import ChosenPrecision, all_threads, available_memory
+from engine.device import DTYPES, ChosenPrecision, all_threads, available_memory
 from engine.model.architecture import Architecture, GeneratorKind
 from engine.model.generator import (
     AnyGenerator,
@@ -53,7 +53,6 @@ from engine.model.picture_tensors import to_picture
 LEAST_SIDE = 8
 """Pixels a side that a generator needs: its reflections are wider than anything smaller."""
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Higher strips are not faster on a CPU, whose caches they leave.
 _MOST_STRIP_BYTES = 64_000_000
@@ -273,7 +272,7 @@ class _Plan:
         self.picture = PictureRows(pixels, height, width, device, grey=grey)
         self.passes: list[_Pass] = []
         self._long_skip = generator.long_skip
-        layers = _Layers(self.passes, device, _DTYPES[precision])
+        layers = _Layers(self.passes, device, DTYPES[precision])
         if isinstance(generator, Generator):
             self._change = layers.resnet(generator, self.picture)
         else:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.model import layers
 from engine.model.layers import EPSILON, InstanceNorm, Layers, ReflectionPad
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
@@ -76,6 +77,36 @@ def test_bf16_features_have_statistics_as_exact_as_those_of_fp32() -> None:
     exact = F.instance_norm(x.double(), eps=EPSILON)
     # Half a step of bf16, for values below 4.
     torch.testing.assert_close(InstanceNorm()(x).double(), exact, rtol=0, atol=2**-7)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_statistics_of_many_pixels_are_as_exact_as_those_of_torch(threads: int) -> None:
+    """A sum of as many values in fp32, one after the other, would be off by more."""
+    x = torch.randn(1, 4, 512, 300, generator=torch.Generator().manual_seed(0)) + 5
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    exact = x.detach().double().requires_grad_(True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = InstanceNorm().activated(x, slope=0.2)
+        slope = gradient_of(ours, x)
+    finally:
+        torch.set_num_threads(before)
+    theirs = F.leaky_relu(F.instance_norm(exact, eps=EPSILON), 0.2)
+    pattern = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    (expected,) = torch.autograd.grad((theirs * pattern).sum(), exact)
+    assert (ours - theirs).norm() < 2e-6 * theirs.norm()
+    # An activation that is rounded over zero has another slope there.
+    near_zero = theirs.detach().abs() < 1e-5
+    assert ((slope - expected) * ~near_zero).norm() < 2e-6 * expected.norm()
+
+
+def test_a_picture_in_several_pieces_has_slopes_and_slopes_of_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_PIXELS_AT_ONCE", 12)
+    x = features(2)
+    torch.testing.assert_close(InstanceNorm()(x), F.instance_norm(x, eps=EPSILON), rtol=0, atol=1e-13)
+    assert torch.autograd.gradcheck(InstanceNorm(), (x,))
+    assert torch.autograd.gradgradcheck(InstanceNorm(), (x,))
 
 
 def test_layers_have_the_keys_of_a_sequence() -> None:
