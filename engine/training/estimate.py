@@ -19,8 +19,8 @@ from engine.errors import ConfigError, DataError, DivergedError, EngineError, Ou
 from engine.events import Estimated, EstimateEvent, Preparing, TooLarge
 from engine.remedies import Remedy
 from engine.training.preparing import check_start, find_pictures
+from engine.training.rhythm import seconds_between_measurements, seconds_between_samples
 from engine.training.schedule import growth
-from engine.training.trainer import seconds_between_measurements, seconds_between_samples
 from engine.training.trial import REPORT_NAME, Facts, Measured, Refused, last_told, try_out
 
 _POLL_SECONDS = 0.2

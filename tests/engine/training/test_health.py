@@ -16,7 +16,7 @@ from engine import preset_config, train
 from engine.config import CHANGEABLE, Direction, TrainConfig
 from engine.events import Alarm, AlarmKind, HealthChecked, Losses, TrainEvent
 from engine.model.generator import make_generator
-from engine.training import health, measuring, patches, trainer
+from engine.training import health, measuring, patches, rhythm, sitting
 from engine.training.health import KINDS, Health, Look
 from engine.training.measuring import QualityMeter
 from engine.training.preparing import find_pictures
@@ -125,9 +125,9 @@ def test_generators_that_are_held_back_translate_nothing(
 ) -> None:
     monkeypatch.setattr(health, "_LEAST_STEPS", 3)
     monkeypatch.setattr(health, "_PICTURES_BEFORE_IDENTITY", 12)
-    monkeypatch.setattr(trainer, "_QUALITY_SECONDS", 0.0)
-    monkeypatch.setattr(trainer, "_QUALITY_SHARE", 0.0)
-    monkeypatch.setattr(trainer, "_QUALITY_GROWTH", 0.0)
+    monkeypatch.setattr(rhythm, "_QUALITY_SECONDS", 0.0)
+    monkeypatch.setattr(rhythm, "_QUALITY_SHARE", 0.0)
+    monkeypatch.setattr(rhythm, "_QUALITY_GROWTH", 0.0)
     config = dataclasses.replace(sample_config, lambda_identity=200.0, max_steps=8, save_minutes=100.0)
     found = last_alarms(train(config))
     assert [alarm.kind for alarm in found] == ["identity_only"]
@@ -137,7 +137,7 @@ def test_generators_that_are_held_back_translate_nothing(
 def test_a_discriminator_that_learns_a_hundred_times_as_fast_wins(
     tiny_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
     monkeypatch.setattr(health, "_LEAST_STEPS", 20)
     monkeypatch.setattr(health, "_SMOOTH_STEPS", 8)
     # The generators hardly move, and without a norm the discriminators see that reds are not blues.
@@ -179,8 +179,8 @@ def test_a_healthy_training_raises_no_alarm(sample_config: TrainConfig, monkeypa
     monkeypatch.setattr(health, "_LEAST_STEPS", 5)
     monkeypatch.setattr(health, "_SMOOTH_STEPS", 10)
     monkeypatch.setattr(health, "_PICTURES_BEFORE_IDENTITY", 20)
-    monkeypatch.setattr(trainer, "_QUALITY_SECONDS", 1.0)
-    monkeypatch.setattr(trainer, "_QUALITY_SHARE", 0.0)
+    monkeypatch.setattr(rhythm, "_QUALITY_SECONDS", 1.0)
+    monkeypatch.setattr(rhythm, "_QUALITY_SHARE", 0.0)
     config = dataclasses.replace(sample_config, max_steps=20, save_minutes=100.0)
     checks = [event for event in train(config) if isinstance(event, HealthChecked)]
     assert [event.alarms for event in checks] == [()], "That all is well is said once."

@@ -10,7 +10,7 @@ from engine.config import TrainConfig
 from engine.conversion.model_file import default_model, load_networks, read_model_info, write_model
 from engine.events import DirectionQuality, QualityMeasured
 from engine.model.generator import make_generator
-from engine.training import trainer
+from engine.training import quality_keeper
 from engine.training.quality import (
     append_quality,
     cut_quality,
@@ -123,7 +123,7 @@ def test_a_training_is_measured_at_its_start_and_end_and_keeps_its_best_networks
 
 
 def test_a_collapsed_generator_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "is_collapsed", lambda look: look.direction == "b2a")
+    monkeypatch.setattr(quality_keeper, "is_collapsed", lambda look: look.direction == "b2a")
     folders = {f"folder_{side}": SAMPLE / f"train{side}" for side in "AB"}
     tests = {f"test_{side}": SAMPLE / f"test{side}" for side in "AB"}
     small = {"size": 32, "load_size": 36, "blocks": 1, "channels": 4, "device": "cpu", "precision": "fp32"}

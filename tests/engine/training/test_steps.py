@@ -16,8 +16,8 @@ from engine.data.picture_cache import CacheRoom
 from engine.events import Notice, Saved, StepReport
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks
+from engine.training import saver
 from engine.training import steps as module
-from engine.training import trainer
 from engine.training.preparing import choose, find_pictures
 from engine.training.steps import Steps, cache_room
 from engine.training.trainer import train
@@ -115,14 +115,14 @@ def test_a_full_disk_is_given_back_what_pictures_take_and_then_it_is_saved(
     given_back: list[bool] = []
     give_back = Steps.give_back_disk
     monkeypatch.setattr(Steps, "give_back_disk", lambda self: given_back.append(give_back(self)) or given_back[-1])
-    save = trainer.save_checkpoint
+    save = saver.save_checkpoint
 
     def save_where_there_is_room(*args: Any, step: int, **values: Any) -> Path:
         if step > 0 and not any(given_back):
             raise OSError(errno.ENOSPC, "No space left on device")
         return save(*args, step=step, **values)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", save_where_there_is_room)
+    monkeypatch.setattr(saver, "save_checkpoint", save_where_there_is_room)
     events = list(train(tiny_config()))
     assert given_back == [True]
     assert not [event for event in events if isinstance(event, Notice) and "stored" in event.text]

@@ -33,7 +33,7 @@ from engine.events import (
 from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
-from engine.training import preparing, steps, trainer
+from engine.training import preparing, saver, sitting, steps
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
 from engine.training.run import Run, read_marks, read_run_summary
@@ -69,7 +69,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report after each step, not by the clock."""
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("every_step")
@@ -507,7 +507,7 @@ def test_the_last_three_checkpoints_are_kept(tiny_config: MakeConfig) -> None:
 def test_a_full_disk_at_a_save_is_told_and_costs_nothing(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = trainer.save_checkpoint, []
+    real, calls = saver.save_checkpoint, []
 
     def full_once(*arguments: object, **values: object) -> Path:
         calls.append(1)
@@ -515,8 +515,8 @@ def test_a_full_disk_at_a_save_is_told_and_costs_nothing(
             raise OSError(28, "No space left on device")
         return real(*arguments, **values)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", full_once)
-    monkeypatch.setattr(trainer, "_DISK_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(saver, "save_checkpoint", full_once)
+    monkeypatch.setattr(saver, "_DISK_RETRY_SECONDS", 0.0)
     events = list(train(tiny_config(save_minutes=1e-9)))
     assert "no space left" in events_of(Notice, events)[0].text
     assert events[-1].step == ALL_STEPS
@@ -530,8 +530,8 @@ def test_losses_and_samples_that_cannot_be_written_do_not_end_the_training(
 
     config = tiny_config()
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "write_sheet", full)
-        patch.setattr(trainer.Run, "append_losses", full)
+        patch.setattr(sitting, "write_sheet", full)
+        patch.setattr(sitting.Run, "append_losses", full)
         events = list(train(config))
     notices = [event.text for event in events_of(Notice, events)]
     assert len(notices) == 1 and "no space left" in notices[0]
@@ -544,7 +544,7 @@ def test_a_disk_that_is_full_from_the_start_is_an_error_with_a_sentence(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer, "save_checkpoint", full)
+    monkeypatch.setattr(saver, "save_checkpoint", full)
     with pytest.raises(RunError, match="no space left"):
         list(train(tiny_config()))
 
@@ -573,7 +573,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bool]) -
 def test_a_step_whose_numbers_are_not_finite_is_left_out_and_told(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", seconds)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", seconds)
     _poison(monkeypatch, lambda taken: taken == 6)
     config = tiny_config()
     events = list(train(config))
@@ -622,7 +622,7 @@ def test_numbers_that_stay_not_finite_end_the_training_with_remedies_and_what_is
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config()
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
     close_after(train(config), 3)
     before = final_state(config.run)
     told: list[TrainEvent] = []
@@ -651,7 +651,7 @@ def test_a_stop_after_weights_became_no_numbers_saves_nothing(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config()
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
     real = CycleGAN.step
 
     def step(self: CycleGAN, *pictures: torch.Tensor, **values: float) -> object:
@@ -708,7 +708,7 @@ def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "cache_room", lambda device, run: CacheRoom(0))
-    monkeypatch.setattr(trainer, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
     config = tiny_config(epochs=100)
     with pytest.raises(DataError, match="can be read any more"):
         for event in train(config):
