@@ -744,6 +744,7 @@ class _TrainProgress(_Progress):
     def __init__(self, *, as_json: bool, paced: bool) -> None:
         super().__init__(as_json=as_json)
         self._paced = paced
+        self._phase = ""
         self._alarms: tuple[Alarm, ...] = ()
 
     def follow(self, events: Iterator[TrainEvent]) -> int:
@@ -777,7 +778,9 @@ class _TrainProgress(_Progress):
     def _show(self, event: TrainEvent) -> None:
         match event:
             case Preparing():
-                pass
+                if self._has_bar and self._bar is None and event.text != self._phase:
+                    self._phase = event.text
+                    self.say(f"{event.text} ...")
             case Notice():
                 self.say(event.text)
             case TrainStarted():

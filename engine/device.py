@@ -133,10 +133,7 @@ def compute_threads() -> int:
 
 
 def all_threads() -> int:
-    """As many threads as cores: for conversions in fp32, which two make 1.8 times as fast, and for large pictures.
-
-    See `docs/decisions/0016` and `0017`.
-    """
+    """As many threads as cores: for conversions, which wait for nobody else; see `docs/decisions/0016` and `0017`."""
     return min(allowed_cores(), _DEFAULT_THREADS)
 
 

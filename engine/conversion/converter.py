@@ -41,7 +41,7 @@ from engine.data.images import scaled_size
 from engine.data.source_file import Frame
 from engine.data.workers import NoWorkerError, WorkerDiedError, Workers, WorkerTimeoutError
 from engine.data.writing import expected_suffix
-from engine.device import all_threads, allowed_cores, available_memory, choose_device, compute_threads, describe_device
+from engine.device import all_threads, allowed_cores, available_memory, choose_device, describe_device
 from engine.errors import DataError, EngineError, ModelFileError, PictureError, RunError
 from engine.events import (
     Converted,
@@ -140,9 +140,8 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
             job.to.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(disk_sentence(error, job.to), field="to") from error
-        torch.set_num_threads(compute_threads())
+        torch.set_num_threads(all_threads())
         try:
-            # Measured with the threads that will work.
             translator = Translator(
                 generator,
                 info,
@@ -153,8 +152,6 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
                 memory_gb=job.memory_gb,
                 spill=job.to,
             )
-            if translator.precision == "fp32":
-                torch.set_num_threads(all_threads())
             with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
                 everything = [task.source for task in whole_plan.tasks]
                 sources = tuple(task.source for task in plan.tasks)

@@ -94,7 +94,7 @@ def preview_sizes(
     import torch
 
     from engine.conversion.translator import Translator
-    from engine.device import all_threads, choose_device, compute_threads
+    from engine.device import all_threads, choose_device
 
     chosen = choose_device(device)
     generator, info = load_generator(model, direction, chosen)
@@ -103,7 +103,8 @@ def preview_sizes(
     frame = _first_frame(picture, max_megapixels)
     tick()
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(compute_threads())
+    # As the conversion does: another number of threads rounds some last bits otherwise.
+    torch.set_num_threads(all_threads())
     try:
         for number, way in enumerate(sorted(ways, key=lambda way: _cost(frame, way, info.size))):
             yield Preparing(_what_is_done(way), done=number, total=len(ways))
@@ -120,9 +121,6 @@ def preview_sizes(
                         memory_gb=memory_gb,
                         spill=Path(spill),
                     )
-                    # As the conversion does: another number of threads rounds some last bits otherwise.
-                    if translator.precision == "fp32":
-                        torch.set_num_threads(all_threads())
                     result = _translated(translator, picture.name, frame, way, info.size, longest_shown, tick)
                 except EngineError as error:
                     result = SizeFailed(way, str(error))

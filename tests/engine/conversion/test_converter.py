@@ -58,7 +58,6 @@ needs_permissions = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a second thread makes tiny networks many times slower."""
-    monkeypatch.setattr(converter, "compute_threads", lambda: 1)
     monkeypatch.setattr(converter, "all_threads", lambda: 1)
 
 
@@ -706,7 +705,7 @@ import sys
 from pathlib import Path
 from engine.config import ConvertJob
 from engine.conversion import converter
-converter.compute_threads = lambda: 1
+converter.all_threads = lambda: 1
 model, source, to = map(Path, sys.argv[1:])
 from engine import convert
 job = ConvertJob(model=model, sources=(source,), to=to, direction="a2b", device="cpu", precision="fp32")
@@ -1569,7 +1568,7 @@ def test_an_output_folder_that_vanishes_ends_the_job_and_is_not_made_again(model
     assert not (tmp_path / "out").exists()
 
 
-def test_precision_is_measured_with_the_threads_that_will_work(
+def test_a_conversion_has_threads_of_its_own_and_gives_back_those_before(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
@@ -1579,6 +1578,7 @@ def test_precision_is_measured_with_the_threads_that_will_work(
         return "fp32"
 
     monkeypatch.setattr(translator_module, "choose_precision", choose)
+    monkeypatch.setattr(converter, "all_threads", lambda: 1)
     torch.set_num_threads(2)
     Image.new("RGB", (16, 16)).save(tmp_path / "picture.png")
     list(convert(ConvertJob(model=model, sources=(tmp_path / "picture.png",), to=tmp_path / "out", direction="a2b")))
