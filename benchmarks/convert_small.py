@@ -20,33 +20,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.photographs import write_photographs
+from benchmarks.turns import TurnError, last_words
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _PLAIN = ROOT / "benchmarks" / "plain.py"
-_DIFFERENT = 40
+_COMPARED = 200
+SCALING_SIZE = 64
 _POLL_SECONDS = 0.25
-
-
-def draw_pictures(folder: Path, count: int, size: int) -> None:
-    """So many JPEGs, smooth with some grain; every 40th is the same but for its name."""
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    different = []
-    for number in range(min(count, _DIFFERENT)):
-        rough = Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8))
-        smooth = np.asarray(rough.resize((size, size), Image.Resampling.BICUBIC), np.float32)
-        grainy = np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
-        path = folder / f"{number:06d}.jpg"
-        Image.fromarray(grainy).save(path, quality=92)
-        different.append(path.read_bytes())
-    for number in range(len(different), count):
-        (folder / f"{number:06d}.jpg").write_bytes(different[number % len(different)])
 
 
 def draw_model(folder: Path, blocks: int, channels: int) -> tuple[Path, Path]:
@@ -58,26 +49,48 @@ def draw_model(folder: Path, blocks: int, channels: int) -> tuple[Path, Path]:
     return paths[0], model
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Both commands in turns."""
-    network, model = draw_model(folder, options.blocks, options.channels)
-    pictures = folder / "pictures"
-    draw_pictures(pictures, options.count, options.size)
+def beside_plain(
+    model: tuple[Path, Path],
+    source: Path,
+    folder: Path,
+    *,
+    rounds: int,
+    device: str | None = None,
+    precision: str = "auto",
+    after_round: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """Convert a picture or a folder of them with both commands in turns, each started anew.
+
+    Args:
+        model: The files of both, from `draw_model`.
+        source: What is converted.
+        folder: For the results, in folders of it.
+        rounds: How often.
+        device: Of both; the best there is, if None.
+        precision: Of ours.
+        after_round: Called after each round.
+
+    Returns:
+        The `seconds` of each side and round, their `ratio` by the medians and the `ratios` of the rounds, by how many
+        levels of 255 the results differ on average and at most, and the `bytes` of each side's results.
+
+    Raises:
+        TurnError: A command fails.
+    """
     plain_to, ours_to = folder / "plain", folder / "ours"
-    device = [] if options.device is None else ["--device", options.device]
-    plain = [sys.executable, _PLAIN, "convert", network, pictures, "--to", plain_to, *device]
-    ours = [sys.executable, "-m", "engine", "convert", model, pictures, "--to", ours_to, "--direction", "a2b"]
-    ours += ["--format", "png", "--precision", options.precision, *device]
+    on = [] if device is None else ["--device", device]
+    plain = [sys.executable, _PLAIN, "convert", model[0], source, "--to", plain_to, *on]
+    ours = [sys.executable, "-m", "engine", "convert", model[1], source, "--to", ours_to, "--direction", "a2b"]
+    ours += ["--format", "png", "--precision", precision, *on]
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, command, results in (("plain", plain, plain_to), ("ours", ours, ours_to)):
             shutil.rmtree(results, ignore_errors=True)
             seconds[name].append(_run(command)[0])
-    differences = [_difference(path, ours_to / path.name) for path in sorted(plain_to.iterdir())[:_DIFFERENT]]
+        after_round()
+    differences = [_difference(path, ours_to / path.name) for path in sorted(plain_to.iterdir())[:_COMPARED]]
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return {
-        "count": options.count,
-        "size": options.size,
         "seconds": seconds,
         "ratio": medians["plain"] / medians["ours"],
         "ratios": [plain / ours for plain, ours in zip(seconds["plain"], seconds["ours"], strict=True)],
@@ -87,13 +100,23 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Both commands in turns, on pictures drawn or given."""
+    source = options.source or write_photographs(folder / "pictures", options.count, size=(options.size, options.size))
+    model = draw_model(folder, options.blocks, options.channels)
+    found = beside_plain(
+        model, source, folder, rounds=options.rounds, device=options.device, precision=options.precision
+    )
+    return {"source": str(options.source) if options.source else f"{options.count:,} pictures", **found}
+
+
 def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """More and more files with a tiny model."""
     _, model = draw_model(folder, 1, 4)
     rows = []
     for count in options.counts:
         pictures, to = folder / f"pictures-{count}", folder / f"to-{count}"
-        draw_pictures(pictures, count, options.scaling_size)
+        write_photographs(pictures, count, size=(options.scaling_size, options.scaling_size))
         command = [sys.executable, "-m", "engine", "convert", model, pictures, "--to", to, "--direction", "a2b"]
         command += ["--format", "png"]
         seconds, memory = _run(command)
@@ -124,7 +147,7 @@ def _run(command: list[Any]) -> tuple[float, int]:
         seconds = time.perf_counter() - started
         if code:
             output.seek(0)
-            raise SystemExit(f"{command} failed:\n{output.read().decode(errors='replace')[-2000:]}")
+            raise TurnError(last_words([str(part) for part in command], output.read().decode(errors="replace")))
     return seconds, most
 
 
@@ -159,6 +182,7 @@ def main() -> int:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="pictures")
+    parser.add_argument("--source", type=Path, help="a picture or a folder of them in their place")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--blocks", type=int, default=9)
@@ -167,11 +191,11 @@ def main() -> int:
     parser.add_argument("--precision", default="auto", help="of ours: auto, fp32 or bf16")
     parser.add_argument("--scaling", action="store_true", help="more and more files, ours alone")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--scaling-size", type=int, default=64, help="side of the pictures then")
+    parser.add_argument("--scaling-size", type=int, default=SCALING_SIZE, help="side of the pictures then")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line, and nothing else")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = (measure_scaling if options.scaling else measure)(options, Path(folder))
+        found = measure_scaling(options, Path(folder)) if options.scaling else measure(options, Path(folder))
     if options.json:
         print(json.dumps(found))
     elif options.scaling:
@@ -179,7 +203,7 @@ def main() -> int:
             each = "" if row["ms_each"] is None else f", {row['ms_each']:.2f} ms for each further one"
             print(f"{row['count']:,} files: {row['seconds']:.1f} s{each}, {row['memory_bytes'] / 1e6:.0f} MB")
     else:
-        print(f"{found['count']:,} pictures: {found['ratio']:.2f} times the plain one ({found['ratios']})")
+        print(f"{found['source']}: {found['ratio']:.2f} times the plain one ({found['ratios']})")
         print(f"seconds: {found['seconds']}")
         print(f"against it {found['mean_levels']:.3f} levels of 255 on average, {found['most_levels']} at most")
         print(f"bytes of the results: {found['bytes']}")

@@ -1,6 +1,6 @@
 """Whether training waits for its pictures, and how fast these come: read anew, decoded on disk, decoded in memory.
 
-    python benchmarks/data_waits.py [--seconds 40] [--quick] [--json]
+    python benchmarks/data_waits.py [--seconds 40] [--only-waiting] [--quick] [--json]
 
 Draws JPEGs of 256 px and of 12 megapixels into a temporary folder, then:
 
@@ -50,10 +50,13 @@ def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=40.0, help="of training, for each of the two (default: 40)")
+    parser.add_argument("--only-waiting", action="store_true", help="not how fast pictures come without a network")
     parser.add_argument("--quick", action="store_true", help="less of everything: only to see whether it works")
     parser.add_argument("--json", action="store_true", help="a last line of JSON")
     options = parser.parse_args()
-    result = measure(3.0 if options.quick else options.seconds, is_quick=options.quick)
+    result = measure(
+        3.0 if options.quick else options.seconds, is_quick=options.quick, only_waiting=options.only_waiting
+    )
     for name, shares in result["waiting"].items():
         words = ", ".join(f"{when} {share:.1%}" for when, share in shares.items())
         print(f"share of time that training waited, {name}: {words}")
@@ -66,7 +69,7 @@ def main() -> int:
     return 0
 
 
-def measure(seconds: float, *, is_quick: bool = False) -> dict[str, Any]:
+def measure(seconds: float, *, is_quick: bool = False, only_waiting: bool = False) -> dict[str, Any]:
     """Everything: `waiting` has shares, `steps_of_pictures_a_second` a figure for each way."""
     large = (400, 300) if is_quick else _LARGE
     with tempfile.TemporaryDirectory(prefix="cyclegan-") as name:
@@ -80,10 +83,8 @@ def measure(seconds: float, *, is_quick: bool = False) -> dict[str, Any]:
             ),
             "quick preset, JPEGs of 12 megapixels": _waiting(folder / "large", seconds, "quick"),
         }
-        rates = {
-            "JPEGs of 256 px": _rates(folder / "small", 2 if is_quick else _ROUNDS),
-            "JPEGs of 12 megapixels": _rates(folder / "large", 2 if is_quick else _ROUNDS),
-        }
+        kinds = {} if only_waiting else {"JPEGs of 256 px": "small", "JPEGs of 12 megapixels": "large"}
+        rates = {name: _rates(folder / kind, 2 if is_quick else _ROUNDS) for name, kind in kinds.items()}
     return {"waiting": waiting, "steps_of_pictures_a_second": rates, "readers": reading_threads()}
 
 

@@ -28,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # isort: off
 import engine  # noqa: F401
 from engine.conversion.large_picture import needed_memory, translate_streamed
-from engine.device import autocast, choose_precision, compute_threads, hardware_name
+from engine.conversion.model_file import ModelInfo
+from engine.conversion.translator import Translator
+from engine.device import all_threads, autocast, choose_precision, compute_threads, hardware_name
 from engine.model.architecture import Architecture
 from engine.model.generator import init_weights, make_generator
 from engine.model.picture_tensors import to_picture, to_tensor
@@ -59,6 +61,8 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     if options.one:
         way, network, megapixels = options.one
+        if way == "usual":
+            torch.set_num_threads(all_threads())
         print(json.dumps(translate(way, NETWORKS[network], float(megapixels), options)))
         return 0
     print(f"{hardware_name(CPU)}; {options.threads} threads; ceiling {options.memory_gb:g} GB")
@@ -93,7 +97,7 @@ def in_own_process(way: str, network: str, megapixels: float, options: argparse.
 
 
 def translate(way: str, architecture: Architecture, megapixels: float, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure one translation."""
+    """Measure one translation: "whole", "streamed", or "usual": as a conversion takes it."""
     precision = choose_precision(options.precision, CPU, architecture.generator)
     generator = make_generator(architecture, "a2b").eval()
     init_weights(generator, torch.Generator().manual_seed(0), "xavier", 1.0)
@@ -101,7 +105,21 @@ def translate(way: str, architecture: Architecture, megapixels: float, options: 
     height, width = (max(1, round((megapixels * 1e6 * ratio) ** 0.5 / multiple)) * multiple for ratio in (2 / 3, 3 / 2))
     memory = int(options.memory_gb * 1e9)
 
+    info = ModelInfo(Path("model"), "A", "B", 256, architecture, "", 0, "")
+    usual = Translator(
+        generator,
+        info,
+        direction="a2b",
+        device=CPU,
+        precision=options.precision,
+        resize="keep",
+        memory_gb=None,
+        spill=options.spill,
+    )
+
     def run(pixels: Any, memory: int) -> Any:
+        if way == "usual":
+            return usual.translate("a picture", pixels)
         if way == "whole":
             with torch.inference_mode(), autocast(CPU, precision):
                 return to_picture(generator(to_tensor(pixels, CPU)))

@@ -127,7 +127,7 @@ class Worker:
             timer.cancel()
         self._process.wait()
         self._errors.seek(0)
-        raise TurnError(_last_words(self._command, self._errors.read().decode(errors="replace")))
+        raise TurnError(last_words(self._command, self._errors.read().decode(errors="replace")))
 
 
 def in_turns(workers: Mapping[str, Worker], turns: int) -> dict[str, list[Answer]]:
@@ -159,7 +159,7 @@ def run_json(command: Sequence[object], *, timeout: float) -> Answer:
         raise TurnError(f"{_shown(words)} took longer than {timeout:.0f} s") from error
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines or not lines[-1].startswith("{"):
-        raise TurnError(_last_words(words, done.stderr))
+        raise TurnError(last_words(words, done.stderr))
     answer: Answer = json.loads(lines[-1])
     return answer
 
@@ -178,7 +178,7 @@ def run_timed(command: Sequence[object], *, timeout: float) -> float:
         raise TurnError(f"{_shown(words)} took longer than {timeout:.0f} s") from error
     seconds = time.perf_counter() - started
     if done.returncode != 0:
-        raise TurnError(_last_words(words, done.stderr))
+        raise TurnError(last_words(words, done.stderr))
     return seconds
 
 
@@ -189,7 +189,8 @@ def all_of(commands: Mapping[str, Sequence[object]], *, patience: float = 300.0)
         yield {name: stack.enter_context(Worker(command, patience=patience)) for name, command in commands.items()}
 
 
-def _last_words(command: Sequence[str], said: str) -> str:
+def last_words(command: Sequence[str], said: str) -> str:
+    """What a command that has failed said last, in a sentence."""
     lines = [line for line in said.splitlines() if line.strip()]
     return f"{_shown(command)} failed: {lines[-1].strip() if lines else 'it said nothing'}"
 

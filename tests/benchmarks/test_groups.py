@@ -1,0 +1,79 @@
+"""What measures the lines: its arithmetic, what it says where Qt is missing, and how often each side has its turn."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import groups
+from benchmarks.groups import GROUPS, Scale, Work
+from benchmarks.table import LINES
+from benchmarks.turns import TurnError
+
+
+def work(folder: Path, **sizes: Any) -> Work:
+    return Work(Scale(**sizes), "cpu", folder)
+
+
+def test_every_line_has_a_group_that_measures_it() -> None:
+    assert {line.group for lines in LINES.values() for line in lines} == set(GROUPS)
+
+
+@pytest.mark.parametrize("group", ["paint", "lag"])
+def test_a_group_that_needs_qt_says_so_where_it_is_missing(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TurnError, match="PySide6 is not installed there"):
+        GROUPS[group](work(tmp_path))
+
+
+@pytest.mark.parametrize("most, counts", [(1000, [10, 100, 1000]), (100_000, [100, 1000, 10_000, 100_000])])
+def test_many_files_are_held_against_fewer(
+    most: int, counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(command: list[object], *, timeout: float) -> dict[str, Any]:
+        begin = command.index("--counts") + 1
+        assert command[begin : begin + len(counts)] == counts
+        times = [None, *(float(count) for count in counts[1:])]
+        return {"rows": [{"ms_each": ms, "memory_bytes": count * 1e9} for ms, count in zip(times, counts, strict=True)]}
+
+    monkeypatch.setattr(groups, "run_json", answer)
+    found = groups.measure_many(work(tmp_path, most_files=most))
+    for key in ("time", "memory"):
+        assert found[key].ratio == (most / counts[1],) * 3
+    assert f"{most:,} files against {counts[1]:,}" in found["time"].note
+
+
+def test_sizes_of_pictures_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def answer(command: list[object], *, timeout: float) -> dict[str, float]:
+        megapixels = command[command.index("quick") + 1]
+        assert isinstance(megapixels, float)
+        taken.append(megapixels)
+        return {"seconds": 3 * megapixels if megapixels > 2 else megapixels}
+
+    monkeypatch.setattr(groups, "run_json", answer)
+    found = groups.measure_megapixels(work(tmp_path, megapixels=(1.0, 4.0), rounds=2))["each"]
+    assert taken == [1.0, 1.0, 1.0, 4.0] * 2
+    assert found.ratio == (3.0, 3.0, 3.0)
+    assert found.note == "1 s at 1 MP, 3 s at 4 MP; 2 rounds"
+
+
+def test_whole_commands_are_measured_in_turns_and_their_results_compared(tmp_path: Path) -> None:
+    scale = Scale(size=32, blocks=1, channels=4, rounds=1, jpegs=2, quick=True)
+    found = groups.measure_convert(Work(scale, "cpu", tmp_path))["files"]
+    assert found.plain is not None and found.ours is not None and found.ratio is not None
+    assert found.plain.count == found.ours.count == 1
+    assert found.share is not None and found.share > 0
+    assert found.note.startswith("2 files; once each, in turns; ") and "levels of 255" in found.note
+
+
+def test_the_work_of_a_step_is_counted_as_the_literature_has_it() -> None:
+    """99.1 GFLOP for a generator at 256 px (11.4 M weights), which is what others report for it."""
+    assert groups.picture_flops(Scale(), 256 * 256) == pytest.approx(99.1e9, rel=1e-2)
+    assert groups.step_flops(Scale(size=64, blocks=1, channels=4)) > 0
