@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # The engine stands before torch, whose threads it tells how to wait.
 # isort: off
 import engine  # noqa: F401
-from engine.model import cyclegan, generator, layers
+from engine.model import cyclegan, generator, layers, winograd
 from benchmarks import step
 from benchmarks.photographs import write_photographs
 from benchmarks.turns import Spread, TurnError, all_of, in_turns
@@ -70,6 +70,11 @@ def without_the_padding() -> None:
     generator.reflected = lambda x, by: F.pad(x, (by, by, by, by), mode="reflect")
 
 
+def without_winograd() -> None:
+    """Every 3x3 convolution by torch, in fp32 too."""
+    winograd.suits = lambda *_: False
+
+
 def with_compile() -> None:
     """Networks through torch.compile, which needs a C++ compiler and takes its time before the first step."""
     make = cyclegan.CycleGAN.__init__
@@ -95,6 +100,7 @@ CHANGES: dict[str, Callable[[], None]] = {
     "without the norm": without_the_norm,
     "without fusing": without_fusing,
     "without the padding": without_the_padding,
+    "without Winograd": without_winograd,
     "with group norm": with_group_norm,
     "with compile": with_compile,
 }
