@@ -29,7 +29,7 @@ from engine.config import (
     TrainConfig,
 )
 from engine.data.workers import serve_if_asked
-from engine.errors import ConfigError, DataError, EngineError
+from engine.errors import ConfigError, DataError, EngineError, OutOfMemoryError
 from engine.events import (
     WORTH_SAYING_WAITING,
     Alarm,
@@ -59,6 +59,7 @@ from engine.events import (
 )
 from engine.options import OPTIONS, Option
 from engine.ranks import LostRankError, rank_and_count
+from engine.remedies import Remedy
 from engine.terminal import printable
 from engine.words import counted, listed
 
@@ -769,7 +770,12 @@ class _TrainProgress(_Progress):
                         return STOPPED
             except EngineError as error:
                 self.close_bar()
-                _complain(str(error), as_json=self._as_json, is_cause=not isinstance(error, LostRankError))
+                _complain(
+                    str(error),
+                    as_json=self._as_json,
+                    is_cause=not isinstance(error, LostRankError),
+                    remedies=error.remedies if isinstance(error, OutOfMemoryError) else (),
+                )
                 return NOTHING_DONE if run is None else SOME_FAILED
             finally:
                 self.close_bar()
@@ -966,9 +972,9 @@ def _summary(event: ConvertFinished) -> str:
     return words if event.converted or event.failed or not event.skipped else f"{words}; --again converts them anew."
 
 
-def _complain(text: str, *, as_json: bool, is_cause: bool = True) -> None:
+def _complain(text: str, *, as_json: bool, is_cause: bool = True, remedies: tuple[Remedy, ...] = ()) -> None:
     if as_json:
-        _print_line({"event": "Failed", "message": text, "is_cause": is_cause})
+        _print_line({"event": "Failed", "message": text, "is_cause": is_cause, "remedies": _plain(remedies)})
     # In one piece, too.
     sys.stderr.write(f"cyclegan: {printable(text)}\n")
     sys.stderr.flush()

@@ -68,12 +68,16 @@ def tell_estimate(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[]
 
 def _measure(config: TrainConfig, *, as_json: bool, is_stopped: Callable[[], bool]) -> Estimated | TooLarge | None:
     events = estimate(config)
+    said: set[Preparing] = set()
     for event in events:
         if is_stopped():
             events.close()  # type: ignore[attr-defined]
             return None
-        if as_json:
+        # A phase that lasts says so again and again, for who draws it.
+        if as_json and event not in said:
             say(json.dumps(_plain(event, config)))
+        if isinstance(event, Preparing):
+            said.add(event)
         if isinstance(event, Estimated | TooLarge):
             return event
     raise AssertionError("an estimate ends with its result")

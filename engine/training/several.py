@@ -21,8 +21,9 @@ from typing import IO, Any
 import engine
 from engine.config import TrainConfig
 from engine.device import gpus_together
-from engine.errors import RunError
+from engine.errors import EngineError, OutOfMemoryError, RunError
 from engine.events import Sample, TrainEvent, TrainStarted, train_event_from_json
+from engine.remedies import Remedy
 from engine.training.sheets import read_sheet
 
 # How long a child may take to save and end; a large model on a slow disk takes long.
@@ -62,7 +63,7 @@ def _events(arguments: Sequence[str], run: Path, processes: int | None) -> Itera
     count = processes or gpus_together()
     with tempfile.TemporaryFile() as complaints, _child(arguments, count, complaints) as child:
         assert child.stdout is not None
-        failures: list[str] = []
+        failures: list[EngineError] = []
         begun = False
         for values in _lines(child.stdout, failures):
             event = train_event_from_json(values, _read_samples)
@@ -81,7 +82,7 @@ def _events(arguments: Sequence[str], run: Path, processes: int | None) -> Itera
 
 
 def _require_good_end(
-    child: subprocess.Popen[str], failures: Sequence[str], complaints: IO[bytes], run: Path | None
+    child: subprocess.Popen[str], failures: Sequence[EngineError], complaints: IO[bytes], run: Path | None
 ) -> None:
     """Wait for the child to end, and see that it did so as it should; if not, the run's log gets its last words."""
     with _patience(child):
@@ -92,7 +93,7 @@ def _require_good_end(
     if run is not None:
         with contextlib.suppress(OSError), (run / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{said}\n")
-    raise RunError(failures[0] if failures else _died(code, said, run)) from None
+    raise failures[0] if failures else RunError(_died(code, said, run))
 
 
 @contextlib.contextmanager
@@ -151,7 +152,7 @@ def _say(child: subprocess.Popen[str], word: str) -> None:
         child.stdin.flush()
 
 
-def _lines(output: IO[str], failures: list[str]) -> Iterator[dict[str, Any]]:
+def _lines(output: IO[str], failures: list[EngineError]) -> Iterator[dict[str, Any]]:
     """The events that the child prints; its failures go into their list, and what some library prints nowhere."""
     for line in output:
         try:
@@ -162,9 +163,16 @@ def _lines(output: IO[str], failures: list[str]) -> Iterator[dict[str, Any]]:
             continue
         if values["event"] == "Failed":
             # The cause stands first; other processes may only say that they were left alone.
-            failures.insert(0 if values["is_cause"] else len(failures), str(values["message"]))
+            failures.insert(0 if values["is_cause"] else len(failures), _failure(values))
         else:
             yield values
+
+
+def _failure(values: Mapping[str, Any]) -> EngineError:
+    """What the child could not do, with what would need less memory where that was it."""
+    remedies = tuple(Remedy.from_json(remedy) for remedy in values["remedies"])
+    message = str(values["message"])
+    return OutOfMemoryError(message, remedies=remedies) if remedies else RunError(message)
 
 
 def _read_samples(values: Mapping[str, Any]) -> tuple[Sample, ...]:

@@ -76,6 +76,21 @@ def test_quick_is_not_measured_beside_itself(
     assert not measured[0].run.exists()
 
 
+def test_a_phase_that_lasts_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    phases = [Preparing("Reading"), *[Preparing("Measuring", 1, 2)] * 3, Preparing("Measuring", 2, 2)]
+    monkeypatch.setattr(estimate_command, "estimate", lambda config: (event for event in [*phases, FITTING]))
+    assert main(["estimate", *map(str, folders), "--preset", "quick", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line.get("text"), line.get("done")) for line in lines] == [
+        ("Preparing", "Reading", 0),
+        ("Preparing", "Measuring", 1),
+        ("Preparing", "Measuring", 2),
+        ("Estimated", None, None),
+    ]
+
+
 def test_each_line_of_json_says_of_which_preset_it_is(
     say_of: Callable[[EstimateEvent], list[TrainConfig]], folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

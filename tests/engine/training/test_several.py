@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.__main__ import NOTHING_DONE, main
 from engine.config import TrainConfig
-from engine.errors import RunError
-from engine.events import Notice, SamplesDrawn, Saved, StepReport, TrainFinished, TrainStarted
+from engine.errors import EngineError, OutOfMemoryError, RunError
+from engine.events import Notice, SamplesDrawn, Saved, StepReport, TrainEvent, TrainFinished, TrainStarted
+from engine.remedies import Remedy
 from engine.training import several, trainer
 from engine.training.run import read_run_summary
 from engine.training.several import resume_on_all, train_on_all
@@ -102,15 +104,41 @@ def test_all_gpus_are_trained_on_in_processes_of_their_own(
 
 def test_of_several_failures_the_cause_is_told(tmp_path: Path) -> None:
     said = [
-        {"event": "Failed", "message": "left alone", "is_cause": False},
-        {"event": "Failed", "message": "out of memory", "is_cause": True},
-        {"event": "Failed", "message": "left alone too", "is_cause": False},
+        {"event": "Failed", "message": "left alone", "is_cause": False, "remedies": []},
+        {"event": "Failed", "message": "no such disk", "is_cause": True, "remedies": []},
+        {"event": "Failed", "message": "left alone too", "is_cause": False, "remedies": []},
     ]
     (tmp_path / "said").write_text("some library says [1]\n[1]\n" + "\n".join(map(json.dumps, said)))
-    failures: list[str] = []
+    failures: list[EngineError] = []
     with (tmp_path / "said").open() as lines:
         assert list(several._lines(lines, failures)) == []
-    assert failures[0] == "out of memory"
+    assert isinstance(failures[0], RunError) and str(failures[0]) == "no such disk"
+
+
+def test_a_child_that_runs_out_of_memory_offers_what_would_need_less(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    remedies = (
+        Remedy("Batches of 2 instead of 4", (("batch_size", 2), ("accumulate", 2)), hint="Slower."),
+        Remedy("Pictures of 64 px", (("size", 64), ("grow_from", None)), begins_anew=True),
+    )
+
+    def fail(config: TrainConfig) -> Iterator[TrainEvent]:
+        raise OutOfMemoryError("The memory ran out.", remedies=remedies)
+        yield
+
+    # The child, in this process, then what its parent makes of it.
+    monkeypatch.setattr("engine.__main__.train", fail)
+    config = tiny_config()
+    arguments = [str(config.folder_A), str(config.folder_B), "--run", str(config.run), "--json"]
+    assert main(["train", *arguments]) == NOTHING_DONE
+    (tmp_path / "said").write_text(capfd.readouterr().out)
+    failures: list[EngineError] = []
+    with (tmp_path / "said").open() as lines:
+        assert list(several._lines(lines, failures)) == []
+    (failure,) = failures
+    assert isinstance(failure, OutOfMemoryError)
+    assert (str(failure), failure.remedies) == ("The memory ran out.", remedies)
 
 
 def test_a_failure_of_the_child_is_an_error_with_its_sentence(tiny_config: MakeConfig) -> None:
