@@ -152,6 +152,23 @@ def move_to_free_name(temporary: Path, target: Path) -> None:
         temporary.unlink()
 
 
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, since somebody may be able to read it; its new path.
+
+    Raises:
+        OSError: As `move_to_free_name`, but for names that are taken.
+    """
+    number = 0
+    while True:
+        target = numbered(path.with_suffix(f".damaged{path.suffix}"), number)
+        try:
+            move_to_free_name(path, target)
+        except FileExistsError:
+            number += 1
+        else:
+            return target
+
+
 def move_over(temporary: Path, target: Path) -> None:
     """Move a file to a name, in place of what is there: at every moment there is either the old file or the new one.
 

@@ -50,6 +50,8 @@ def _run_runs(options: argparse.Namespace) -> int:
             say(json.dumps(_values(run)))
             continue
         say(_line(run))
+        if run.problem:
+            say(f"    {run.problem}")
         for line in read_about(run.folder).note.splitlines():
             say(f"    {line}")
     if not found:
@@ -75,6 +77,7 @@ def _values(run: RunSummary) -> dict[str, Any]:
         "seconds": run.seconds,
         "best_score": run.best_score,
         "best_step": run.best_step,
+        "problem": run.problem,
         "bytes": disk_use(run.folder).total,
     }
 

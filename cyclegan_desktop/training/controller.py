@@ -563,6 +563,8 @@ class TrainingController(QObject):
         self._seconds_per_step = summary.seconds / summary.step if summary.step else None
         self._compare.set_own(summary.folder)
         self._page.show_at_rest(summary)
+        if summary.problem:
+            self._page.messages.add(summary.problem, is_error=True)
         self._show_earlier(read.earlier)
         self._page.set_marks(read.marks)
         self._set_state("idle")

@@ -128,14 +128,25 @@ class MarkList:
         self._marks[kind] = sorted(marks, key=lambda mark: mark.step)
 
     def add(self, mark: MarkLike) -> None:
-        """Add a mark; the same one a second time is left out."""
+        """Add a mark; the same one a second time is left out. One of going back takes what came after with it."""
         if mark.kind not in _LOOKS:
             return
+        if mark.kind == "rolled_back":
+            self._go_back_to(mark.step)
         marks = self._marks.setdefault(mark.kind, [])
         if not any(other.step == mark.step and other.text == mark.text for other in marks[-8:]):
             marks.append(mark)
             if len(marks) > 1 and marks[-2].step > mark.step:
                 marks.sort(key=lambda other: other.step)
+
+    def _go_back_to(self, step: int) -> None:
+        """As `Run.cut_marks` does it on disk."""
+        for kind in self._marks.keys() - set(OWN_KINDS):
+            marks = self._marks[kind]
+            if kind == "changed":
+                self._marks[kind] = [mark if mark.step <= step else PlotMark(step, kind, mark.text) for mark in marks]
+            else:
+                self._marks[kind] = [mark for mark in marks if mark.step <= step]
 
     def count(self, kinds: Iterable[str]) -> int:
         """How many marks there are of these kinds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,11 @@ from engine.device import is_out_of_memory
 from engine.errors import DivergedError, ModelFileError, RunError
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors, write_tensors
-from engine.training.run import Run
+from engine.training.run import Run, checkpoints_in
 from engine.training.schedule import PlateauState
 
 GENERATIONS = 3
 """Checkpoints kept: the newest may be on a failing disk, and the one before it may hold what went wrong."""
-
-_NAME = re.compile(r"step_(\d+)\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def save_checkpoint(
         metadata["plateau"] = json.dumps(dataclasses.asdict(plateau))
     write_tensors(path, tensors, metadata)
     write_model(run.model, model.generators_for_use, run.config, steps=step)
-    for old in _generations(run)[GENERATIONS:]:
+    for old in checkpoints_in(run.folder)[GENERATIONS:]:
         with contextlib.suppress(OSError):
             old.unlink()
     return path
@@ -94,7 +91,7 @@ def restore_checkpoint(run: Run, model: CycleGAN) -> Restored:
         RuntimeError: The memory ran out; see `is_out_of_memory`.
     """
     damaged: list[Path] = []
-    for path in _generations(run):
+    for path in checkpoints_in(run.folder):
         try:
             tensors, metadata = read_tensors(path)
             model.load_state(tensors, json.loads(metadata["scaler"]))
@@ -123,9 +120,3 @@ def _set_aside(damaged: list[Path]) -> None:
     for path in damaged:
         with contextlib.suppress(OSError):
             path.replace(path.with_name(f"{path.name}.damaged"))
-
-
-def _generations(run: Run) -> list[Path]:
-    """Checkpoints on disk, the newest first."""
-    found = [(int(match[1]), path) for path in run.checkpoints.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found, reverse=True)]

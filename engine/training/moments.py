@@ -21,7 +21,7 @@ from engine.config import TrainConfig
 from engine.data.images import read_pixels
 from engine.errors import RunError
 from engine.events import Moment, Sample
-from engine.files import disk_sentence, move_to_free_name, numbered, write_atomically
+from engine.files import disk_sentence, set_aside, write_atomically
 from engine.training.run import Pictures, Run, read_settings, sample_folder
 from engine.training.sheets import MOST_SAMPLES, direction_of, read_sheet
 from engine.words import counted
@@ -192,7 +192,7 @@ def set_star(folder: Path, step: int, on: bool) -> tuple[Moment, ...]:
             try:
                 stars = read_stars(folder)
             except DamagedStarsError:
-                _set_aside(folder / _STARS)
+                set_aside(folder / _STARS)
                 stars = ()
             others = [each for each in stars if each != step]
             if on and step in stars:
@@ -319,18 +319,6 @@ def stars_held(folder: Path, seconds: float) -> Iterator[None]:
     """
     with FileLock(folder / ".stars.lock", timeout=seconds):
         yield
-
-
-def _set_aside(path: Path) -> None:
-    """Give a damaged file another name, since somebody may be able to read it."""
-    number = 0
-    while True:
-        try:
-            move_to_free_name(path, numbered(path.with_suffix(".damaged.json"), number))
-        except FileExistsError:
-            number += 1
-        else:
-            return
 
 
 def _require_moment(folder: Path, step: int, *, on: bool) -> None:

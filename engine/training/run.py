@@ -19,8 +19,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,15 +33,18 @@ from filelock import FileLock, Timeout
 
 from engine.config import Direction, TrainConfig
 from engine.conversion.model_file import BEST_FILE_NAME, MODEL_FILE_NAME, default_model
-from engine.errors import ConfigError, RunError
+from engine.errors import ConfigError, ModelFileError, RunError
 from engine.events import LOSS_NAMES, StepReport
-from engine.files import disk_sentence, write_atomically
+from engine.files import disk_sentence, set_aside, write_atomically
+from engine.tensor_file import read_metadata
 from engine.training.quality import read_best
 from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.sheets import stored_name
+from engine.words import counted
 
 FORMAT_VERSION = 1
 MarkKind: TypeAlias = Literal["begun", "saved", "resumed", "rolled_back", "changed"]
+_CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 _UNDER_WAY = "under_way.json"
 # So long a trainer waits for the folder of its run: whoever looks whether it is being trained holds it for a moment.
 _LOCK_SECONDS = 0.5
@@ -127,7 +132,7 @@ class RunSummary:
     Attributes:
         folder: The run.
         config: Its settings.
-        step: Steps taken, as far as they are recorded.
+        step: Steps taken, as far as they are recorded: in losses.csv, or by its newest checkpoint.
         total_steps: Steps after which it ends (the schedule's, or `max_steps`).
         schedule_steps: Steps of the whole schedule.
         seconds: Time spent on training.
@@ -138,6 +143,7 @@ class RunSummary:
         modified: When it was last written, in seconds since 1970.
         was_interrupted: Whether its last trainer could not end in order: a crash, a power cut. One that is at work
             does not count.
+        problem: A sentence about a damaged losses.csv, or "".
     """
 
     folder: Path
@@ -152,6 +158,7 @@ class RunSummary:
     was_interrupted: bool = False
     best_score: float | None = None
     best_step: int | None = None
+    problem: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -254,16 +261,28 @@ class Run:
             self.pictures = pictures
             self._write_config()
 
-    def continue_losses(self, step: int) -> None:
+    def continue_losses(self, step: int) -> str:
         """Open losses.csv to go on after `step`; rows past it are cut.
+
+        Returns:
+            That the file was damaged, and where it is kept, as a sentence; "" where it was not.
 
         Raises:
             OSError: The folder cannot be written.
         """
         path = self.folder / "losses.csv"
         text = path.read_text(encoding="ascii", errors="replace") if path.exists() else ""
-        rows = [row for row in text.splitlines()[1:] if (number := _step_of(row)) is not None and number <= step]
+        rows = [row for row in text.splitlines() if (number := _step_of(row)) is not None and number <= step]
+        sentence = ""
+        if text and _is_damaged(text):
+            self._close_losses()
+            kept = set_aside(path)
+            sentence = (
+                f"losses.csv was damaged: {counted(len(rows), 'row')} of it could be read and were taken over. "
+                f"The damaged file is kept as {kept.name} in the training's folder."
+            )
         self._open_losses("\n".join([",".join(_CSV_HEADER), *rows]) + "\n")
+        return sentence
 
     def append_losses(self, report: StepReport) -> None:
         """Add a row to losses.csv.
@@ -301,6 +320,23 @@ class Run:
             if file.tell() == 0:
                 writer.writerow(_MARKS_HEADER)
             writer.writerow((step, kind, text))
+
+    def cut_marks(self, step: int) -> None:
+        """Forget what happened past `step`, where the training goes on from there; this stops nobody either.
+
+        Settings that were changed since then hold on, from there.
+        """
+        marks = read_marks(self.folder)
+        if all(mark.step <= step for mark in marks):
+            return
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(_MARKS_HEADER)
+        for mark in marks:
+            if mark.step <= step or mark.kind == "changed":
+                writer.writerow((min(mark.step, step), mark.kind, mark.text))
+        with contextlib.suppress(OSError):
+            write_atomically(self.folder / "marks.csv", file.getvalue().encode("utf-8", "replace"))
 
     def close(self) -> None:
         """Close the files, take back what `set_out` noted, and give up the lock."""
@@ -341,7 +377,7 @@ def read_run_summary(folder: Path) -> RunSummary:
     """
     document = _read_document(_existing(folder))
     config = _config_of(folder, document)
-    step, seconds = _last_row(folder / "losses.csv")
+    step, seconds, problem = _how_far(folder)
     try:
         count_A, count_B = (len(document["pictures"][name]) for name in ("train_A", "train_B"))
         choices = Choices(**document["choices"])
@@ -364,6 +400,7 @@ def read_run_summary(folder: Path) -> RunSummary:
         was_interrupted=_was_interrupted(folder),
         best_score=None if best is None else best.score,
         best_step=None if best is None else best.step,
+        problem=problem,
     )
 
 
@@ -413,6 +450,68 @@ def _parse_marks(rows: csv.DictReader[str]) -> Iterator[Mark]:
             step, kind, text = int(row["step"]), row["kind"], row["text"]
             if kind in get_args(MarkKind) and text is not None:
                 yield Mark(step, kind, text)  # type: ignore[arg-type]
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints of a training on disk, the newest first.
+
+    Raises:
+        OSError: There is no folder for them.
+    """
+    return [path for _, path in _numbered_checkpoints(folder)]
+
+
+def _numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    paths = (folder / "checkpoints").iterdir()
+    found = [(int(match[1]), path) for path in paths if (match := _CHECKPOINT.fullmatch(path.name))]
+    return sorted(found, reverse=True)
+
+
+def _how_far(folder: Path) -> tuple[int, float, str]:
+    """Steps, seconds, and a sentence about a losses.csv that cannot tell all of them."""
+    path = folder / "losses.csv"
+    step, seconds = _last_saved(folder, *_last_row(path))
+    problem = ""
+    with contextlib.suppress(OSError):
+        if not path.exists():
+            problem = f"{path} is missing, so the losses of this training so far cannot be shown." if step else ""
+        elif _is_damaged(_both_ends(path)):
+            problem = f"{path} is damaged, so not all losses of this training can be shown."
+    if problem:
+        problem += " Its networks are in other files: it can be gone on with."
+    return step, seconds, problem
+
+
+def _last_saved(folder: Path, step: int, seconds: float) -> tuple[int, float]:
+    """The step and the seconds of its newest checkpoint that can be read, if that is past these."""
+    with contextlib.suppress(OSError):
+        for number, path in _numbered_checkpoints(folder):
+            if number <= step:
+                break
+            with contextlib.suppress(ModelFileError, KeyError, ValueError):
+                return number, float(read_metadata(path)["seconds"])
+    return step, seconds
+
+
+def _is_damaged(text: str) -> bool:
+    """Whether a losses.csv, or both of its ends, has other lines than its header and whole rows.
+
+    The last line may be cut off, as a crash leaves it.
+    """
+    header, *rows = text.splitlines(keepends=True) or [""]
+    if rows and not rows[-1].endswith("\n"):
+        rows.pop()
+    return header.rstrip() != ",".join(_CSV_HEADER) or any(_step_of(row.rstrip()) is None for row in rows)
+
+
+def _both_ends(path: Path) -> str:
+    """The first line of a file and its last whole ones, some ten."""
+    with path.open("rb") as file:
+        first = file.readline(1000)
+        file.seek(max(len(first), os.fstat(file.fileno()).st_size - 1000))
+        is_all = file.tell() == len(first)
+        rest = file.read()
+    return (first + (rest if is_all else rest.partition(b"\n")[2])).decode("ascii", "replace")
 
 
 def _step_of(row: str) -> int | None:

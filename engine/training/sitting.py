@@ -371,9 +371,11 @@ class Sitting:
         self._recent.append((restored.step, self._clock.seconds))
         text = rolled_back_sentence(from_step, restored.step, self._rate_factor)
         self._run.log(text)
+        self._run.cut_marks(restored.step)
         self._run.mark("rolled_back", text, step=restored.step)
         try:
-            self._run.continue_losses(restored.step)
+            if damage := self._run.continue_losses(restored.step):
+                self._note(damage)
             cut_quality(self._run.folder, restored.step)
             # With the lower rate, so that a resumed training keeps it.
             self._write_checkpoint()

@@ -159,7 +159,9 @@ def resume(
             changed = changes_in_words(run.config, config)
             with disk_errors(folder):
                 run.change(config, choices)
-                run.continue_losses(restored.step)
+                if damage := run.continue_losses(restored.step):
+                    notices.append(damage)
+                run.cut_marks(restored.step)
                 cut_quality(folder, restored.step)
             if changed:
                 run.log(f"Changed at step {restored.step}: {changed}")

@@ -509,6 +509,20 @@ def test_a_training_at_rest_is_shown_without_going_on(
     assert fake.started == [("run", 0)]
 
 
+def test_a_training_with_damaged_losses_says_so_where_its_curves_are_looked_for(
+    controller: TrainingController,
+    page: TrainingPage,
+    make_run: Callable[..., Path],
+    settings: Settings,
+    qtbot: QtBot,
+) -> None:
+    run = make_run(settings.runs_folder / "run")
+    (run / "losses.csv").write_text("\0" * 100, encoding="ascii")
+    controller.show_run(run)
+    _wait_until_opened(page, qtbot)
+    assert any("losses.csv is damaged" in text for text in page.messages.texts)
+
+
 def test_a_complete_training_is_shown_as_such(
     controller: TrainingController,
     page: TrainingPage,

@@ -52,6 +52,16 @@ def test_marks_stand_apart_where_there_is_room() -> None:
     ]
 
 
+def test_going_back_takes_later_marks_with_it_but_no_stars() -> None:
+    marks = _marks(
+        PlotMark(4, "saved"), PlotMark(8, "saved"), PlotMark(6, "changed", "lambda_A 5"), PlotMark(9, "starred")
+    )
+    marks.add(PlotMark(4, "rolled_back"))
+    assert marks.of("saved") == [PlotMark(4, "saved")]
+    assert marks.of("changed") == [PlotMark(4, "changed", "lambda_A 5")]
+    assert marks.of("starred") == [PlotMark(9, "starred")]
+
+
 def test_only_what_is_in_view_is_placed() -> None:
     marks = _marks(*(PlotMark(step, "starred") for step in (10, 500, 990)))
     assert [mark.first for mark in marks.placed(["starred"], _scaled(100, 900, 400), 400)] == [500]

@@ -10,6 +10,7 @@ import pytest
 from engine.config import TrainConfig
 from engine.errors import RunError
 from engine.events import LOSS_NAMES, Losses, StepReport
+from engine.tensor_file import write_tensors
 from engine.training.loss_table import read_loss_table
 from engine.training.run import Choices, Mark, Pictures, Run, read_marks, read_run_summary
 
@@ -108,6 +109,72 @@ def test_going_on_cuts_rows_past_the_checkpoint_and_rows_that_a_crash_cut_off(ru
     ((steps, _),) = read_loss_table(run.folder)
     assert steps.tolist() == [2, 4, 5]
     assert path.read_text().splitlines()[0] == "step,epoch,seconds,lr," + ",".join(LOSS_NAMES)
+
+
+def _save(folder: Path, step: int, seconds: float) -> None:
+    write_tensors(
+        folder / f"checkpoints/step_{step:08d}.safetensors", {}, {"step": str(step), "seconds": repr(seconds)}
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text.replace("step,", "st"),
+        lambda text: text[: text.rindex("\n4,")] + "\n\0\0\0\n",
+        lambda text: "\0" * len(text),
+    ],
+)
+def test_damaged_losses_are_told_and_kept_and_hide_no_step(run: Run, damage: Callable[[str], str]) -> None:
+    for step in (2, 4):
+        run.append_losses(_report(step))
+    _save(run.folder, 5, 2.5)
+    path = run.folder / "losses.csv"
+    assert (read_run_summary(run.folder).step, read_run_summary(run.folder).problem) == (5, "")
+    damaged = damage(path.read_text())
+    path.write_text(damaged)
+    summary = read_run_summary(run.folder)
+    assert (summary.step, summary.seconds) == (5, 2.5)
+    assert f"{path} is damaged" in summary.problem and "can be gone on with" in summary.problem
+    sentence = run.continue_losses(5)
+    assert ("losses.damaged.csv" in sentence) == bool(damaged)
+    if damaged:
+        assert (run.folder / "losses.damaged.csv").read_text() == damaged
+    assert read_run_summary(run.folder).problem == ""
+    run.append_losses(_report(6))
+    assert read_run_summary(run.folder).step == 6
+
+
+def test_losses_that_are_missing_are_told(run: Run) -> None:
+    run.close()
+    (run.folder / "losses.csv").unlink()
+    assert read_run_summary(run.folder).problem == ""
+    _save(run.folder, 3, 1.5)
+    summary = read_run_summary(run.folder)
+    assert (summary.step, summary.seconds) == (3, 1.5) and "losses.csv is missing" in summary.problem
+
+
+def test_many_losses_are_no_damage(run: Run) -> None:
+    for step in range(1, 200):
+        run.append_losses(_report(step))
+    run.close()
+    with (run.folder / "losses.csv").open("a") as file:
+        file.write("7,1,3.5,0.0002,7,7.1,7.")
+    assert (read_run_summary(run.folder).step, read_run_summary(run.folder).problem) == (199, "")
+
+
+def test_going_back_forgets_what_happened_later_but_not_what_was_changed(run: Run) -> None:
+    for step, kind, text in ((0, "begun", ""), (4, "saved", ""), (6, "changed", "lambda_A 5"), (8, "saved", "")):
+        run.mark(kind, text, step=step)
+    run.cut_marks(4)
+    run.mark("rolled_back", "It went back.", step=4)
+    assert read_marks(run.folder) == [
+        Mark(0, "begun", ""),
+        Mark(4, "saved", ""),
+        Mark(4, "changed", "lambda_A 5"),
+        Mark(4, "rolled_back", "It went back."),
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format_version": 1, "config": {"size": 3}}'])
