@@ -16,6 +16,7 @@ from torch.optim import Adam
 from engine.config import Direction, TrainConfig
 from engine.device import ChosenPrecision, autocast
 from engine.events import LOSS_NAMES
+from engine.model import winograd
 from engine.model.averaging import average, averaged_copy
 from engine.model.diff_augment import diff_augment
 from engine.model.discriminator import make_discriminator
@@ -157,7 +158,7 @@ class CycleGAN:
 
     def _all_gradients(self, real_A: Tensor, real_B: Tensor, first_number: int) -> LossTensors:
         real_A, real_B = self._in_order(real_A), self._in_order(real_B)
-        with self._dropout_at(first_number):
+        with self._dropout_at(first_number), winograd.workspace():
             fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
         return losses | self._discriminator_gradients(
             (real_A, self._in_order(self.pool_A.query(fake_A, first_number))),

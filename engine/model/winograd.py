@@ -8,6 +8,10 @@ of a convolution but for rounding, of which there is more, about 1e-6 of a featu
 
 from __future__ import annotations
 
+import contextlib
+import math
+import threading
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -63,6 +67,38 @@ def reflected_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return y
 
 
+@contextlib.contextmanager
+def workspace() -> Iterator[None]:
+    """Within, and in this thread, everything transformed lies in the same memory again and again.
+
+    It is ten times the size of the features of one picture and given back at the end. Taken and freed each time, it
+    would leave holes between what is remembered for the backward pass, and a step held almost twice as much memory.
+    """
+    before, _held.rooms = _held.rooms, {}
+    try:
+        yield
+    finally:
+        _held.rooms = before
+
+
+class _Held(threading.local):
+    rooms: dict[str, Tensor] | None = None
+
+
+_held = _Held()
+
+
+def _room(name: str, like: Tensor, *shape: int) -> Tensor:
+    """An empty tensor of this shape. In a workspace, the one of this name, which then holds something else."""
+    if _held.rooms is None:
+        return like.new_empty(shape)
+    size = math.prod(shape)
+    room = _held.rooms.get(name)
+    if room is None or room.numel() < size or room.dtype != like.dtype:
+        room = _held.rooms[name] = like.new_empty(size)
+    return room[:size].view(shape)
+
+
 class _ReflectedConv(torch.autograd.Function):
     """Remembers the features as they were before they were padded, and nothing that is transformed."""
 
@@ -70,30 +106,34 @@ class _ReflectedConv(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         pictures, _, height, width = x.shape
-        product = torch.bmm(_features(x), _weights(weight).transpose(1, 2))
-        tiles = (_transforms(x.dtype).result @ product.flatten(1)).view(
-            TILE, TILE, pictures, height // TILE, width // TILE, -1
-        )
-        y = x.new_empty(pictures, height // TILE, TILE, width // TILE, TILE, len(weight))
-        torch.add(tiles.permute(2, 3, 0, 4, 1, 5), x.new_zeros(()) if bias is None else bias, out=y)
-        return y.view(pictures, height, width, -1).permute(0, 3, 1, 2)
+        down, across, channels = height // TILE, width // TILE, len(weight)
+        product = _product("product", _features(x), _weights(weight).transpose(1, 2))
+        tiles = _transformed("tiles", _transforms(x.dtype).result, product)
+        y = x.new_empty(pictures, down, TILE, across, TILE, channels)
+        in_place = tiles.view(TILE, TILE, pictures, down, across, channels).permute(2, 3, 0, 4, 1, 5)
+        torch.add(in_place, x.new_zeros(()) if bias is None else bias, out=y)
+        return y.view(pictures, height, width, channels).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        pictures, channels, height, width = x.shape
-        down, across = height // TILE, width // TILE
+        pictures, in_channels, height, width = x.shape
+        down, across, channels = height // TILE, width // TILE, len(weight)
         transforms = _transforms(x.dtype)
-        tiles = gradient.permute(0, 2, 3, 1).reshape(pictures, down, TILE, across, TILE, -1).permute(2, 4, 0, 1, 3, 5)
-        of_product = (transforms.result.T @ tiles.reshape(TILE**2, -1)).view(36, -1, len(weight))
+        tiles = _room("tiles", x, TILE, TILE, pictures, down, across, channels)
+        of_pixels = gradient.permute(0, 2, 3, 1).reshape(pictures, down, TILE, across, TILE, channels)
+        tiles.copy_(of_pixels.permute(2, 4, 0, 1, 3, 5))
+        of_product = _transformed("product", transforms.result.T, tiles.view(TILE**2, -1, channels))
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_tiles = transforms.features.T @ torch.bmm(of_product, _weights(weight)).flatten(1)
-            of_x = _folded(of_tiles.view(6, 6, pictures, down, across, channels))
+            of_features = _product("features", of_product, _weights(weight))
+            of_tiles = _transformed("tiles", transforms.features.T, of_features)
+            of_x = _folded(of_tiles.view(6, 6, pictures, down, across, in_channels))
         if ctx.needs_input_grad[1]:
-            of_weights = transforms.weights.T @ torch.bmm(of_product.transpose(1, 2), _features(x)).flatten(1)
-            of_weight = torch.empty_like(weight).copy_(of_weights.view(3, 3, *weight.shape[:2]).permute(2, 3, 0, 1))
+            of_weights = _product("weights", of_product.transpose(1, 2), _features(x))
+            places = transforms.weights.T @ of_weights.flatten(1)
+            of_weight = torch.empty_like(weight).copy_(places.view(3, 3, channels, in_channels).permute(2, 3, 0, 1))
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((0, 2, 3))
         return of_x, of_weight, of_bias
@@ -101,15 +141,29 @@ class _ReflectedConv(torch.autograd.Function):
 
 def _features(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [36, tiles, C]: 6x6 pixels around each 4x4, transformed."""
+    pictures, channels, height, width = x.shape
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect").permute(0, 2, 3, 1)
-    tiles = padded.unfold(1, 6, TILE).unfold(2, 6, TILE).permute(4, 5, 0, 1, 2, 3)
-    return (_transforms(x.dtype).features @ tiles.reshape(36, -1)).view(36, -1, x.shape[1])
+    tiles = _room("tiles", x, 6, 6, pictures, height // TILE, width // TILE, channels)
+    tiles.copy_(padded.unfold(1, 6, TILE).unfold(2, 6, TILE).permute(4, 5, 0, 1, 2, 3))
+    return _transformed("features", _transforms(x.dtype).features, tiles.view(36, -1, channels))
 
 
 def _weights(weight: Tensor) -> Tensor:
     """[D, C, 3, 3] -> [36, D, C]."""
-    places = weight.permute(2, 3, 0, 1).reshape(9, -1)
-    return (_transforms(weight.dtype).weights @ places).view(36, *weight.shape[:2])
+    places = weight.permute(2, 3, 0, 1).reshape(9, *weight.shape[:2])
+    return _transformed("weights", _transforms(weight.dtype).weights, places)
+
+
+def _transformed(name: str, transform: Tensor, places: Tensor) -> Tensor:
+    """[m, n] by [n, tiles, C] -> [m, tiles, C], in the room of this name."""
+    rows, columns = places.shape[1:]
+    result = _room(name, places, len(transform), rows * columns)
+    return torch.mm(transform, places.flatten(1), out=result).view(-1, rows, columns)
+
+
+def _product(name: str, first: Tensor, second: Tensor) -> Tensor:
+    """[36, m, n] by [36, n, k] -> [36, m, k], in the room of this name."""
+    return torch.bmm(first, second, out=_room(name, first, len(first), first.shape[1], second.shape[2]))
 
 
 def _folded(tiles: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import weakref
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -82,6 +85,29 @@ def test_32_bits_round_little_more_than_in_a_convolution() -> None:
     expected = torch.autograd.grad(theirs, [exact_x, exact_weight], pattern.double())
     for one, other in zip(found, expected, strict=True):
         assert (one - other).norm() < 3e-6 * other.norm()
+
+
+def test_in_a_workspace_it_computes_the_same_in_the_same_memory() -> None:
+    """Convolutions of several sizes after one another, and their gradients, which are computed when all are done."""
+    convs = [convolution(4, 6), convolution(6, 3), convolution(3, 5)]
+    results: list[list[Tensor]] = []
+    for held in (winograd.workspace(), contextlib.nullcontext()):
+        with held:
+            x = y = picture((2, 8, 12), 4)
+            for conv in convs:
+                y = winograd.reflected_conv(y, conv.weight, conv.bias)
+            weights = [p for conv in convs for p in conv.parameters()]
+            results.append([y, *torch.autograd.grad(y.square().sum(), [x, *weights])])
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_a_workspace_is_given_back_at_its_end() -> None:
+    with winograd.workspace():
+        winograd.reflected_conv(picture((1, 8, 8)), convolution().weight, None)
+        rooms = [weakref.ref(room) for room in winograd._held.rooms.values()]
+        assert rooms and all(room() is not None for room in rooms)
+    assert all(room() is None for room in rooms)
+    assert winograd._held.rooms is None
 
 
 @pytest.mark.parametrize("threads", [1, 2])
