@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.__main__ import _print_json
+from engine.cli.output import print_json
 from engine.events import (
     Alarm,
     DirectionQuality,
@@ -48,7 +48,7 @@ EVENTS: list[TrainEvent] = [
 def test_events_come_back_from_the_lines_that_the_command_prints(
     event: TrainEvent, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _print_json(event)
+    print_json(event)
     (line,) = capsys.readouterr().out.splitlines()
     assert train_event_from_json(json.loads(line), lambda values: ()) == event
 
@@ -57,7 +57,7 @@ def test_the_pictures_of_samples_come_from_elsewhere(capsys: pytest.CaptureFixtu
     pixels = np.zeros((4, 4, 3), np.uint8)
     sample = Sample("a2b", Path("a.png"), pixels, pixels, pixels)
     moments = (Moment(3, (Path("old_a2b.png"),)), Moment(5, (Path("sheet_a2b.png"),), Path("step_5.safetensors"), True))
-    _print_json(SamplesDrawn(5, (sample,), False, (Path("sheet_a2b.png"),), moments))
+    print_json(SamplesDrawn(5, (sample,), False, (Path("sheet_a2b.png"),), moments))
     values = json.loads(capsys.readouterr().out)
     assert values["samples"] == [{"direction": "a2b", "source": "a.png"}]
     event = train_event_from_json(values, lambda values: (sample,))

@@ -172,7 +172,7 @@ def test_an_alarm_is_told_once_with_its_remedies(
     one = Alarm("inverted", "Light and dark are swapped.", "Seen.", (slower, anew, Remedy("Add more pictures")))
     other = Alarm("collapsed", "It has collapsed.", "Seen, too.", ())
     events = iter([HealthChecked(1, (one,)), HealthChecked(2, (one, other)), HealthChecked(3, ())])
-    monkeypatch.setattr("engine.__main__.train", lambda config: events)
+    monkeypatch.setattr("engine.cli.train.train", lambda config: events)
     assert main(["train", str(root), "--run", str(tmp_path / "run"), *TINY]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "Light and dark are swapped. Seen. What may help: halve the learning rate (--resume with --learning-rate 0.1); "
@@ -291,8 +291,8 @@ def test_every_option_has_a_flag_that_reaches_the_training(
     option: Option, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configs: list[TrainConfig] = []
-    monkeypatch.setattr("engine.__main__.train", lambda config: iter(configs.append(config) or ()))
-    monkeypatch.setattr("engine.__main__._settings_of_model", lambda model: {})
+    monkeypatch.setattr("engine.cli.train.train", lambda config: iter(configs.append(config) or ()))
+    monkeypatch.setattr("engine.cli.settings._settings_of_model", lambda model: {})
     assert main(["train", str(root), "--run", str(tmp_path / "run")]) == 0
     before = getattr(configs[0], option.field)
     if option.kind == "bool":
@@ -311,7 +311,7 @@ def test_a_training_that_starts_from_a_model_takes_its_networks(
     trained: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configs: list[TrainConfig] = []
-    monkeypatch.setattr("engine.__main__.train", lambda config: iter(configs.append(config) or ()))
+    monkeypatch.setattr("engine.cli.train.train", lambda config: iter(configs.append(config) or ()))
     base = ["train", str(root), "--run", str(tmp_path / "next"), "--start-from", str(trained)]
     assert main(base) == 0
     story = read_model_info(trained)
@@ -342,7 +342,7 @@ def _convert_arguments(tmp_path: Path, *flags: str) -> list[str]:
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[ConvertJob]:
     """The jobs that were asked for; none of them is done."""
     jobs: list[ConvertJob] = []
-    monkeypatch.setattr("engine.__main__.convert", lambda job: iter(jobs.append(job) or ()))
+    monkeypatch.setattr("engine.cli.convert.convert", lambda job: iter(jobs.append(job) or ()))
     return jobs
 
 
@@ -415,7 +415,7 @@ def follow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, events: list[Convert
     def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
         yield from events
 
-    monkeypatch.setattr("engine.__main__.convert", convert)
+    monkeypatch.setattr("engine.cli.convert.convert", convert)
     return main(_convert_arguments(tmp_path, *flags))
 
 
@@ -500,7 +500,7 @@ def test_a_stop_says_how_to_go_on(
         yield Converted(0, tmp_path / "a.png", tmp_path / "b.png", (), 0.1)
         pytest.fail("it went on")
 
-    monkeypatch.setattr("engine.__main__.convert", stopping)
+    monkeypatch.setattr("engine.cli.convert.convert", stopping)
     assert main(_convert_arguments(tmp_path, *flags, "--report", str(tmp_path / "report"))) == 130
     told = capsys.readouterr().err
     assert "Stopped after 1 picture. The same command" in told

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.__main__ import NOTHING_DONE, main
+from engine.__main__ import main
+from engine.cli.output import NOTHING_DONE
 from engine.config import TrainConfig
 from engine.errors import EngineError, OutOfMemoryError, RunError
 from engine.events import Notice, SamplesDrawn, Saved, StepReport, TrainEvent, TrainFinished, TrainStarted
@@ -128,7 +129,7 @@ def test_a_child_that_runs_out_of_memory_offers_what_would_need_less(
         yield
 
     # The child, in this process, then what its parent makes of it.
-    monkeypatch.setattr("engine.__main__.train", fail)
+    monkeypatch.setattr("engine.cli.train.train", fail)
     config = tiny_config()
     arguments = [str(config.folder_A), str(config.folder_B), "--run", str(config.run), "--json"]
     assert main(["train", *arguments]) == NOTHING_DONE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import upkeep_command
 from engine.__main__ import main
+from engine.cli import upkeep as upkeep_command
 from engine.errors import RunError
 from engine.training import upkeep
 from engine.training.moments import stars_held

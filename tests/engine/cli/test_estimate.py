@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import estimate_command, presets
+from engine import presets
 from engine.__main__ import main
+from engine.cli import estimate as estimate_command
 from engine.config import TrainConfig, preset_config
 from engine.events import Estimated, EstimateEvent, Preparing, TooLarge
 from engine.presets import save_preset

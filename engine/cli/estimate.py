@@ -1,4 +1,4 @@
-"""The commands that help to choose: `cyclegan estimate`, as far as its words go, and `cyclegan presets`."""
+"""The commands that help to choose: `cyclegan estimate` and `cyclegan presets`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import estimate
+from engine.cli.output import OK, SOME_FAILED, STOPPED, Stop
+from engine.cli.settings import add_settings, new_config
 from engine.config import PRESETS, TrainConfig, preset_config
 from engine.events import Estimated, Notice, Preparing, TooLarge
 from engine.options import Option
@@ -21,6 +23,32 @@ from engine.terminal import say
 from engine.words import bytes_words, duration_words
 
 _GROUPS = {"purpose": "by purpose", "memory": "by memory", "compare": "to compare", "own": "your own"}
+
+
+def add_commands(commands: Any) -> None:
+    """Add them to the parser of the headless command."""
+    _add_estimate(commands)
+    _add_presets(commands)
+
+
+def _add_estimate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "estimate",
+        help="measure how long a training would take, how much memory, and whether it fits",
+        usage="cyclegan estimate A B [option ...]\n       cyclegan estimate ROOT [option ...]",
+        description="Takes a few real steps and stores nothing, then does the same with the quick preset. Options are "
+        "those of train. The exit code is 0 if the training fits into memory, 1 if not, 2 if it cannot be trained.",
+    )
+    add_settings(parser)
+    parser.set_defaults(run_command=_run_estimate)
+
+
+def _run_estimate(options: argparse.Namespace) -> int:
+    run = free_run()
+    config = new_config(options, run)
+    with Stop() as stop:
+        fits = tell_estimate(config, as_json=options.json, is_stopped=lambda: stop.asked)
+    return STOPPED if fits is None else OK if fits else SOME_FAILED
 
 
 def free_run() -> Path:
@@ -117,7 +145,7 @@ def flags_of(remedy: Remedy) -> str:
     return " ".join(parts)
 
 
-def add_presets(commands: Any) -> None:
+def _add_presets(commands: Any) -> None:
     """Add the command that lists presets to the parser of the headless command."""
     parser = commands.add_parser("presets", help="list all presets, your own among them")
     parser.add_argument("--json", action="store_true", help="print one preset a line, with its settings, as JSON")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from engine import train
-from engine.__main__ import NOTHING_DONE, OK, main
+from engine.__main__ import main
+from engine.cli.output import NOTHING_DONE, OK
 from engine.config import TrainConfig
 from engine.training.moments import model_file, read_moments
 from engine.training.run import read_pictures
