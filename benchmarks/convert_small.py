@@ -42,10 +42,14 @@ _POLL_SECONDS = 0.25
 
 def draw_model(folder: Path, blocks: int, channels: int) -> tuple[Path, Path]:
     """The same random weights for both: the plain program's file, and a model of ours."""
+    # Here, since every process that loads torch takes seconds.
+    from benchmarks import plain
+    from engine.conversion.exchange import import_model
+
     networks, model = folder / "networks", folder / "model.safetensors"
-    _run([sys.executable, _PLAIN, "draw", networks, "--blocks", blocks, "--channels", channels])
+    plain.main(["draw", str(networks), "--blocks", str(blocks), "--channels", str(channels)])
     paths = [networks / "latest_net_G_A.pth", networks / "latest_net_G_B.pth"]
-    _run([sys.executable, "-m", "engine", "import", *paths, "--names", "A", "B", "--to", model])
+    import_model(paths, names=("A", "B"), to=model, size=256)
     return paths[0], model
 
 

@@ -8,15 +8,17 @@ against what is named: processes of their own take turns, A B A B, and what is p
 Beside it stands the ceiling: the rate of a matrix product of the same precision, measured in the same turns, and which
 share of it the work's own multiplications reach. A row that fails says why; the others go on.
 
-All of it takes an hour on two cores, and should have the machine to itself. `--quick` takes a few minutes with networks
+All of it takes half an hour on two cores, and should have the machine to itself. `--quick` takes a few minutes with networks
 and pictures so small that the figures mean nothing: it shows that everything runs, and writes nothing unless told
 where to. `--rows` measures some of the groups of rows, and takes the others from what is stored beside the document
 (benchmarks.json), each with its own machine, day and commit. So the whole can be done in pieces, and where there is a
 GPU: measure there `--to` a folder, bring its benchmarks.json here, and `--merge` it.
 
 `--turns` governs every group, down to one turn of each side. What a group takes on two cores for each: step 50 s,
-convert 4 min for 200 pictures and 16 for 1,000, large 4 min, megapixels 4 min with 100 megapixels and 1 without. The
-others take no turns: many 3 min up to 10,000 files and 12 up to 100,000, paint 1 min, lag 2, waits 3.
+convert 3 min for 200 pictures and 15 for 1,000, large 3 min, megapixels 3 min with 100 megapixels and 1 without. The
+others take no turns: many 2 min up to 10,000 files and 10 up to 100,000, paint 1 min, lag and waits 2. These are
+estimates; on a GPU, whose commands mostly start and load torch, about a minute for step and for 1,000 pictures, half
+for each other one with `--seconds 12`.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def measured(options: argparse.Namespace, results: Results) -> Iterator[None]:
     """Measure what is asked for, group by group, and put it in the place of what was there."""
     if sys.platform == "linux" and not os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    sizes = {name: getattr(options, name) for name in ("jpegs", "most_files", "megapixels", "turns")}
+    sizes = {name: getattr(options, name) for name in ("jpegs", "most_files", "megapixels", "turns", "seconds")}
     sizes["rounds"] = options.turns
     scale = replace(
         QUICK if options.quick else Scale(), **{name: size for name, size in sizes.items() if size is not None}
@@ -122,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--megapixels", type=float, nargs="+", help="sizes of the row megapixels (0.065536 1 8 24)")
     turns = f"how often each side is measured ({Scale().turns}, and {Scale().rounds} where that takes minutes)"
     parser.add_argument("--turns", type=int, help=turns)
+    parser.add_argument("--seconds", type=float, help=f"of training in the rows waits and lag ({Scale().seconds:g})")
     parser.add_argument("--commit", help="which this is, where git is not there to tell")
     parser.add_argument("--merge", type=Path, metavar="FILE.json", help="measure nothing: take in what was elsewhere")
     parser.add_argument("--to", type=Path, help="the document; results are stored beside it (docs/benchmarks.md)")
