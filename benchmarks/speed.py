@@ -8,11 +8,11 @@ against what is named: processes of their own take turns, A B A B, and what is p
 Beside it stands the ceiling: the rate of a matrix product of the same precision, measured in the same turns, and which
 share of it the work's own multiplications reach. A row that fails says why; the others go on.
 
-All of it takes half an hour on two cores, and should have the machine to itself. `--quick` takes a few minutes with networks
-and pictures so small that the figures mean nothing: it shows that everything runs, and writes nothing unless told
-where to. `--rows` measures some of the groups of rows, and takes the others from what is stored beside the document
-(benchmarks.json), each with its own machine, day and commit. So the whole can be done in pieces, and where there is a
-GPU: measure there `--to` a folder, bring its benchmarks.json here, and `--merge` it.
+All of it takes half an hour on two cores, and should have the machine to itself. `--quick` takes a few minutes with
+networks and pictures so small that the figures mean nothing: it shows that everything runs, and writes nothing unless
+told where to. `--rows` measures some of the groups of rows, and takes the others from what is stored beside the
+document (benchmarks.json), each with its own machine, day and commit. So the whole can be done in pieces, and where
+there is a GPU: measure there `--to` a folder, bring its benchmarks.json here, and `--merge` it.
 
 `--turns` governs every group, down to one turn of each side. What a group takes on two cores for each: step 50 s,
 convert 3 min for 200 pictures and 15 for 1,000, large 3 min, megapixels 3 min with 100 megapixels and 1 without. The
