@@ -14,6 +14,7 @@ from engine.config import ConvertJob
 from engine.conversion.batch import Batch
 from engine.conversion.ledger import Ledger, fingerprint, settings_key
 from engine.conversion.model_file import ModelInfo, load_generator, model_path, read_model_info
+from engine.conversion.openvino_network import OpenvinoError, load_openvino
 from engine.conversion.plan import FolderWatch, make_plan, own_share, stamp_of
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes
 from engine.conversion.translator import Translator, require_long_skip
@@ -77,13 +78,20 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
     with Workers(workers_wanted, job.time_limit) as workers:
         workers.start()  # They get ready while the model is loaded.
         generator, info = load_generator(job.model, job.direction, device)
-        key = settings_key(job, _model_hash(job.model))
         try:
             job.to.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(disk_sentence(error, job.to), field="to") from error
         torch.set_num_threads(all_threads())
         try:
+            openvino = None
+            try:
+                openvino = load_openvino(
+                    generator, info, direction=job.direction, device=device, precision=job.precision
+                )
+            except OpenvinoError as error:
+                yield Notice(str(error))
+            key = settings_key(job, _model_hash(job.model), by_openvino=openvino is not None)
             translator = Translator(
                 generator,
                 info,
@@ -93,12 +101,14 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
                 resize=job.resize,
                 memory_gb=job.memory_gb,
                 spill=job.to,
+                openvino=openvino,
             )
+            device_words = describe_device(device) + (f", OpenVINO {openvino.version}" if openvino else "")
             with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
                 everything = [task.source for task in whole_plan.tasks]
                 sources = tuple(task.source for task in plan.tasks)
                 batch = Batch(job, info, translator, ledger, workers, workers_wanted, everything)
-                yield ConvertPlanned(sources, plan.other_files, job.to, describe_device(device), translator.precision)
+                yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision)
                 if rank == 0:
                     yield from _foresee_space(job, info, everything)
                 with contextlib.closing(batch):

@@ -76,15 +76,17 @@ def fingerprint(path: Path) -> Fingerprint:
     return Fingerprint(before.st_size, before.st_mtime_ns, digest.hexdigest())
 
 
-def settings_key(job: ConvertJob, model_sha256: str) -> str:
+def settings_key(job: ConvertJob, model_sha256: str, *, by_openvino: bool = False) -> str:
     """A hash over all that the content and the name of a result depend on, beside its source.
 
     Not over where and how fast it is computed, nor over what is done with files that exist; nor over the values of
-    {date} and {index}, which differ each time.
+    {date} and {index}, which differ each time. But one batch is not half PyTorch's and half OpenVINO's, whose bf16
+    differs by a level of 255 on average.
 
     Args:
         job: The job.
         model_sha256: Hash of the model file's content.
+        by_openvino: Whether OpenVINO converts.
     """
     values = [
         _CONTENT_VERSION,
@@ -98,6 +100,7 @@ def settings_key(job: ConvertJob, model_sha256: str) -> str:
         job.resize,
         job.name,
         job.precision,
+        *(["openvino"] if by_openvino else []),
     ]
     return hashlib.sha256(json.dumps(values).encode("ascii")).hexdigest()[:32]
 

@@ -41,7 +41,14 @@ def require_onnx() -> None:
         ) from error
 
 
-def onnx_bytes(generator: AnyGenerator, *, in_channels: int, out_channels: int, metadata: Mapping[str, str]) -> bytes:
+def onnx_bytes(
+    generator: AnyGenerator,
+    *,
+    in_channels: int,
+    out_channels: int,
+    metadata: Mapping[str, str],
+    change_only: bool = False,
+) -> bytes:
     """The content of an ONNX file with one input, "picture", and one output, "translated".
 
     Both are float32 in [-1, 1], [1, C, H, W] with any H and W that are multiples of the architecture's `multiple` (at
@@ -52,6 +59,7 @@ def onnx_bytes(generator: AnyGenerator, *, in_channels: int, out_channels: int, 
         in_channels: Channels of its input, 1 or 3.
         out_channels: Channels of its output.
         metadata: Text by name, stored with the model.
+        change_only: Whether it ends before the long skip and the tanh, as the generator's `change` does.
 
     Raises:
         ModelFileError: The package onnx is missing, or the generator is too large for the format.
@@ -63,9 +71,9 @@ def onnx_bytes(generator: AnyGenerator, *, in_channels: int, out_channels: int, 
         raise ModelFileError("This model is larger than 2 GB, which an ONNX file cannot hold.")
     graph = _Graph()
     y = graph.layer(generator.model, graph.input("picture", in_channels))
-    if generator.long_skip:
+    if generator.long_skip and not change_only:
         y = graph.node("Add", y, _skipped(graph, in_channels, out_channels))
-    graph.node("Tanh", y, output="translated")
+    graph.node("Identity" if change_only else "Tanh", y, output="translated")
     sides = ["height", "width"]
     body = helper.make_graph(
         graph.nodes,

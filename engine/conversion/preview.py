@@ -5,6 +5,7 @@ It imports torch with its first picture, so that a window can know its events wi
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import time
@@ -93,6 +94,7 @@ def preview_sizes(
     yield Preparing("Loading the model")
     import torch
 
+    from engine.conversion.openvino_network import OpenvinoError, load_openvino
     from engine.conversion.translator import Translator
     from engine.device import all_threads, choose_device
 
@@ -106,6 +108,9 @@ def preview_sizes(
     # As the conversion does: another number of threads rounds some last bits otherwise.
     torch.set_num_threads(all_threads())
     try:
+        openvino = None
+        with contextlib.suppress(OpenvinoError):  # The conversion says so.
+            openvino = load_openvino(generator, info, direction=direction, device=chosen, precision="auto")
         for number, way in enumerate(sorted(ways, key=lambda way: _cost(frame, way, info.size))):
             yield Preparing(_what_is_done(way), done=number, total=len(ways))
             result: SizePreview | SizeFailed
@@ -120,6 +125,7 @@ def preview_sizes(
                         resize=way,
                         memory_gb=memory_gb,
                         spill=Path(spill),
+                        openvino=openvino,
                     )
                     result = _translated(translator, picture.name, frame, way, info.size, longest_shown, tick)
                 except EngineError as error:

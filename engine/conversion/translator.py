@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from engine.config import Direction, Precision, Resize
 from engine.conversion.large_picture import needed_memory, translate_streamed
 from engine.conversion.model_file import ModelInfo
+from engine.conversion.openvino_network import OpenvinoError, OpenvinoNetwork
 from engine.data.images import scaled_frame
 from engine.data.source_file import Frame, Pixels
 from engine.device import (
@@ -82,6 +83,7 @@ class Translator:
         resize: As in `ConvertJob`. Only "change" matters here: everything else is done to the pictures beforehand.
         memory_gb: Memory that a translation may take, in GB (1e9 bytes); None for what is free.
         spill: A folder for what does not fit into memory.
+        openvino: The same generator for pictures that go through it whole and in bf16; None for PyTorch.
 
     Raises:
         ConfigError: "change" without the long skip.
@@ -98,6 +100,7 @@ class Translator:
         resize: Resize,
         memory_gb: float | None,
         spill: Path,
+        openvino: OpenvinoNetwork | None = None,
     ) -> None:
         if resize == "change":
             require_long_skip(info)
@@ -113,6 +116,7 @@ class Translator:
         self.most_together = 1 if self._change_only else MOST_TOGETHER.get(device.type, 1)
         self._memory_gb = memory_gb
         self._spill = spill
+        self._openvino = openvino
         self._grey = info.architecture.channels_of("A" if direction == "a2b" else "B") == 1
         self._tick: Callable[[], None] = _nothing
         self._tick_before_layers(generator)
@@ -142,6 +146,10 @@ class Translator:
         except FloatingPointError:
             remedy = "" if precision == "fp32" else " Choose the precision fp32."
             raise PictureError(f"The model gave no valid result for {name}.{remedy}") from None
+        except OpenvinoError as error:
+            raise PictureError(
+                f"OpenVINO could not convert {name} ({error}). Choose the precision fp32, which does without it."
+            ) from error
         finally:
             self._tick = _nothing
 
@@ -240,12 +248,19 @@ class Translator:
     @torch.inference_mode()
     def _all_whole(self, pictures: Sequence[Pixels], precision: ChosenPrecision) -> list[Pixels]:
         height, width = pictures[0].shape[:2]
-        batch = torch.cat([self._padded_tensor(pixels) for pixels in pictures]).contiguous(
-            memory_format=features_format(self._device)
-        )
-        with autocast(self._device, precision):
-            results = self._generator_in(precision)(batch)[..., :height, :width]
+        tensors = [self._padded_tensor(pixels) for pixels in pictures]
+        if self._openvino is not None and precision == "bf16":
+            results = torch.cat([self._by_openvino(self._openvino, tensor) for tensor in tensors])
+        else:
+            batch = torch.cat(tensors).contiguous(memory_format=features_format(self._device))
+            with autocast(self._device, precision):
+                results = self._generator_in(precision)(batch)
+        results = results[..., :height, :width]
         return [to_picture(result, bits=_bits(pictures[0])) for result in torch.split(_finite(results), 1)]
+
+    def _by_openvino(self, network: OpenvinoNetwork, picture: Tensor) -> Tensor:
+        change = network.change(picture, self._tick)
+        return torch.tanh(change + skipped(picture, change.shape[1]) if self._generator.long_skip else change)
 
     # The change alone
 
@@ -271,8 +286,11 @@ class Translator:
         """[1, D, h, w] in fp32."""
         height, width = small.shape[:2]
         try:
+            padded = self._padded_tensor(small)
+            if self._openvino is not None and precision == "bf16":
+                return self._openvino.change(padded, self._tick)[..., :height, :width]
             with autocast(self._device, precision):
-                return self._generator_in(precision).change(self._padded_tensor(small))[..., :height, :width]
+                return self._generator_in(precision).change(padded)[..., :height, :width]
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

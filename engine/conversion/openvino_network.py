@@ -1,0 +1,145 @@
+"""A generator on a processor by OpenVINO, which translates small pictures faster than PyTorch does.
+
+Optional: `pip install "cyclegan-desktop[openvino]"`. It multiplies in bf16 and takes the statistics of norms in fp32,
+as our own layers do, so its results are as far from those of fp32 as theirs: see `docs/decisions/0021`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.config import Direction, Precision
+from engine.conversion.model_file import ModelInfo
+from engine.conversion.onnx_file import onnx_bytes
+from engine.device import choose_precision
+from engine.errors import EngineError
+from engine.model.generator import AnyGenerator
+
+# Kernels are made for each size of pictures and kept for the next one of it. By default there are up to 5,000 of them;
+# so many are those of some twenty sizes, and keep the memory flat however many sizes there are.
+_MOST_KERNELS = 200
+
+_POLL_MILLISECONDS = 50
+
+
+class OpenvinoError(EngineError):
+    """OpenVINO is there but cannot be used, or has failed."""
+
+
+def openvino_version() -> str:
+    """The version that is installed, such as "2026.4.1"; "" for none. Imports nothing of it."""
+    if importlib.util.find_spec("openvino") is None:
+        return ""
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return "?"
+
+
+def load_openvino(
+    generator: AnyGenerator, info: ModelInfo, *, direction: Direction, device: torch.device, precision: Precision
+) -> OpenvinoNetwork | None:
+    """The generator by OpenVINO, if that is installed and converts faster; None if PyTorch is to do it.
+
+    It brings little in fp32. U-Nets are left out because the bf16 kernels that both programs have from oneDNN are wrong
+    for some of their layers: see `engine.device.choose_precision`.
+
+    Args:
+        generator: As `OpenvinoNetwork` takes it; with as many threads as torch has now.
+        info: Its story.
+        direction: Which of the model's generators it is.
+        device: Where it is.
+        precision: As asked for.
+
+    Raises:
+        OpenvinoError: It is installed but cannot be used.
+    """
+    kind = info.architecture.generator
+    if device.type != "cpu" or kind != "resnet" or choose_precision(precision, device, kind) != "bf16":
+        return None
+    return OpenvinoNetwork(generator, info, direction, torch.get_num_threads()) if openvino_version() else None
+
+
+class OpenvinoNetwork:
+    """The layers of a generator, compiled by OpenVINO for pictures of any size.
+
+    Attributes:
+        version: Of OpenVINO.
+
+    Args:
+        generator: In eval mode and fp32, on the CPU.
+        info: Its story.
+        direction: Which of the model's generators it is.
+        threads: Most cores that it may use.
+
+    Raises:
+        OpenvinoError: OpenVINO cannot be loaded, or cannot compile the network.
+    """
+
+    def __init__(self, generator: AnyGenerator, info: ModelInfo, direction: Direction, threads: int) -> None:
+        channels = [info.architecture.channels_of("A"), info.architecture.channels_of("B")]
+        in_channels, out_channels = channels if direction == "a2b" else channels[::-1]
+        content = onnx_bytes(
+            generator, in_channels=in_channels, out_channels=out_channels, metadata={}, change_only=True
+        )
+        self.version = openvino_version()
+        try:
+            import openvino
+
+            core = openvino.Core()
+            compiled = core.compile_model(
+                core.read_model(model=content, weights=b""),
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": "bf16",
+                    "INFERENCE_NUM_THREADS": threads,
+                    "PERFORMANCE_HINT": "LATENCY",
+                    # A thread that may not leave its core waits there for whoever reads and writes pictures on it.
+                    "ENABLE_CPU_PINNING": False,
+                    "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
+                },
+            )
+            self._request: Any = compiled.create_infer_request()
+        except Exception as error:  # It raises RuntimeError for everything, and ImportError without its libraries.
+            raise OpenvinoError(
+                f"OpenVINO {self.version} is installed but cannot be used, so PyTorch converts ({_first_line(error)})."
+            ) from error
+
+    def change(self, picture: Tensor, tick: Callable[[], None]) -> Tensor:
+        """What the generator's `change` makes of a picture: [1, C, H, W] in [-1, 1] -> [1, D, H, W], both fp32.
+
+        Args:
+            picture: On the CPU, contiguous; H and W are multiples of the architecture's `multiple`, at least 8.
+            tick: Called now and then; what it raises ends the work.
+
+        Raises:
+            OpenvinoError: It has failed.
+            MemoryError: The memory ran out.
+        """
+        request = self._request
+        try:
+            request.start_async([picture.numpy()])
+            while not request.wait_for(_POLL_MILLISECONDS):
+                tick()
+            # Its own memory, which the next picture writes over.
+            return torch.from_numpy(request.get_output_tensor(0).data.copy())
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise MemoryError from error
+            raise OpenvinoError(_first_line(error)) from error
+        except BaseException:
+            request.cancel()
+            with contextlib.suppress(RuntimeError):  # That it was cancelled.
+                request.wait()
+            raise
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
