@@ -1,10 +1,11 @@
 """Converting many small pictures: the whole command beside the plain one, and whether time and memory stay the same.
 
-    python benchmarks/convert_small.py [--count 1000] [--rounds 2] [--precision auto] [--json]
+    python benchmarks/convert_small.py [--count 1000] [--rounds 2] [--precision auto] [--extra] [--json]
     python benchmarks/convert_small.py --scaling [--counts 100 1000 10000]
 
 JPEGs of 256 px become PNG files. Both commands are started anew each time, in turns (A B A B), with the same weights:
-`cyclegan convert` and `benchmarks/plain.py convert`. Then their results are compared. With `--scaling` a tiny model
+`cyclegan convert` and `benchmarks/plain.py convert`. Then their results are compared. OpenVINO stays out of it, also
+where it is installed, but with `--extra` it converts in turns with them, too. With `--scaling` a tiny model
 converts more and more files, so that it is the files that are measured: seconds a picture, and the most memory that
 the command and its processes held (each one's own, where the system tells it, as Linux does).
 """
@@ -12,6 +13,7 @@ the command and its processes held (each one's own, where the system tells it, a
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -37,6 +39,11 @@ ROOT = Path(__file__).resolve().parent.parent
 _PLAIN = ROOT / "benchmarks" / "plain.py"
 _COMPARED = 200
 SCALING_SIZE = 64
+
+# The command as it is for who has not installed OpenVINO: what stands as None here cannot be found by anybody.
+_WITHOUT_EXTRA = (
+    "import sys; sys.modules['openvino'] = None; from engine.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
 _POLL_SECONDS = 0.25
 
 
@@ -61,6 +68,7 @@ def beside_plain(
     rounds: int,
     device: str | None = None,
     precision: str = "auto",
+    extra: bool = False,
     after_round: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Convert a picture or a folder of them with both commands in turns, each started anew.
@@ -72,35 +80,53 @@ def beside_plain(
         rounds: How often.
         device: Of both; the best there is, if None.
         precision: Of ours.
+        extra: Whether ours takes a second turn in each round, with OpenVINO.
         after_round: Called after each round.
 
     Returns:
         The `seconds` of each side and round, their `ratio` by the medians and the `ratios` of the rounds, by how many
-        levels of 255 the results differ on average and at most, and the `bytes` of each side's results.
+        levels of 255 the results differ on average and at most, and the `bytes` of each side's results. With `extra`
+        the same once more under that name, of ours with OpenVINO.
 
     Raises:
-        TurnError: A command fails.
+        TurnError: A command fails, or OpenVINO is not installed.
     """
-    plain_to, ours_to = folder / "plain", folder / "ours"
+    if extra and not has_extra():
+        raise TurnError("OpenVINO is not installed")
+    to = {name: folder / name for name in ("plain", "ours", "extra")[: 3 if extra else 2]}
     on = [] if device is None else ["--device", device]
-    plain = [sys.executable, _PLAIN, "convert", model[0], source, "--to", plain_to, *on]
-    ours = [sys.executable, "-m", "engine", "convert", model[1], source, "--to", ours_to, "--direction", "a2b"]
-    ours += ["--format", "png", "--precision", precision, *on]
-    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+    of_ours = ["--direction", "a2b", "--format", "png", "--precision", precision, *on]
+    commands = {
+        "plain": [sys.executable, _PLAIN, "convert", model[0], source, "--to", to["plain"], *on],
+        "ours": [sys.executable, "-c", _WITHOUT_EXTRA, "convert", model[1], source, "--to", to["ours"], *of_ours],
+    }
+    if extra:
+        commands["extra"] = [sys.executable, "-m", "engine", "convert", model[1], source, "--to", to["extra"], *of_ours]
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
-        for name, command, results in (("plain", plain, plain_to), ("ours", ours, ours_to)):
-            shutil.rmtree(results, ignore_errors=True)
+        for name, command in commands.items():
+            shutil.rmtree(to[name], ignore_errors=True)
             seconds[name].append(_run(command)[0])
         after_round()
-    differences = [_difference(path, ours_to / path.name) for path in sorted(plain_to.iterdir())[:_COMPARED]]
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    found = {name: _compared(name, seconds, to) for name in commands if name != "plain"}
+    return found.pop("ours") | found
+
+
+def has_extra() -> bool:
+    """Whether OpenVINO is installed."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _compared(name: str, seconds: dict[str, list[float]], to: dict[str, Path]) -> dict[str, Any]:
+    differences = [_difference(path, to[name] / path.name) for path in sorted(to["plain"].iterdir())[:_COMPARED]]
+    sides = {"plain": seconds["plain"], "ours": seconds[name]}
     return {
-        "seconds": seconds,
-        "ratio": medians["plain"] / medians["ours"],
-        "ratios": [plain / ours for plain, ours in zip(seconds["plain"], seconds["ours"], strict=True)],
+        "seconds": sides,
+        "ratio": statistics.median(sides["plain"]) / statistics.median(sides["ours"]),
+        "ratios": [plain / ours for plain, ours in zip(*sides.values(), strict=True)],
         "mean_levels": statistics.mean(mean for mean, _ in differences),
         "most_levels": max(most for _, most in differences),
-        "bytes": {name: _bytes(path) for name, path in (("plain", plain_to), ("ours", ours_to))},
+        "bytes": {"plain": _bytes(to["plain"]), "ours": _bytes(to[name])},
     }
 
 
@@ -109,7 +135,13 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     source = options.source or write_photographs(folder / "pictures", options.count, size=(options.size, options.size))
     model = draw_model(folder, options.blocks, options.channels)
     found = beside_plain(
-        model, source, folder, rounds=options.rounds, device=options.device, precision=options.precision
+        model,
+        source,
+        folder,
+        rounds=options.rounds,
+        device=options.device,
+        precision=options.precision,
+        extra=options.extra,
     )
     return {"source": str(options.source) if options.source else f"{options.count:,} pictures", **found}
 
@@ -193,6 +225,7 @@ def main() -> int:
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--device", help="for both (the best there is)")
     parser.add_argument("--precision", default="auto", help="of ours: auto, fp32 or bf16")
+    parser.add_argument("--extra", action="store_true", help="ours with OpenVINO, too")
     parser.add_argument("--scaling", action="store_true", help="more and more files, ours alone")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--scaling-size", type=int, default=SCALING_SIZE, help="side of the pictures then")
@@ -207,10 +240,12 @@ def main() -> int:
             each = "" if row["ms_each"] is None else f", {row['ms_each']:.2f} ms for each further one"
             print(f"{row['count']:,} files: {row['seconds']:.1f} s{each}, {row['memory_bytes'] / 1e6:.0f} MB")
     else:
-        print(f"{found['source']}: {found['ratio']:.2f} times the plain one ({found['ratios']})")
-        print(f"seconds: {found['seconds']}")
-        print(f"against it {found['mean_levels']:.3f} levels of 255 on average, {found['most_levels']} at most")
-        print(f"bytes of the results: {found['bytes']}")
+        for name, one in (("ours", found), ("with OpenVINO", found.get("extra"))):
+            if one is not None:
+                print(f"{found['source']}, {name}: {one['ratio']:.2f} times the plain one ({one['ratios']})")
+                print(f"seconds: {one['seconds']}")
+                print(f"against it {one['mean_levels']:.3f} levels of 255 on average, {one['most_levels']} at most")
+                print(f"bytes of the results: {one['bytes']}")
     return 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import groups
+from benchmarks import convert_small, groups
 from benchmarks.groups import GROUPS, Scale, Work
-from benchmarks.table import LINES
+from benchmarks.table import LINES, Found
 from benchmarks.turns import TurnError
 
 
@@ -77,3 +79,29 @@ def test_the_work_of_a_step_is_counted_as_the_literature_has_it() -> None:
     """99.1 GFLOP for a generator at 256 px (11.4 M weights), which is what others report for it."""
     assert groups.picture_flops(Scale(), 256 * 256) == pytest.approx(99.1e9, rel=1e-2)
     assert groups.step_flops(Scale(size=64, blocks=1, channels=4)) > 0
+
+
+def test_an_extra_that_is_not_installed_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(*_: object, extra: bool, **__: object) -> dict[str, Found]:
+        asked.append(extra)
+        return {"ours": Found(note="ours"), **({"extra": Found(note="theirs")} if extra else {})}
+
+    monkeypatch.setattr(groups, "converted", answer)
+    monkeypatch.setattr(groups, "write_photographs", lambda *_, **__: tmp_path)
+    for is_installed in (True, False):
+        monkeypatch.setattr(groups.convert_small, "has_extra", lambda known=is_installed: known)
+        found = groups.measure_convert(work(tmp_path))
+        assert found["files"].note == "ours"
+        assert found["extra"] == (Found(note="theirs") if is_installed else Found(failed="OpenVINO is not installed"))
+    assert asked == [True, False]
+
+
+def test_the_command_as_installed_finds_no_extra() -> None:
+    program = convert_small._WITHOUT_EXTRA.partition("from engine.__main__")[0]
+    program += "from engine.conversion.openvino_network import openvino_version; print(repr(openvino_version()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=convert_small.ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "''\n"
