@@ -31,13 +31,21 @@ def test_a_large_picture_holds_up_no_result_before_it(
 ) -> None:
     for name in ("a.png", "b.png"):
         draw(tmp_path / "in" / name)
-    told = threading.Event()
-    translate = Translator.translate
+    told, a_is_read = threading.Event(), threading.Event()
+    translate, whole = Translator.translate, batch.decode
+
+    def in_order(path: Path, *args: object) -> object:
+        assert path.name == "a.png" or a_is_read.wait(30)
+        try:
+            return whole(path, *args)
+        finally:
+            a_is_read.set()
 
     def slow(self: Translator, name: str, *args: object, **values: object) -> object:
         assert name == "a.png" or told.wait(30), "a.png was not told while b.png was at work"
         return translate(self, name, *args, **values)
 
+    monkeypatch.setattr(batch, "decode", in_order)
     monkeypatch.setattr(Translator, "translate", slow)
     for event in convert(make_job(model, tmp_path, tmp_path / "in")):
         if isinstance(event, Converted) and event.source.name == "a.png":
