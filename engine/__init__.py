@@ -111,7 +111,7 @@ def estimate(config: TrainConfig) -> Iterator[EstimateEvent]:
 
 
 def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
-    """Convert pictures; see `engine.conversion.converter.convert`."""
-    from engine.conversion.converter import convert as _convert
+    """Convert pictures; see `engine.conversion.start.convert`."""
+    from engine.conversion.start import convert as _convert
 
     yield from _convert(job)

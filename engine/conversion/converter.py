@@ -1,27 +1,31 @@
-"""Converting pictures and whole folders with a trained model: what happens around the batch itself."""
+"""Converting pictures and whole folders with a trained model: what happens around the batch itself.
+
+`start.py` is the way in, which begins before torch is there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Generator as Work
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import torch
 
 from engine.config import ConvertJob
 from engine.conversion.batch import Batch
-from engine.conversion.ledger import Ledger, fingerprint, settings_key
-from engine.conversion.model_file import ModelInfo, load_generator, model_path, read_model_info
+from engine.conversion.ledger import Ledger, settings_key
+from engine.conversion.model_file import ModelInfo, load_generator
 from engine.conversion.openvino_network import OpenvinoError, load_openvino
-from engine.conversion.plan import FolderWatch, make_plan, own_share, stamp_of
+from engine.conversion.plan import FolderWatch, Plan, own_share, stamp_of
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes
 from engine.conversion.translator import Translator, require_long_skip
 from engine.conversion.waiting import pause
 from engine.data.workers import Workers
 from engine.device import all_threads, allowed_cores, choose_device, describe_device
-from engine.errors import DataError, ModelFileError, RunError
+from engine.errors import DataError, RunError
 from engine.events import ConvertEvent, ConvertFinished, ConvertPlanned, FilesFound, Notice, Preparing
 from engine.files import disk_sentence
 from engine.ranks import Ranks, joined_ranks, local_rank_and_count, rank_and_count
@@ -34,94 +38,70 @@ _MOST_WORKERS = 16
 _PREPARING_SECONDS = 0.25
 
 
-def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
-    """Convert every picture of a job. A picture that fails is reported and the others go on.
+def convert_planned(
+    job: ConvertJob, whole_plan: Plan, workers: Workers, model_hash: Future[str], watch: Stopwatch
+) -> Work[ConvertEvent, None, None]:
+    """Convert the pictures of a plan; see `engine.conversion.start.convert`, which has begun.
 
-    Pictures are read and written in processes of their own, which may crash or be ended when they take too long. What
-    is done is kept in the ledger of the output folder: the same job, started again, does only what is missing.
-    Started by torchrun, each process converts and reports its share of the pictures.
-
-    Sources are only read. Results are written under a temporary name and appear whole. A taken name becomes "name (1)"
-    unless the job says otherwise; a source is never overwritten, nor another result of the same batch. While the
-    output folder's disk is full the work waits. Closing the generator stops at once and leaves exactly the results
-    that were reported.
-
-    Raises:
-        ConfigError: This machine does not have the device, or this model no "change" (field "resize").
-        ModelFileError: The model cannot be used, or has no such direction.
-        DataError: Nothing can be converted (field "sources"), or the output folder cannot be used (field "to").
-        EngineError: The system starts no processes to read and write pictures.
+    Args:
+        job: The job.
+        whole_plan: Its pictures, those of other processes, too.
+        workers: To read and write them; more are started where there is a GPU.
+        model_hash: SHA-256 of the model file.
+        watch: It runs since the start.
     """
-    watch = Stopwatch()
-    work = _convert(job, watch)
-    try:
-        for event in work:
-            yield from watch.tell(event)
-    finally:
-        work.close()
-
-
-def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None]:
-    yield Preparing("Looking for pictures")
-    info = read_model_info(job.model)
-    info.require_direction(job.direction)
-    if job.resize == "change":
-        require_long_skip(info)
     device = choose_device(job.device)
     rank, count = rank_and_count()
-    whole_plan = yield from make_plan(job)
     plan = own_share(whole_plan, rank, count)
     folder_watch = FolderWatch(job, whole_plan, rank, count) if job.watch else None
-    yield Preparing("Loading the model")
-    threads_before = torch.get_num_threads()
     workers_wanted = _worker_count(device)
-    with Workers(workers_wanted, job.time_limit) as workers:
-        workers.start()  # They get ready while the model is loaded.
-        generator, info = load_generator(job.model, job.direction, device)
+    workers.grow(workers_wanted)
+    generator, info = load_generator(job.model, job.direction, device)
+    if job.resize == "change":
+        require_long_skip(info)
+    try:
+        job.to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(disk_sentence(error, job.to), field="to") from error
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(all_threads())
+    try:
+        openvino = None
         try:
-            job.to.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(disk_sentence(error, job.to), field="to") from error
-        torch.set_num_threads(all_threads())
-        try:
-            openvino = None
-            try:
-                openvino = load_openvino(
-                    generator, info, direction=job.direction, device=device, precision=job.precision
-                )
-            except OpenvinoError as error:
-                yield Notice(str(error))
-            key = settings_key(job, _model_hash(job.model), by_openvino=openvino is not None)
-            translator = Translator(
-                generator,
-                info,
-                direction=job.direction,
-                device=device,
-                precision=job.precision,
-                resize=job.resize,
-                memory_gb=job.memory_gb,
-                spill=job.to,
-                openvino=openvino,
-            )
-            device_words = describe_device(device) + (f", OpenVINO {openvino.version}" if openvino else "")
-            with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
-                everything = [task.source for task in whole_plan.tasks]
-                sources = tuple(task.source for task in plan.tasks)
-                batch = Batch(job, info, translator, ledger, workers, workers_wanted, everything)
-                yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision)
-                if rank == 0:
-                    yield from _foresee_space(job, info, everything)
-                with contextlib.closing(batch):
-                    yield from batch.run(plan.tasks)
-                    if folder_watch is not None:
-                        yield from _go_on_with_new(folder_watch, batch)
-                # torchrun ends every process once one has ended with failures, so none ends before all have done
-                # their share.
-                with contextlib.suppress(RunError):
-                    ranks.agree(0)
-            yield ConvertFinished(batch.converted, batch.skipped, batch.failed, plan.other_files, job.to, watch.seconds)
-        finally:
-            torch.set_num_threads(threads_before)
+            openvino = load_openvino(generator, info, direction=job.direction, device=device, precision=job.precision)
+        except OpenvinoError as error:
+            yield Notice(str(error))
+        key = settings_key(job, model_hash.result(), by_openvino=openvino is not None)
+        translator = Translator(
+            generator,
+            info,
+            direction=job.direction,
+            device=device,
+            precision=job.precision,
+            resize=job.resize,
+            memory_gb=job.memory_gb,
+            spill=job.to,
+            openvino=openvino,
+        )
+        device_words = describe_device(device) + (f", OpenVINO {openvino.version}" if openvino else "")
+        with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
+            everything = [task.source for task in whole_plan.tasks]
+            sources = tuple(task.source for task in plan.tasks)
+            batch = Batch(job, info, translator, ledger, workers, workers_wanted, everything)
+            yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision)
+            if rank == 0:
+                yield from _foresee_space(job, info, everything)
+            with contextlib.closing(batch):
+                yield from batch.run(plan.tasks)
+                if folder_watch is not None:
+                    yield from _go_on_with_new(folder_watch, batch)
+            # torchrun ends every process once one has ended with failures, so none ends before all have done
+            # their share.
+            with contextlib.suppress(RunError):
+                ranks.agree(0)
+        yield ConvertFinished(batch.converted, batch.skipped, batch.failed, plan.other_files, job.to, watch.seconds)
+    finally:
+        torch.set_num_threads(threads_before)
 
 
 def _worker_count(device: torch.device) -> int:
@@ -132,14 +112,6 @@ def _worker_count(device: torch.device) -> int:
     own = allowed_cores() // local_rank_and_count()[1]
     usual = 3 if own >= 4 else 2
     return usual if device.type == "cpu" else max(usual, min(own - 1, _MOST_WORKERS))
-
-
-def _model_hash(model: Path) -> str:
-    file = model_path(model)
-    try:
-        return fingerprint(file).sha256
-    except OSError as error:
-        raise ModelFileError(disk_sentence(error, file)) from error
 
 
 def _open_ledger(job: ConvertJob, key: str, ranks: Ranks) -> Ledger:

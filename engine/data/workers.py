@@ -23,6 +23,8 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
@@ -37,7 +39,7 @@ WORKER_ARGUMENT = "--picture-worker"
 _SERVE = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
-    "from engine.data.workers import serve; serve()"
+    "from engine.data.workers import serve; serve(sys.argv[2])"
 )
 
 # A cold disk, a virus scanner and a busy machine together; a task's own time is counted from when it begins.
@@ -75,13 +77,16 @@ class Workers:
         time_limit: Seconds that a task may take.
         one_thread: Whether numerical libraries there keep to one thread each, as many processes should that read
             pictures; False leaves them what they have in this process.
+        ready_for: The module of the functions that they will be given, which they import at once; "" for when they are
+            given one.
     """
 
-    def __init__(self, count: int, time_limit: float, *, one_thread: bool = True) -> None:
+    def __init__(self, count: int, time_limit: float, *, one_thread: bool = True, ready_for: str = "") -> None:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], list[_Part]] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._starting = threading.Lock()
-        self._slots = [_Slot(self._tasks, self._closing, time_limit, one_thread) for _ in range(count)]
+        self._new_slot = partial(_Slot, self._tasks, self._closing, time_limit, one_thread, ready_for)
+        self._slots = [self._new_slot() for _ in range(count)]
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -93,6 +98,17 @@ class Workers:
             self._threads.append(threading.Thread(target=self._watch, daemon=True))
             for thread in self._threads:
                 thread.start()
+
+    def grow(self, count: int) -> None:
+        """Have so many processes from now on, if there are fewer."""
+        with self._starting:
+            more = [] if self._closing.is_set() else [self._new_slot() for _ in range(count - len(self._slots))]
+            self._slots = [*self._slots, *more]
+            if self._threads:
+                threads = [threading.Thread(target=slot.run, daemon=True) for slot in more]
+                self._threads += threads
+                for thread in threads:
+                    thread.start()
 
     def submit(self, function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Have a function of a module called in one of the processes.
@@ -157,11 +173,13 @@ class _Slot:
         closing: threading.Event,
         time_limit: float,
         one_thread: bool,
+        ready_for: str,
     ) -> None:
         self._tasks = tasks
         self._closing = closing
         self._time_limit = time_limit
         self._one_thread = one_thread
+        self._ready_for = ready_for
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = float("inf")
@@ -255,7 +273,7 @@ class _Slot:
             if self._process is None:
                 if self._closing.is_set():
                     raise EOFError
-                self._process = _start_process(one_thread=self._one_thread)
+                self._process = _start_process(self._ready_for, one_thread=self._one_thread)
             return self._process
 
     def _end_process(self) -> int | None:
@@ -279,14 +297,14 @@ class _Slot:
                 pipe.close()
 
 
-def _start_process(*, one_thread: bool) -> subprocess.Popen[bytes]:
+def _start_process(ready_for: str, *, one_thread: bool) -> subprocess.Popen[bytes]:
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")} if one_thread else {}
     if getattr(sys, "frozen", False):
-        command = [sys.executable, WORKER_ARGUMENT]
+        command = [sys.executable, WORKER_ARGUMENT, ready_for]
     else:
         # -P: a file json.py in the current folder would be imported otherwise.
         path = [str(Path(place).absolute()) if place else str(Path.cwd()) for place in sys.path]
-        command = [sys.executable, "-P", "-c", _SERVE, json.dumps(path)]
+        command = [sys.executable, "-P", "-c", _SERVE, json.dumps(path), ready_for]
     return subprocess.Popen(
         command,
         bufsize=0,
@@ -326,11 +344,15 @@ def serve_if_asked() -> None:
     """Be a worker, and do not return, if this program was started as one: the first thing that a frozen app does."""
     if sys.argv[1:2] == [WORKER_ARGUMENT]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        serve()
+        serve(*sys.argv[2:3])
 
 
-def serve() -> None:
-    """Do tasks from the standard input until it is closed. Never returns."""
+def serve(ready_for: str = "") -> None:
+    """Do tasks from the standard input until it is closed. Never returns.
+
+    Args:
+        ready_for: A module to import before; "" for none.
+    """
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # The size ceiling of a job is ours, and told in a sentence.
@@ -342,6 +364,9 @@ def serve() -> None:
     unread = os.fdopen(nowhere, "w")
     tasks: queue.SimpleQueue[list[_Part]] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(requests, tasks), daemon=True).start()
+    if ready_for:
+        with contextlib.suppress(Exception):  # Said by the first task, which needs it.
+            import_module(ready_for)
     while True:
         limit, *parts = tasks.get()
         try:

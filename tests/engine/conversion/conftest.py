@@ -11,7 +11,7 @@ import torch
 
 from engine import convert
 from engine.config import TrainConfig
-from engine.conversion import converter
+from engine.conversion import converter, start
 from engine.conversion.model_file import write_model
 from engine.data.workers import Workers
 from engine.events import ConvertEvent
@@ -27,10 +27,13 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 class InThreads:
     """Stands in for the processes, which would take half a second a test and see nothing of what a test replaces."""
 
-    def __init__(self, count: int, time_limit: float) -> None:
+    def __init__(self, count: int, time_limit: float, *, ready_for: str) -> None:
         self._pool = ThreadPoolExecutor(count)
 
     def start(self) -> None:
+        pass
+
+    def grow(self, count: int) -> None:
         pass
 
     def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
@@ -48,13 +51,13 @@ class InThreads:
 
 @pytest.fixture
 def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converter, "Workers", InThreads)
+    monkeypatch.setattr(start, "Workers", InThreads)
 
 
 @pytest.fixture
 def in_processes(monkeypatch: pytest.MonkeyPatch, in_threads: None) -> None:
     """For tests that mean the real thing."""
-    monkeypatch.setattr(converter, "Workers", Workers)
+    monkeypatch.setattr(start, "Workers", Workers)
 
 
 @pytest.fixture

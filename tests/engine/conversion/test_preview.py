@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from engine import convert
 from engine.config import ConvertJob, TrainConfig
 from engine.conversion import translator
-from engine.conversion.converter import convert
 from engine.conversion.model_file import write_model
 from engine.conversion.preview import PreviewEvent, SizeFailed, SizePreview, preview_sizes
 from engine.errors import ModelFileError, PictureError

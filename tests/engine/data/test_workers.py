@@ -306,3 +306,22 @@ def test_a_frozen_app_serves_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch
         pytest.skip("a script is no program there")
     with Workers(1, 60) as pool:
         assert pool.submit(os.path.basename, "a/b").result() == "b"
+
+
+def test_a_pool_can_grow_while_it_is_at_work(helpers: object) -> None:
+    with Workers(1, 60) as pool:
+        slow = pool.submit(helpers.sleep, 60)
+        pool.grow(2)
+        pool.grow(1)
+        assert pool.submit(helpers.add, 1, 2).result() == 3
+        assert not slow.done()
+
+
+def test_what_a_process_is_to_be_ready_for_is_there_before_its_first_task(helpers: object) -> None:
+    with Workers(1, 60, ready_for="worker_helpers") as pool:
+        assert pool.submit(eval, "'worker_helpers' in __import__('sys').modules").result()
+
+
+def test_what_it_cannot_be_ready_for_is_told_by_the_task_that_needs_it(helpers: object) -> None:
+    with Workers(1, 60, ready_for="no_such_module") as pool:
+        assert pool.submit(helpers.add, 1, 2).result() == 3
