@@ -137,6 +137,14 @@ def all_threads() -> int:
     return min(allowed_cores(), _DEFAULT_THREADS)
 
 
+def use_threads(count: int) -> None:
+    """Let torch compute with so many threads in this thread, whatever others set for themselves meanwhile."""
+    # A thread whose first word to torch is a number of threads forgets it: at its first operation it takes over what
+    # another one has set last. One that has asked before keeps its own.
+    torch.get_num_threads()
+    torch.set_num_threads(count)
+
+
 def reading_threads() -> int:
     """Threads that read the pictures of a training: as many as there are cores for each process of it, at most 8.
 

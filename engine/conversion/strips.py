@@ -217,7 +217,8 @@ class Moments:
                 self._add_piece(len(piece), *_wide_moments(piece))
             return
         threads = torch.get_num_threads()
-        # Pieces are too small for several; and each number of threads would sum in an order of its own.
+        # Pieces are too small for several; and each number of threads would sum in an order of its own. Other threads
+        # that compute keep theirs: see `use_threads`.
         torch.set_num_threads(1)
         try:
             nothing, one = torch.zeros(rows.shape[2]), torch.ones(rows.shape[2])

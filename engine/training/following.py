@@ -7,11 +7,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from engine.config import TrainConfig
-from engine.device import choose_device
+from engine.device import choose_device, use_threads
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks
 from engine.training.preparing import make_model
@@ -66,7 +65,7 @@ def follow(ranks: Ranks) -> None:
         return
     config = plan.config
     choices = dataclasses.replace(plan.choices, device=str(choose_device(config.device)))
-    torch.set_num_threads(choices.threads)
+    use_threads(choices.threads)
     with training_errors(config, choices), ranks.losing_others():
         model = make_model(config, choices)
         model.load_state(plan.tensors, plan.scaler)

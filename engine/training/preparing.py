@@ -10,7 +10,7 @@ import torch
 from engine.config import SMALL_SET, TrainConfig, suggests_diff_augment
 from engine.conversion.model_file import Discriminators, ModelInfo, load_networks, read_model_info
 from engine.data.folders import FolderScan, check_training_folders, scan_folder
-from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name
+from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name, use_threads
 from engine.errors import ConfigError, DataError, ModelFileError
 from engine.files import is_folder
 from engine.model.cyclegan import CycleGAN
@@ -76,7 +76,7 @@ def choose(config: TrainConfig) -> Choices:
     """
     device = choose_device(config.device)
     threads = compute_threads()
-    torch.set_num_threads(threads)
+    use_threads(threads)
     return Choices(
         device=str(device),
         hardware=hardware_name(device),
@@ -177,7 +177,7 @@ def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]
         same = False
     same = same and (config.device, config.precision) == (run.config.device, run.config.precision)
     if same and ranks == stored.ranks:
-        torch.set_num_threads(stored.threads)
+        use_threads(stored.threads)
         return stored, []
     choices = dataclasses.replace(choose(config), offset=stored.offset)
     if same:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.conversion.strips import Moments
+from engine.device import use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +58,32 @@ def test_neither_the_height_of_strips_nor_the_number_of_threads_changes_a_bit(dt
             assert torch.equal(moments.mean, expected.mean)
             assert torch.equal(moments.scale, expected.scale)
         assert torch.get_num_threads() == threads
+
+
+def test_gathering_leaves_other_threads_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in another thread computes in the same order of sums, whatever is converted beside it."""
+    told: list[int] = []
+    asked, may_ask, may_end = (threading.Event() for _ in range(3))
+
+    def other() -> None:
+        use_threads(3)  # Its first word to torch.
+        asked.set()
+        may_ask.wait(60)
+        told.append(torch.get_num_threads())
+        may_end.set()
+
+    def statistics(*arguments: object) -> tuple[Tensor, Tensor]:
+        assert torch.get_num_threads() == 1
+        may_ask.set()
+        may_end.wait(60)
+        return real(*arguments)
+
+    real = torch.batch_norm_update_stats
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert asked.wait(60)
+    monkeypatch.setattr(torch, "batch_norm_update_stats", statistics)
+    torch.set_num_threads(2)
+    gathered(feature(torch.float32)[:, :, :1], [1])
+    thread.join()
+    assert told == [3] and torch.get_num_threads() == 2
