@@ -876,7 +876,7 @@ def test_running_out_of_memory_is_not_called_damage(
     def no_memory(*arguments: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(images, "_decoded", no_memory)
+    monkeypatch.setattr(images, "decoded", no_memory)
     for read in (only, read_pixels):
         with pytest.raises(MemoryError):
             read(path)

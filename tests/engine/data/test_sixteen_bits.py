@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from engine.data import images, sixteen_bits
+from engine.data import decoding, sixteen_bits
 from engine.data.images import opened_source, read_deep_pixels, read_pixels
 from engine.data.sixteen_bits import png_samples, tiff_samples, tifffile_samples
 from engine.data.source_file import Frame
@@ -238,7 +238,7 @@ def test_what_our_own_reader_cannot_tifffile_may(
         def unknown(*arguments: object) -> None:
             raise ValueError
 
-        monkeypatch.setattr(images, "tiff_samples", unknown)
+        monkeypatch.setattr(decoding, "tiff_samples", unknown)
     with path.open("rb") as file:
         assert np.array_equal(tifffile_samples(file, 0), samples)
     assert np.array_equal(only_frame(path).pixels, samples)
@@ -250,7 +250,7 @@ def test_without_tifffile_a_rare_kind_has_eight_bits_and_says_so(
     def unknown(*arguments: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr(images, "tiff_samples", unknown)
+    monkeypatch.setattr(decoding, "tiff_samples", unknown)
     monkeypatch.setitem(sys.modules, "tifffile", None)
     samples = samples_of(21, 34, 3)
     (tmp_path / "a.tif").write_bytes(tiff(samples))
