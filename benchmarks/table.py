@@ -273,7 +273,8 @@ Both sides are processes of their own that take turns. Figures are medians, with
 them. *Of the ceiling* is the share that the multiplications of the work reach of what a matrix product of the same
 precision reaches on that machine, in the same turns; in fp32 it can pass 100%, since convolutions are counted as they
 are written and trained with fewer multiplications (0020). Seconds are of this machine, and of no other; ratios tell
-more, but another machine has others, too. Rows are measured in pieces: the last column names the day and the commit of each.
+more, but another machine has others, too. Rows are measured in pieces: the last column names the day and the commit of
+each.
 
 What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0020`.
 """
