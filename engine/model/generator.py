@@ -14,11 +14,11 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.config import Direction, Init
 from engine.model.architecture import Architecture, Norm
-from engine.model.layers import Layers, ReflectionPad, reflected
+from engine.model.layers import Layers, ReflectionPad, Residual, reflected
 from engine.model.norm import has_bias, make_norm, spectral_norm_of
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Residual):
     """x + F(x), F being two 3x3 convolutions of the same width. [B, C, H, W] -> the same shape.
 
     Attributes:

@@ -1,22 +1,22 @@
-"""Layers as torch has them, run with less memory traffic on a processor; the same numbers, keys and structure.
+"""Layers as torch has them, run with less memory traffic; the same numbers, keys and structure.
 
-Between convolutions a generator does little arithmetic and moves much memory. On a processor its features lie with the
-channels of a pixel side by side (channels last), where the convolutions are fastest, and what stands between them reads
-and writes each feature as few times as it can: see `docs/decisions/0014`. On other devices these are torch's layers.
+Between convolutions a generator does little arithmetic and moves much memory. Its features lie with the channels of a
+pixel side by side (channels last), where the convolutions are fastest, and what stands between them reads and writes
+each feature as few times as it can: on a processor as in `docs/decisions/0014`, on an NVIDIA GPU as in `gpu_layers.py`.
+On other devices these are torch's layers.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.model import winograd
-
-EPSILON = 1e-5
-"""What instance norm adds to the variance."""
+from engine.model import gpu_layers, winograd
+from engine.model.gpu_layers import EPSILON
 
 # Pixels whose statistics are taken at once in the order of channels last, where the kernel sums one after the other in
 # fp32: so few lose nothing of their sum, and are still in the caches when their variance is taken.
@@ -24,19 +24,33 @@ _PIXELS_AT_ONCE = 4096
 
 
 def features_format(device: torch.device) -> torch.memory_format:
-    """How weights and features lie in the memory of a device."""
+    """How weights and features lie in the memory of a device; on GPUs older than Ampere as they always have."""
+    if device.type == "cuda":
+        is_new = torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.channels_last if is_new else torch.contiguous_format
     return torch.channels_last if device.type == "cpu" else torch.contiguous_format
 
 
 class Layers(nn.Sequential):
-    """One layer after the other, but an instance norm and the ReLU or LeakyReLU after it as one.
+    """One layer after the other, but what stands between two convolutions as one where that is faster.
 
-    So are a reflection padding and the 3x3 convolution after it, where `winograd` has a faster one for both.
+    On a processor that is an instance norm and the ReLU or LeakyReLU after it, and a reflection padding and the 3x3
+    convolution after it, where `winograd` has a faster one for both; on a GPU it is what `run_on_gpu` says.
+
+    Attributes:
+        twice_differentiable: Whether gradients of gradients are wanted, as R1 needs: on a GPU each layer then runs
+            alone, as torch has it.
+        has_bias_gradients: Whether a bias that an instance norm takes away gets a gradient, of zeros, on a GPU too.
     """
+
+    twice_differentiable: bool = False
+    has_bias_gradients: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> what the last layer makes of it."""
         layers = list(self)
+        if x.device.type == "cuda" and not self.twice_differentiable:
+            return run_on_gpu(layers, x, has_bias_gradients=self.has_bias_gradients)
         place = 0
         while place < len(layers):
             layer, after = layers[place], layers[place + 1] if place + 1 < len(layers) else None
@@ -50,6 +64,110 @@ class Layers(nn.Sequential):
                 x = layer(x)
                 place += 1
         return x
+
+
+class Residual(nn.Module):
+    """A block that adds its input to what its layers make of it.
+
+    Attributes:
+        conv_block: Its layers.
+        recompute: Whether the backward pass computes anew what is inside, instead of remembering it.
+    """
+
+    conv_block: Layers
+    recompute: bool
+
+
+def run_on_gpu(
+    layers: Sequence[nn.Module],
+    x: Tensor,
+    *,
+    padded: int = 0,
+    around: Tensor | None = None,
+    pad: int = 0,
+    has_bias_gradients: bool = False,
+) -> Tensor:
+    """What one layer after the other makes of a batch, with what stands between two convolutions as one.
+
+    Args:
+        layers: Any.
+        x: [B, C, H, W].
+        padded: Width of the mirrored border that x has already, which the first layer would make.
+        around: Added to the result; of its border, if it has one, nothing.
+        pad: Width of the mirrored border that the result is to have; with `around` or this, a norm is the last layer.
+        has_bias_gradients: As in `Layers`.
+    """
+    place = 0
+    while place < len(layers):
+        layer, following = layers[place], _at(layers, place + 1)
+        place += 1
+        if isinstance(layer, ReflectionPad):
+            if not padded and following is not None and gpu_layers.is_from_picture(following, x):
+                padded = layer.padding[0]
+            else:
+                x, padded = (x if padded else reflected(x, layer.padding[0])), 0
+        elif isinstance(layer, Residual) and not (layer.recompute and torch.is_grad_enabled()):
+            inner = list(layer.conv_block)
+            x = x if padded else reflected(x, 1)
+            if isinstance(inner[-1], InstanceNorm):
+                padded = _border_before(layers, place)
+                x = run_on_gpu(inner, x, padded=1, around=x, pad=padded, has_bias_gradients=has_bias_gradients)
+            else:
+                padded = 0
+                x = run_on_gpu(inner, x, padded=1) + x[:, :, 1:-1, 1:-1]
+        elif _is_convolution(layer) and isinstance(following, InstanceNorm):
+            if gpu_layers.is_from_picture(layer, x):
+                y = gpu_layers.of_picture(layer, x, mirrored=padded, with_bias=False)
+            else:
+                y = gpu_layers.without_bias(layer, x)
+            place += 1
+            slope = _slope(_at(layers, place))
+            place += slope is not None
+            is_last = place == len(layers)
+            padded = pad if is_last else _border_before(layers, place)
+            x = gpu_layers.normed(
+                y,
+                layer.bias if has_bias_gradients else None,
+                around if is_last else None,
+                slope=1.0 if slope is None else slope,
+                pad=padded,
+            )
+        elif gpu_layers.is_from_picture(layer, x):
+            x, padded = gpu_layers.of_picture(layer, x, mirrored=padded), 0
+        elif gpu_layers.is_to_picture(layer, x):
+            x = gpu_layers.to_picture(layer, x)
+        else:
+            x = layer(x)
+    return x
+
+
+def _is_convolution(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+    """Whether it is one of torch's own, whose weight nothing changes on its way."""
+    return type(layer) in (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def _at(layers: Sequence[nn.Module], place: int) -> nn.Module | None:
+    return layers[place] if place < len(layers) else None
+
+
+def _border_before(layers: Sequence[nn.Module], place: int) -> int:
+    """Width of the mirrored border that the layer at this place begins with."""
+    match _at(layers, place):
+        case ReflectionPad() as layer:
+            return layer.padding[0]
+        case Residual(recompute=False):
+            return 1
+    return 0
+
+
+def _slope(layer: nn.Module | None) -> float | None:
+    """That of a LeakyReLU, 0 of a ReLU; None if it is neither."""
+    match layer:
+        case nn.ReLU():
+            return 0.0
+        case nn.LeakyReLU(negative_slope=slope):
+            return slope
+    return None
 
 
 class InstanceNorm(nn.Module):
@@ -85,6 +203,8 @@ def reflected(x: Tensor, by: int) -> Tensor:
     if x.device.type == "cpu":
         padded: Tensor = _Reflected.apply(x, by)
         return padded
+    if x.device.type == "cuda":
+        return gpu_layers.reflected(x, by)
     return F.pad(x, (by, by, by, by), mode="reflect")
 
 
