@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
 from engine.config import Direction, TrainConfig
-from engine.device import ChosenPrecision, autocast
+from engine.device import ChosenPrecision, autocast, empty_caches
 from engine.events import LOSS_NAMES
 from engine.model import winograd
 from engine.model.averaging import average, averaged_copy
@@ -24,8 +24,9 @@ from engine.model.fine_tuning import check_fit
 from engine.model.finite import BadSteps, all_usable
 from engine.model.generator import AnyGenerator, Generator, init_weights, make_generator
 from engine.model.image_pool import ImagePool
-from engine.model.layers import features_format
+from engine.model.layers import Layers, features_format
 from engine.model.losses import cycle_loss, fooling_loss, gan_loss, gradient_penalty, identity_loss
+from engine.model.recorded import Recorder
 from engine.randomness import Stream, random_at
 
 LossTensors: TypeAlias = dict[str, Tensor]
@@ -33,6 +34,9 @@ LossTensors: TypeAlias = dict[str, Tensor]
 
 _Forward: TypeAlias = Callable[[], LossTensors]
 """A forward pass and the losses after it."""
+
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
 
 NETWORK_NAMES = ("G_AB", "G_BA", "D_A", "D_B")
 
@@ -98,6 +102,11 @@ class CycleGAN:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.bad_steps = BadSteps(device)
         self.is_whole = True
+        self._zeros: dict[Tensor, Tensor] = {}
+        self._recorder = Recorder(device) if device.type == "cuda" and can_record(config, precision) else None
+        if config.gradient_penalty > 0:
+            for layers in _layers_of(self.D_A, self.D_B):
+                layers.twice_differentiable = True
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -158,6 +167,10 @@ class CycleGAN:
 
     def _all_gradients(self, real_A: Tensor, real_B: Tensor, first_number: int) -> LossTensors:
         real_A, real_B = self._in_order(real_A), self._in_order(real_B)
+        if self._recorder is not None and self._recorder.can_do((real_A, real_B, real_A, real_B)):
+            losses = self._recorded_gradients(self._recorder, real_A, real_B, first_number)
+            if losses is not None:
+                return losses
         with self._dropout_at(first_number), winograd.workspace():
             fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
         return losses | self._discriminator_gradients(
@@ -165,6 +178,50 @@ class CycleGAN:
             (real_B, self._in_order(self.pool_B.query(fake_B, first_number))),
             first_number,
         )
+
+    def _recorded_gradients(
+        self, recorder: Recorder, real_A: Tensor, real_B: Tensor, first_number: int
+    ) -> LossTensors | None:
+        """All gradients by doing again what has been recorded, with the discriminators beside the way back.
+
+        Returns:
+            None if it cannot be recorded: nothing has changed then, and nothing is recorded from now on.
+        """
+
+        def act(real_A: Tensor, real_B: Tensor, old_A: Tensor, old_B: Tensor, *shown: Tensor) -> list[Tensor]:
+            fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
+            with recorder.since_mark():
+                A, B = (
+                    (real, self._in_order(torch.cat([old, fake]).index_select(0, places)))
+                    for real, old, fake, places in zip(
+                        (real_A, real_B), (old_A, old_B), (fake_A, fake_B), shown, strict=True
+                    )
+                )
+                losses |= self._discriminator_gradients(A, B, first_number)
+            return [fake_A, fake_B, torch.stack([losses[name] for name in LOSS_NAMES])]
+
+        new: list[list[Tensor]] = [
+            [torch.empty_like(real) for real in torch.split(reals, 1)] for reals in (real_A, real_B)
+        ]
+        chosen = [
+            _chosen(pool.choose(fakes, first_number), fakes, reals)
+            for pool, fakes, reals in zip((self.pool_A, self.pool_B), new, (real_A, real_B), strict=True)
+        ]
+        weights = [weight for optimizer in self._optimizers for weight in optimizer.param_groups[0]["params"]]
+        inputs, numbers = [real_A, real_B, *(old for old, _ in chosen)], [places for _, places in chosen]
+        try:
+            *fakes, losses = recorder.do(act, inputs, numbers, weights)
+        except RuntimeError:
+            # Too little memory for a recording, or a driver that does not allow it: there is the other way.
+            self._recorder = None
+            for pool in (self.pool_A, self.pool_B):
+                pool.forget()
+            empty_caches(self.device)
+            return None
+        for computed, pictures in zip(fakes, new, strict=True):
+            for one, picture in zip(torch.split(computed, 1), pictures, strict=True):
+                picture.copy_(one)
+        return dict(zip(LOSS_NAMES, losses.unbind(), strict=True))
 
     def _in_order(self, pictures: Tensor) -> Tensor:
         """Pictures as networks want them in memory; which kernels run, and so the last bits, depend on it."""
@@ -188,16 +245,22 @@ class CycleGAN:
             def together() -> LossTensors:
                 idt: tuple[Tensor, Tensor] | None = None
                 if self.batched and self._has_identity and a.shape == b.shape:
-                    (fake_B, idt_B), (fake_A, idt_A) = in_one_call(G_AB, a, b), in_one_call(G_BA, b, a)
+                    (fake_B, idt_B), (fake_A, idt_A) = self._both(
+                        lambda: in_one_call(G_AB, a, b), lambda: in_one_call(G_BA, b, a)
+                    )
                     idt = idt_A, idt_B
                 else:
-                    fake_B, fake_A = G_AB(a), G_BA(b)
-                rec_A, rec_B = G_BA(fake_B), G_AB(fake_A)
+                    fake_B, fake_A = self._both(lambda: G_AB(a), lambda: G_BA(b))
+                if self._recorder is not None:
+                    self._recorder.mark()
+                (rec_B, fooling_B), (rec_A, fooling_A) = self._both(
+                    lambda: (G_AB(fake_A), fooling(self.D_B, fake_B)), lambda: (G_BA(fake_B), fooling(self.D_A, fake_A))
+                )
                 fakes_A.append(fake_A.detach())
                 fakes_B.append(fake_B.detach())
                 return {
-                    "G_AB": fooling(self.D_B, fake_B),
-                    "G_BA": fooling(self.D_A, fake_A),
+                    "G_AB": fooling_B,
+                    "G_BA": fooling_A,
                     "cycle_A": config.lambda_A * cycle_loss(a, rec_A),
                     "cycle_B": config.lambda_B * cycle_loss(b, rec_B),
                 } | self._identity_losses(a, b, idt)
@@ -220,7 +283,7 @@ class CycleGAN:
             return [lambda: self._identity_losses(a, b), there_and_back_A, there_and_back_B]
 
         losses = self._gradients(self.optimizer_G, ("G_AB", "G_BA"), len(real_A), forwards)
-        return torch.cat(fakes_A), torch.cat(fakes_B), losses
+        return _joined(fakes_A), _joined(fakes_B), losses
 
     @property
     def _has_identity(self) -> bool:
@@ -245,24 +308,28 @@ class CycleGAN:
         for network in (self.D_A, self.D_B):
             network.requires_grad_(True)
 
+        def loss_of(name: str, pictures: tuple[Tensor, Tensor], part: slice) -> Tensor:
+            D = self._trained[name]
+            real, fake = (self._as_shown(shown[part], first_number + part.start) for shown in pictures)
+            is_one = self.batched and real.shape == fake.shape
+            verdicts = in_one_call(D, real, fake) if is_one else (D(real), D(fake))
+            on_real, on_fake = (
+                gan_loss(verdict, real=is_real, kind=kind)
+                for verdict, is_real in zip(verdicts, (True, False), strict=True)
+            )
+            # Halved, which slows the discriminators down against the generators (Sec. 7.1).
+            loss = 0.5 * (on_real + on_fake)
+            return loss + penalty * gradient_penalty(D, real) if penalty > 0 else loss
+
         def losses_of(part: slice) -> LossTensors:
-            losses: LossTensors = {}
-            for name, pictures in (("D_A", A), ("D_B", B)):
-                D = self._trained[name]
-                real, fake = (self._as_shown(shown[part], first_number + part.start) for shown in pictures)
-                is_one = self.batched and real.shape == fake.shape
-                verdicts = in_one_call(D, real, fake) if is_one else (D(real), D(fake))
-                on_real, on_fake = (
-                    gan_loss(verdict, real=is_real, kind=kind)
-                    for verdict, is_real in zip(verdicts, (True, False), strict=True)
-                )
-                # Halved, which slows the discriminators down against the generators (Sec. 7.1).
-                losses[name] = 0.5 * (on_real + on_fake)
-                if penalty > 0:
-                    losses[name] = losses[name] + penalty * gradient_penalty(D, real)
-            return losses
+            loss_A, loss_B = self._both(lambda: loss_of("D_A", A, part), lambda: loss_of("D_B", B, part))
+            return {"D_A": loss_A, "D_B": loss_B}
 
         return self._gradients(self.optimizer_D, ("D_A", "D_B"), len(A[0]), lambda part: [partial(losses_of, part)])
+
+    def _both(self, first: Callable[[], _First], second: Callable[[], _Second]) -> tuple[_First, _Second]:
+        """What both give, of which neither waits for the other."""
+        return (first(), second()) if self._recorder is None else self._recorder.both(first, second)
 
     def _as_shown(self, pictures: Tensor, first_number: int) -> Tensor:
         """Pictures as the discriminators see them."""
@@ -300,6 +367,11 @@ class CycleGAN:
                         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
                 for name, loss in losses.items():
                     means[name] = means[name] + loss.detach() if name in means else loss.detach()
+        for weight in optimizer.param_groups[0]["params"]:
+            if weight.grad is None and self.device.type == "cuda":  # A bias that a norm takes away, see `normed`.
+                if weight not in self._zeros:
+                    self._zeros[weight] = torch.zeros_like(weight)
+                weight.grad = self._zeros[weight]
         return means
 
     def _check(self, losses: LossTensors) -> Tensor:
@@ -386,6 +458,10 @@ class CycleGAN:
         of all their pictures, if each brings as many. Pools and the statistics of a batch norm stay each rank's own.
         """
         self._has_ranks = True
+        self._recorder = None
+        for layers in _layers_of(*self.networks.values()):
+            # DistributedDataParallel waits for the gradient of each weight.
+            layers.has_bias_gradients = True
         self._trained = {name: DistributedDataParallel(network) for name, network in self.networks.items()}
         for network in self._trained.values():
             # Buffers are not sent around: doing so would overwrite them between two passes of one step. Those of a
@@ -489,6 +565,41 @@ def can_batch(config: TrainConfig) -> bool:
     """
     changes = config.norm == "batch" or config.dropout or config.spectral_norm
     return not (changes or config.per_direction or config.recompute)
+
+
+def _chosen(shown: list[Tensor], new: list[Tensor], fill: Tensor) -> tuple[Tensor, list[int]]:
+    """Remembered pictures, [N, C, H, W], and at which place of these and the new ones each of those shown is.
+
+    Args:
+        shown: N of those remembered and the new ones.
+        new: N pictures.
+        fill: [N, C, H, W], stands where none of those remembered is shown.
+    """
+    places = [next((len(new) + i for i, fake in enumerate(new) if fake is picture), None) for picture in shown]
+    pairs = zip(shown, places, torch.split(fill, 1), strict=True)
+    old = torch.cat([picture if place is None else other for picture, place, other in pairs])
+    return old, [i if place is None else place for i, place in enumerate(places)]
+
+
+def _joined(batches: list[Tensor]) -> Tensor:
+    """One batch of several; a single one as it is, so that nothing waits for a copy of it."""
+    return batches[0] if len(batches) == 1 else torch.cat(batches)
+
+
+def _layers_of(*networks: nn.Module) -> list[Layers]:
+    return [part for network in networks for part in network.modules() if isinstance(part, Layers)]
+
+
+def can_record(config: TrainConfig, precision: ChosenPrecision) -> bool:
+    """Whether the gradients of a step can be recorded and done again (see `Recorder`).
+
+    Nothing in them may then be drawn at random, depend on the number of the step or be kept from one to the next, and
+    pictures must not differ in size; what saves memory has none to spare for a recording.
+    """
+    is_drawn = config.dropout or config.diff_augment
+    is_kept = config.norm == "batch" or config.spectral_norm or precision == "fp16"
+    is_slow = config.gradient_penalty > 0 or config.accumulate > 1 or config.preprocess in ("scale_width", "none")
+    return not (is_drawn or is_kept or is_slow or config.per_direction or config.recompute)
 
 
 def in_one_call(network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -46,12 +48,26 @@ class ImagePool:
         """
         if self._size == 0:
             return fakes
-        self._before = list(self.pictures)
-        if self.pictures and self.pictures[0].shape[1:] != fakes.shape[1:] and not self._mixed_sizes:
-            self.pictures.clear()
         # A view of one picture would keep all of its batch alive for as long as it is remembered.
         singly = [fake[None].clone() for fake in fakes] if len(fakes) > 1 else [fakes]
-        return torch.cat([self._query_one(fake, first_number + i) for i, fake in enumerate(singly)])
+        return torch.cat(self.choose(singly, first_number))
+
+    def choose(self, fakes: Sequence[Tensor], first_number: int) -> list[Tensor]:
+        """Which pictures `query` shows; they are not looked into, and so may be computed later.
+
+        Args:
+            fakes: The new pictures, [1, C, H, W] each.
+            first_number: As in `query`.
+
+        Returns:
+            As many, of these and of those remembered.
+        """
+        if self._size == 0:
+            return list(fakes)
+        self._before = list(self.pictures)
+        if self.pictures and self.pictures[0].shape[1:] != fakes[0].shape[1:] and not self._mixed_sizes:
+            self.pictures.clear()
+        return [self._choose_one(fake, first_number + i) for i, fake in enumerate(fakes)]
 
     def settle(self, is_good: Tensor) -> None:
         """Keep what the last query has remembered if its step was good, else be as before it.
@@ -76,7 +92,7 @@ class ImagePool:
         if self._before is not None:
             self.pictures, self._before = self._before, None
 
-    def _query_one(self, fake: Tensor, number: int) -> Tensor:
+    def _choose_one(self, fake: Tensor, number: int) -> Tensor:
         if len(self.pictures) < self._size:
             self.pictures.append(fake)
             return fake
