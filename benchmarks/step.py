@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds.append((time.perf_counter() - begun) / count)
             return {"seconds": seconds[-1]}
 
-        take(options.a_turn)
+        # The first steps prepare more than the others, and on a GPU each waits until the pools are full.
+        take(config.pool_size + options.a_turn if device.type == "cuda" else options.a_turn)
         if options.turns:
             serve(lambda: take(options.a_turn))
         else:

@@ -13,7 +13,7 @@ from engine.data.folders import FolderScan, check_training_folders, scan_folder
 from engine.device import choose_device, choose_precision, compute_threads, gpus_together, hardware_name, use_threads
 from engine.errors import ConfigError, DataError, ModelFileError
 from engine.files import is_folder
-from engine.model.cyclegan import CycleGAN
+from engine.model.cyclegan import CycleGAN, can_batch
 from engine.randomness import Stream, random_at
 from engine.ranks import rank_and_count
 from engine.training.run import Choices, Pictures, Run
@@ -69,7 +69,7 @@ def ranks_of(config: TrainConfig) -> int:
 
 
 def choose(config: TrainConfig) -> Choices:
-    """Choose device, precision and threads by rule; `tuning` then measures what else is faster.
+    """Choose device, precision, threads and batched calls by rule; `tuning` then measures which threads are faster.
 
     Raises:
         ConfigError: This machine has no such device.
@@ -83,6 +83,8 @@ def choose(config: TrainConfig) -> Choices:
         precision=choose_precision(config.precision, device, config.generator),
         threads=threads,
         ranks=rank_and_count()[1],
+        # A processor is kept busy by one picture: see docs/decisions/0015 and 0022.
+        batched=device.type == "cuda" and can_batch(config),
     )
 
 

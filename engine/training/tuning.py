@@ -1,6 +1,7 @@
-"""What is fastest here, measured once when a training begins: threads on a processor, batched calls on a GPU.
+"""How many threads of a processor are fastest here, measured once when a training begins.
 
-Both change how sums are rounded, so the answer is stored with the training and kept; see `docs/decisions/0015`.
+Their number changes how sums are rounded, so the answer is stored with the training and kept; see
+`docs/decisions/0015`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from engine.config import TrainConfig
 from engine.device import autocast, empty_caches, is_out_of_memory, threads_to_try
 from engine.events import Preparing
-from engine.model.cyclegan import CycleGAN, can_batch, in_one_call
+from engine.model.cyclegan import CycleGAN
 from engine.model.layers import features_format
 from engine.stopwatch import Stopwatch
 from engine.training.run import Choices
@@ -43,9 +44,9 @@ def tuned(
 ) -> Generator[Preparing, None, Choices]:
     """The choices with what is fastest for this model on this machine; nothing is measured where it cannot matter.
 
-    Measured are passes of one generator, and on a GPU of one discriminator, at the size that is trained on. They take
-    less memory than a step, and neither weights, gradients, buffers, pools nor anything random change. Several
-    processes on one processor keep the rule, since they would measure one another. The answer is put into effect.
+    Measured are passes of one generator at the size that is trained on. They take less memory than a step, and neither
+    weights, gradients, buffers, pools nor anything random change. Several processes on one processor keep the rule,
+    since they would measure one another, and so does a GPU. The answer is put into effect.
 
     Args:
         config: The training that begins.
@@ -68,7 +69,6 @@ def tuned(
         torch.set_num_threads(choices.threads)
     best = fastest(seconds)
     torch.set_num_threads(best.threads)
-    model.batched = best.batched
     return best
 
 
@@ -79,11 +79,9 @@ def _ways(config: TrainConfig, choices: Choices) -> list[Choices]:
     too_small = config.batch_size * height * width * config.channels < _LEAST_WORK
     if too_small or (minutes is not None and minutes < _LONG_SITTING_MINUTES):
         return [choices]
-    if torch.device(choices.device).type == "cpu":
-        threads = threads_to_try() if choices.ranks == 1 else (choices.threads,)
-        return [dataclasses.replace(choices, threads=count) for count in threads]
-    # Not on a processor, which one picture keeps busy: see the decision.
-    return [dataclasses.replace(choices, batched=on) for on in ((False, True) if can_batch(config) else (False,))]
+    if torch.device(choices.device).type != "cpu" or choices.ranks > 1:
+        return [choices]
+    return [dataclasses.replace(choices, threads=count) for count in threads_to_try()]
 
 
 def tuning_in_words(rule: Choices, chosen: Choices) -> list[str]:
@@ -91,8 +89,6 @@ def tuning_in_words(rule: Choices, chosen: Choices) -> list[str]:
     if chosen.threads != rule.threads:
         threads = counted(chosen.threads, "thread")
         return [f"It trains with {threads}: measured here, that is faster than {rule.threads}."]
-    if chosen.batched != rule.batched:
-        return ["Each network takes two batches in one call: measured here, that is faster."]
     return []
 
 
@@ -124,24 +120,15 @@ def _measured(
 
 
 def _pass(model: CycleGAN, way: Choices) -> None:
-    """What a step does most often, forward and back, in this way; waits for the device."""
+    """What a step does most often, forward and back, in this way."""
     config = model.config
     torch.set_num_threads(way.threads)
-    on_gpu = torch.device(way.device).type != "cpu"
-    height, width = config.crop_size
-    for network, grey in ((model.G_AB, config.grey_A), (model.D_B, config.grey_B))[: 2 if on_gpu else 1]:
-        # In evaluation nothing is dropped and no statistics move; the next step sets it back.
-        network.eval()
-        weights = [weight for weight in network.parameters() if weight.requires_grad]
-        random = torch.Generator().manual_seed(0)
-        shape = (2 if on_gpu else 1, config.batch_size, 1 if grey else 3, height, width)
-        batches = (torch.rand(shape, generator=random) * 2 - 1).to(model.device, weights[0].dtype)
-        first, *others = (batch.contiguous(memory_format=features_format(model.device)) for batch in batches)
-        with autocast(model.device, model.precision):
-            if way.batched:
-                results = [*in_one_call(network, first, *others)]
-            else:
-                results = [network(batch) for batch in (first, *others)]
-            loss = torch.stack([result.float().square().mean() for result in results]).sum()
-        gradients = torch.autograd.grad(loss, weights)
-        gradients[-1].sum().item()  # Wait for the device.
+    # In evaluation nothing is dropped and no statistics move; the next step sets it back.
+    generator = model.G_AB.eval()
+    weights = [weight for weight in generator.parameters() if weight.requires_grad]
+    random = torch.Generator().manual_seed(0)
+    shape = (config.batch_size, 1 if config.grey_A else 3, *config.crop_size)
+    batch = (torch.rand(shape, generator=random) * 2 - 1).to(model.device, weights[0].dtype)
+    with autocast(model.device, model.precision):
+        result = generator(batch.contiguous(memory_format=features_format(model.device)))
+    torch.autograd.grad(result.float().square().mean(), weights)

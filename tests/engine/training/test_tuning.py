@@ -14,11 +14,11 @@ from engine.config import TrainConfig
 from engine.events import Notice, Preparing, TrainStarted
 from engine.model.cyclegan import CycleGAN
 from engine.stopwatch import Stopwatch
-from engine.training import preparing, trainer, tuning
+from engine.training import preparing, tuning
 from engine.training.preparing import choose, make_model
 from engine.training.run import Choices, Run
 from engine.training.trainer import resume, train
-from engine.training.tuning import fastest, tuned, tuning_in_words
+from engine.training.tuning import fastest, tuned
 
 MakeConfig = Callable[..., TrainConfig]
 ON_A_GPU = Choices(device="cuda:0", hardware="a GPU", precision="bf16", threads=1)
@@ -75,17 +75,14 @@ def test_another_way_than_the_rule_must_be_clearly_faster() -> None:
     ],
     ids=lambda values: ",".join(values) or "plain",
 )
-@pytest.mark.parametrize("on_a_gpu", [False, True])
 def test_measuring_leaves_everything_as_it_was(
-    values: dict[str, object], on_a_gpu: bool, measures_all: None, tiny_config: MakeConfig
+    values: dict[str, object], measures_all: None, tiny_config: MakeConfig
 ) -> None:
     config = tiny_config(**values)
     choices = choose(config)
     model, untouched = make_model(config, choices), make_model(config, choices)
     before, random_before = model.state()[0], torch.get_rng_state()
     before = {name: value.clone() for name, value in before.items()}
-    if on_a_gpu:  # What is measured there; the model stays on the CPU.
-        choices = dataclasses.replace(choices, device="cuda:0")
     _, told = result_of(tuned(config, choices, model, Stopwatch()))
     if told:
         assert told[0] == Preparing(tuning.MEASURING)
@@ -96,7 +93,6 @@ def test_measuring_leaves_everything_as_it_was(
     assert all(weight.grad is None for network in model.networks.values() for weight in network.parameters())
     assert not model.pool_A.pictures
     torch.set_num_threads(1)
-    model.batched = False
     assert all(torch.equal(a, b) for a, b in zip(one_step(model), one_step(untouched), strict=True))
 
 
@@ -178,24 +174,22 @@ def test_nothing_is_measured_where_it_cannot_matter(
     assert last_is_fastest == []
 
 
-def test_a_gpu_is_asked_about_batches_and_several_processes_on_a_processor_about_nothing(
-    measures_all: None, tiny_config: MakeConfig
-) -> None:
-    assert [way.batched for way in tuning._ways(tiny_config(), ON_A_GPU)] == [False, True]
-    assert [way.batched for way in tuning._ways(tiny_config(norm="batch"), ON_A_GPU)] == [False]
-    together = dataclasses.replace(ON_A_GPU, device="cpu", ranks=2)
+def test_only_one_process_on_a_processor_is_asked_about_threads(measures_all: None, tiny_config: MakeConfig) -> None:
+    assert tuning._ways(tiny_config(), ON_A_GPU) == [ON_A_GPU]
+    alone = dataclasses.replace(ON_A_GPU, device="cpu")
+    assert [way.threads for way in tuning._ways(tiny_config(), alone)] == [1, 2]
+    together = dataclasses.replace(alone, ranks=2)
     assert tuning._ways(tiny_config(), together) == [together]
 
 
-def test_batches_in_one_call_are_told_and_put_into_effect(
-    last_is_fastest: list[Sequence[Choices]], tiny_config: MakeConfig
-) -> None:
+def test_a_model_takes_batches_in_one_call_as_chosen(tiny_config: MakeConfig) -> None:
     config = tiny_config()
-    model = make_model(config, choose(config))
-    chosen, _ = result_of(tuned(config, ON_A_GPU, model, Stopwatch()))
-    assert chosen.batched
-    assert model.batched
-    assert tuning_in_words(ON_A_GPU, chosen) == [
-        "Each network takes two batches in one call: measured here, that is faster."
-    ]
-    assert trainer.make_model(config, dataclasses.replace(chosen, device="cpu", precision="fp32")).batched
+    assert not make_model(config, choose(config)).batched
+    assert make_model(config, dataclasses.replace(choose(config), batched=True)).batched
+
+
+def test_a_gpu_takes_batches_in_one_call_by_rule(tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "choose_device", lambda _name: torch.device("cuda", 0))
+    monkeypatch.setattr(preparing, "hardware_name", lambda _device: "a GPU")
+    assert choose(tiny_config(precision="bf16")).batched
+    assert not choose(tiny_config(precision="bf16", norm="batch")).batched
