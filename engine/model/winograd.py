@@ -24,8 +24,8 @@ from torch.nn import functional as F
 TILE = 4
 """Rows and columns of the result that are computed together."""
 
-LEAST_CHANNELS = 128
-"""With fewer, the transforms cost what the multiplications save."""
+LEAST_CHANNELS, LEAST_TILES = 128, 64
+"""With fewer of either, the transforms, of features or of weights, cost what the multiplications save."""
 
 # Where polynomials are evaluated, beside infinity: of all tried these round least, half as much as 0, 1, -1, 2, -2.
 _POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
@@ -44,6 +44,7 @@ def suits(padding: nn.ReflectionPad2d, conv: nn.Conv2d, x: Tensor) -> bool:
         and min(channels) >= LEAST_CHANNELS
         and all(count % _CHANNELS_STEP == 0 for count in channels)
         and x.shape[2] % TILE == x.shape[3] % TILE == 0
+        and x.shape[0] * x.shape[2] * x.shape[3] >= LEAST_TILES * TILE**2
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")

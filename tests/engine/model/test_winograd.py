@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.config import TrainConfig
 from engine.device import autocast
 from engine.model import winograd
+from engine.model.cyclegan import CycleGAN
 from engine.model.generator import ResidualBlock
 from engine.model.layers import Layers, ReflectionPad
 
@@ -128,12 +131,41 @@ def test_the_same_again_is_the_same_to_the_last_bit(threads: int) -> None:
         torch.set_num_threads(before)
 
 
+def test_a_step_from_a_saved_state_is_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    conv = winograd.reflected_conv
+    monkeypatch.setattr(winograd, "reflected_conv", lambda *tensors: calls.append(tensors) or conv(*tensors))
+    monkeypatch.setattr(winograd, "LEAST_TILES", 1)
+    config = TrainConfig(
+        folder_A=Path("a"), folder_B=Path("b"), run=Path("r"), size=32, load_size=32, blocks=1, channels=32
+    )
+    random = torch.Generator().manual_seed(0)
+    pairs = [torch.rand(2, 1, 3, 32, 32, generator=random) * 2 - 1 for _ in range(3)]
+
+    def step(model: CycleGAN, number: int) -> dict[str, Tensor]:
+        return model.step(*pairs[number], first_number=number, learning_rate=2e-4, number=number)
+
+    first = CycleGAN(config, torch.device("cpu"))
+    step(first, 0)
+    tensors, scaler = first.state()
+    saved = {name: tensor.clone() for name, tensor in tensors.items()}
+    for number in (1, 2):
+        step(first, number)
+    second = CycleGAN(config, torch.device("cpu"))
+    second.load_state(saved, scaler)
+    for number in (1, 2):
+        step(second, number)
+    assert len(calls) > 0
+    for name, tensor in first.state()[0].items():
+        assert torch.equal(tensor, second.state()[0][name]), name
+
+
 def wide(**options: object) -> nn.Conv2d:
     return convolution(128, 128, torch.float32, **options)
 
 
-def test_it_suits_wide_convolutions_of_32_bits() -> None:
-    x, pad = picture((1, 8, 8), 128, torch.float32), ReflectionPad(1)
+def test_it_suits_wide_convolutions_of_32_bits_and_enough_pixels() -> None:
+    x, pad = picture((1, 32, 32), 128, torch.float32), ReflectionPad(1)
     assert winograd.suits(pad, wide(), x)
     assert not winograd.suits(ReflectionPad(2), wide(), x)
     assert not winograd.suits(pad, wide(stride=2), x)
@@ -143,7 +175,9 @@ def test_it_suits_wide_convolutions_of_32_bits() -> None:
     assert not winograd.suits(pad, nn.Conv2d(128, 128, 5), x)
     assert not winograd.suits(pad, convolution(128, 136, torch.float32), x)
     assert not winograd.suits(pad, convolution(64, 128, torch.float32), x)
-    assert not winograd.suits(pad, wide(), x[..., :7])
+    assert not winograd.suits(pad, wide(), x[..., :31])
+    assert not winograd.suits(pad, wide(), x[..., :28])
+    assert winograd.suits(pad, wide(), x[..., :16].expand(2, -1, -1, -1))
     assert not winograd.suits(pad, wide(), x.double())
     with autocast(torch.device("cpu"), "bf16"):
         assert not winograd.suits(pad, wide(), x)
@@ -153,7 +187,7 @@ def test_it_suits_wide_convolutions_of_32_bits() -> None:
 
 def test_a_residual_block_uses_it_and_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(3)
-    block, x = ResidualBlock(128), picture((1, 8, 8), 128, torch.float32)
+    block, x = ResidualBlock(128), picture((1, 32, 32), 128, torch.float32)
     calls: list[Tensor] = []
     conv = winograd.reflected_conv
     monkeypatch.setattr(winograd, "reflected_conv", lambda *tensors: calls.append(tensors[0]) or conv(*tensors))
