@@ -102,6 +102,9 @@ class CycleGAN:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.bad_steps = BadSteps(device)
         self.is_whole = True
+        if device.type == "cuda":
+            # Else gradients of convolutions may add up in another order at each call, and no training goes on exactly.
+            torch.backends.cudnn.deterministic = True
         self._zeros: dict[Tensor, Tensor] = {}
         self._recorder = Recorder(device) if device.type == "cuda" and can_record(config, precision) else None
         if config.gradient_penalty > 0:
