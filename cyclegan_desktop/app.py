@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -10,13 +12,13 @@ from PySide6.QtWidgets import QApplication
 
 from cyclegan_desktop.awake import KeepAwake
 from cyclegan_desktop.conversion.controller import ConversionController
+from cyclegan_desktop.conversion.options import ConversionOptions
 from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.drops import reference_files
 from cyclegan_desktop.error_dialog import ErrorReporter
 from cyclegan_desktop.library.controller import LibraryController
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.main_window import MainWindow, Page
-from cyclegan_desktop.preload import preload_engine
 from cyclegan_desktop.review.compare_mode import CompareMode
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.taskbar import make_taskbar
@@ -50,12 +52,33 @@ from engine.files import is_folder
 from engine.training.run import read_run_summary
 
 
+@dataclass(frozen=True)
+class Pages:
+    """The pages of the window."""
+
+    training: TrainingPage
+    conversion: ConversionPage
+    library: LibraryPage
+
+
+def make_pages() -> Generator[None, None, Pages]:
+    """The pages, made one after the other: in between, the window's thread may listen to its user."""
+    training = TrainingPage()
+    yield
+    options = ConversionOptions()
+    yield
+    conversion = ConversionPage(options=options)
+    yield
+    return Pages(training, conversion, LibraryPage())
+
+
 class App(QObject):
     """The window, the three controllers, and what they have to do with each other.
 
     Args:
         settings: What is remembered between starts.
         window: It gets the pages; None makes one.
+        pages: They; None makes them.
 
     Attributes:
         settings: What is remembered between starts.
@@ -66,10 +89,12 @@ class App(QObject):
         errors: Shows exceptions that nobody expected, once it is installed.
     """
 
-    def __init__(self, settings: Settings, window: MainWindow | None = None) -> None:
+    def __init__(self, settings: Settings, window: MainWindow | None = None, pages: Pages | None = None) -> None:
         super().__init__()
         self.settings = settings
-        training_page, conversion_page, library_page = TrainingPage(), ConversionPage(), LibraryPage()
+        if pages is None:
+            pages = Pages(TrainingPage(), ConversionPage(), LibraryPage())
+        training_page, conversion_page, library_page = pages.training, pages.conversion, pages.library
         self.window = window or MainWindow(settings)
         self.window.set_pages(training_page, conversion_page, library_page)
         self.training = TrainingController(training_page, settings, parent=self)
@@ -123,9 +148,8 @@ class App(QObject):
         self._taskbar.show("none")
 
     def show(self) -> None:
-        """Show the window; once its pages are drawn, torch begins to load, and interrupted trainings are looked for."""
+        """Show the window; once its pages are drawn, interrupted trainings are looked for."""
         self.window.furnished.connect(self.training.look_for_interrupted)
-        self.window.furnished.connect(preload_engine)
         self.window.show()
 
     def open_paths(self, paths: list[Path]) -> None:

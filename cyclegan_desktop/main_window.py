@@ -44,6 +44,8 @@ class MainWindow(QMainWindow):
         page_shown: Another page is shown.
         stop_requested: The user wants everything stopped and saved, so that the window can close.
         painted: The window was drawn for the first time, with or without pages.
+        welcomed: It was drawn with what the first page says, before it has pages.
+        training_wanted: A new training is, before there are pages.
         furnished: It was drawn with its pages for the first time.
         preferences_changed: The user has changed one, and it is saved.
         closed: The window has closed for good.
@@ -53,6 +55,8 @@ class MainWindow(QMainWindow):
     page_shown = Signal(int)
     stop_requested = Signal()
     painted = Signal()
+    welcomed = Signal()
+    training_wanted = Signal()
     furnished = Signal()
     preferences_changed = Signal()
     closed = Signal()
@@ -69,7 +73,9 @@ class MainWindow(QMainWindow):
         self._page = Page.TRAIN
         self._pages = QStackedWidget()
         self._pages.setObjectName("pages")
-        self._has_sidebar = self._was_painted = self._was_furnished = False
+        self._welcome: QWidget | None = None
+        self._has_sidebar = self._has_pages = False
+        self._was_painted = self._was_welcoming = self._was_furnished = False
         # A fast machine reports thousands of pictures a second, and each title goes to the window manager.
         self._title_soon = QTimer(self, singleShot=True, interval=_TITLE_MILLISECONDS)
         self._title_soon.timeout.connect(self._show_title)
@@ -100,11 +106,27 @@ class MainWindow(QMainWindow):
         self._curtain = Curtain(self)
         self._has_sidebar = True
 
+    def show_welcome(self) -> None:
+        """Show what the first page says, while it is being made."""
+        from cyclegan_desktop.training.welcome import Welcome, welcome_page
+
+        self.add_sidebar()
+        welcome = Welcome()
+        welcome.action.connect(self.training_wanted)
+        self._welcome = welcome_page(welcome)
+        self._pages.addWidget(self._welcome)
+        self.update()
+
     def set_pages(self, training_page: QWidget, conversion_page: QWidget, library_page: QWidget) -> None:
         """Give the window its pages, and show the one asked for by now."""
         self.add_sidebar()
+        if self._welcome is not None:
+            self._pages.removeWidget(self._welcome)
+            self._welcome.deleteLater()
+            self._welcome = None
         for page in (training_page, conversion_page, library_page):
             self._pages.addWidget(page)
+        self._has_pages = True
         for edit in self.findChildren(QLineEdit):
             # It would take a dropped file for text; so the drop goes on to the window.
             edit.setAcceptDrops(False)
@@ -122,11 +144,18 @@ class MainWindow(QMainWindow):
         self._sidebar.mark(page)
         if self._page != page:
             self._page = page
-            self._pages.setCurrentIndex(page)
+            self._show_current()
+        self.page_shown.emit(int(page))
+
+    def _show_current(self) -> None:
+        if self._welcome is not None:
+            # It belongs to one page; the others are empty until they are there.
+            self._welcome.setVisible(self._page == Page.TRAIN)
+        elif self._has_pages:
+            self._pages.setCurrentIndex(self._page)
             shown = self._pages.currentWidget()
             if shown is not None:
                 shown.setFocus()
-        self.page_shown.emit(int(page))
 
     def set_training(self, running: bool) -> None:
         """Whether a training runs, so that closing asks first."""
@@ -259,7 +288,10 @@ class MainWindow(QMainWindow):
             if not self._was_painted:
                 self._was_painted = True
                 QTimer.singleShot(0, self.painted.emit)
-            if not self._was_furnished and self._pages.count():
+            if not self._was_welcoming and self._welcome is not None:
+                self._was_welcoming = True
+                QTimer.singleShot(0, self.welcomed.emit)
+            if not self._was_furnished and self._has_pages:
                 self._was_furnished = True
                 QTimer.singleShot(0, self.furnished.emit)
         return done

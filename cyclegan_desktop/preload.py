@@ -9,10 +9,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+from typing import get_args
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,22 @@ def in_background(work: Callable[[], None]) -> None:
     thread = threading.Thread(target=work, name="preload", daemon=True)
     _threads.append(thread)
     thread.start()
+
+
+def load_pages() -> None:
+    """Import all that the pages are made of."""
+    importlib.import_module("cyclegan_desktop.app")
+    from engine.config import OutputFormat
+    from engine.data.writing import can_write
+
+    # Pillow loads its parts for all kinds of files when it is first asked, which the Convert page does.
+    for format in get_args(OutputFormat):
+        can_write(format)
+
+
+def load_plots() -> None:
+    """Import pyqtgraph and what draws with it."""
+    importlib.import_module("cyclegan_desktop.training.plots")
 
 
 @cache
@@ -96,7 +116,64 @@ def _load_libraries() -> None:
     libraries = Path(spec.origin).parent / "lib"
     load = ctypes.CDLL(None).dlopen
     load.argtypes, load.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    # As torch does it: the first finds the others and lets them be found.
-    for name, flags in (("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL), ("libtorch_python.so", os.RTLD_NOW)):
-        if not load(os.fsencode(libraries / name), flags):
-            return
+    with _torch_kept_waiting():
+        # As torch does it: the first finds the others and lets them be found.
+        for name, flags in (
+            ("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL),
+            ("libtorch_python.so", os.RTLD_NOW),
+        ):
+            if not load(os.fsencode(libraries / name), flags):
+                return
+
+
+@contextmanager
+def _torch_kept_waiting() -> Iterator[None]:
+    """Other threads that import torch meanwhile wait for this to end.
+
+    A thread that loaded the same libraries itself would wait for them with Python's lock in its hand, and with it the
+    window.
+    """
+    finder = _WaitingFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        finder.is_over.set()
+
+
+class _WaitingFinder(MetaPathFinder):
+    """Finds torch as always, but not to be loaded before its time."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Leave all but torch to the other finders."""
+        if fullname != "torch":
+            return None
+        # To wait here would keep all imports of all threads waiting.
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _WaitingLoader(spec.loader, self.is_over)
+        return spec
+
+
+class _WaitingLoader(Loader):
+    """Waits, and then leaves everything to the module's own loader."""
+
+    def __init__(self, own: Loader, is_over: threading.Event) -> None:
+        self._own = own
+        self._is_over = is_over
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Wait for the time to load it; the module's own loader goes on from here."""
+        self._is_over.wait()
+        spec.loader = self._own
+        return self._own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never called: the module's own loader does this. An import asks whether it is there."""
+        raise NotImplementedError

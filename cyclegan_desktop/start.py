@@ -1,4 +1,4 @@
-"""The start: the window first, then its pages, then torch.
+"""The start: the window first, then what its first page says, then its pages, then plots and torch.
 
 Whatever is imported here keeps the window waiting: nothing of the pages, no numpy, no Pillow.
 """
@@ -8,24 +8,27 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QSocketNotifier, Signal
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
+from cyclegan_desktop.first_colour import use_first_colour
 from cyclegan_desktop.main_window import MainWindow
-from cyclegan_desktop.preload import in_background
+from cyclegan_desktop.preload import in_background, load_pages, load_plots, preload_engine
 from cyclegan_desktop.qt_probe import explained
 from cyclegan_desktop.settings import APP_NAME, Settings
 
 if TYPE_CHECKING:
-    from cyclegan_desktop.app import App
+    from cyclegan_desktop.app import App, Pages
     from cyclegan_desktop.logs import Log
 
 logger = logging.getLogger(__name__)
+
+_BREATH_MILLISECONDS = 2
 
 
 def make_application() -> QApplication:
@@ -62,17 +65,19 @@ def _dress(qapp: QApplication) -> None:
     apply_style(qapp)
 
 
-def build_app(settings: Settings | None = None, window: MainWindow | None = None) -> App:
+def build_app(settings: Settings | None = None, window: MainWindow | None = None, pages: Pages | None = None) -> App:
     """The app, ready to be shown, with a QApplication if there is none yet.
 
     Args:
         settings: None takes those in the system's place for them.
         window: It gets the pages; None makes one.
+        pages: They; None makes them.
     """
     from cyclegan_desktop.app import App
 
-    make_application()
-    return App(settings or Settings.load(), window)
+    if pages is None:
+        make_application()
+    return App(settings or Settings.load(), window, pages)
 
 
 def run(
@@ -93,10 +98,11 @@ def run(
     """
     qapp = _start_qt()
     settings = settings or Settings.load()
+    use_first_colour(qapp)
     window = MainWindow(settings)
     window.closed.connect(qapp.quit)
     furnisher = _Furnisher(qapp, window, settings, paths, begin)
-    # Only now: until the window is drawn, in the system's colours, nothing else is done.
+    # Only now: until the window is drawn, in one colour, nothing else is done.
     window.painted.connect(furnisher.start)
     window.show()
     code = qapp.exec()
@@ -108,7 +114,7 @@ class _Furnisher(QObject):
     """Loads what the pages are made of while the window is there already, and then makes the app of both.
 
     Signals:
-        loaded: It is loaded, or this exception came instead; from the thread that loads to the window's.
+        loaded: What was asked for is imported, or this exception came instead; from the thread that imports.
     """
 
     loaded = Signal(object)
@@ -130,17 +136,24 @@ class _Furnisher(QObject):
         self._app: App | None = None
         self._log: Log | None = None
         self._signals: _Signals | None = None
-        self.loaded.connect(self._furnish)
+        self._is_training_wanted = False
+        self._steps = self._furnish()
+        self.loaded.connect(self._take_step)
+        window.welcomed.connect(self._take_step)
+        window.training_wanted.connect(self._want_training)
 
     def start(self) -> None:
-        """Begin to load, and show meanwhile what needs no pages."""
-        from cyclegan_desktop.logs import Log
-
-        self._log = Log()
-        self._signals = _Signals(self._window)
-        in_background(self._load)
+        """Show at once what needs no pages, then load those."""
         _dress(self._qapp)
-        self._window.add_sidebar()
+        QTimer.singleShot(_BREATH_MILLISECONDS, self._greet)
+
+    def _greet(self) -> None:
+        if self._paths:
+            # Which page they are for is not known yet.
+            self._window.add_sidebar()
+            QTimer.singleShot(_BREATH_MILLISECONDS, self._take_step)
+        else:
+            self._window.show_welcome()
 
     def close(self) -> None:
         """Signals, exceptions and Qt's messages are Python's and Qt's own again."""
@@ -151,35 +164,72 @@ class _Furnisher(QObject):
         if self._log is not None:
             self._log.close()
 
-    def _load(self) -> None:
-        try:
-            import_module("cyclegan_desktop.app")
-        except Exception as error:
-            self.loaded.emit(error)
-        else:
-            self.loaded.emit(None)
+    def _furnish(self) -> Generator[Callable[[], None] | None, None, None]:
+        """Make everything, step by step. In between the thread is left to the window's user.
 
-    def _furnish(self, error: Exception | None) -> None:
+        Each step is short, and nothing else is imported meanwhile that would make it longer: what a step yields is done
+        in another thread before the next one.
+        """
+        from cyclegan_desktop.logs import Log
+
+        self._log = Log()
+        self._signals = _Signals(self._window)
+        yield load_pages
+        from cyclegan_desktop.app import make_pages
+
+        making = make_pages()
+        while True:
+            try:
+                next(making)
+            except StopIteration as made:
+                pages: Pages = made.value
+                break
+            yield None
+        yield None
+        self._app = app = build_app(self._settings, self._window, pages)
+        app.errors.install()
+        app.show()
+        if self._paths:
+            app.open_paths(self._paths)
+        if self._is_training_wanted:
+            app.training.new_training()
+        yield self._log.name_versions
+        yield load_plots
+        for _ in app.training.make_plots():
+            yield None
+        preload_engine()
+        if self._begin is not None:
+            self._begin(app)
+
+    def _take_step(self, error: Exception | None = None) -> None:
         if not self._window.isVisible():
             return  # Closed before it had anything to show.
         try:
-            if error is not None:
-                raise error
-            self._app = app = build_app(self._settings, self._window)
+            awaited = self._steps.throw(error) if error is not None else next(self._steps)
+        except StopIteration:
+            return
         except Exception:
             # Nobody may see a terminal.
             logger.critical("The app could not start", exc_info=True)
             _show_failure()
             QApplication.exit(1)
             return
-        app.errors.install()
-        app.show()
-        if self._log is not None:
-            self._log.name_versions()
-        if self._paths:
-            app.open_paths(self._paths)
-        if self._begin is not None:
-            self._begin(app)
+        if awaited is not None:
+            in_background(partial(self._load, awaited))
+        else:
+            # A timer of 0 would be called again and again, before anything else that waits.
+            QTimer.singleShot(_BREATH_MILLISECONDS, self._take_step)
+
+    def _load(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self.loaded.emit(error)
+        else:
+            self.loaded.emit(None)
+
+    def _want_training(self) -> None:
+        self._is_training_wanted = True
 
 
 def _show_failure() -> None:

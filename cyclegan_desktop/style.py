@@ -12,6 +12,7 @@ from PySide6.QtCore import QDir, Qt
 from PySide6.QtGui import QColor, QFontInfo, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from cyclegan_desktop.first_colour import DARK_WINDOW, LIGHT_WINDOW
 from cyclegan_desktop.resource_files import resources_folder
 
 # The spacing scale, in device-independent pixels. Layouts use no other numbers.
@@ -65,7 +66,7 @@ class Colours:
 
 
 LIGHT = Colours(
-    window="#f3f4f7",
+    window=LIGHT_WINDOW,
     surface="#ffffff",
     field="#ffffff",
     hover="#eceff4",
@@ -82,7 +83,7 @@ LIGHT = Colours(
     picture="#e4e6ea",
 )
 DARK = Colours(
-    window="#191c22",
+    window=DARK_WINDOW,
     surface="#22262e",
     field="#1b1f26",
     hover="#2c313b",

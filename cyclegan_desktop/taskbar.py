@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+# Not where it is used: a library that is loaded while torch's are would keep the window waiting for them.
+from PySide6.QtDBus import QDBusConnection, QDBusMessage
 from PySide6.QtWidgets import QWidget
 
 logger = logging.getLogger(__name__)
@@ -107,8 +109,6 @@ def make_taskbar(window: QWidget, platform: str = sys.platform) -> Taskbar:
 
 
 def _send_to_session_bus(address: str, properties: Mapping[str, Any]) -> None:
-    from PySide6.QtDBus import QDBusConnection, QDBusMessage
-
     bus = QDBusConnection.sessionBus()
     if not bus.isConnected():
         return

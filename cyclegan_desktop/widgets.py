@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 from typing import Literal
 
-import numpy as np
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -24,7 +23,6 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.plain_text import shown_text
 from cyclegan_desktop.style import L, M, S
-from engine.events import Picture
 
 _PARAGRAPH_WIDTH = 460
 
@@ -106,16 +104,6 @@ def card() -> QFrame:
     frame = QFrame()
     frame.setProperty("card", True)
     return frame
-
-
-def image_of(picture: Picture) -> QImage:
-    """A picture [H, W, 3] uint8 as an image of H x W, in any thread. The pixels are copied."""
-    pixels = np.ascontiguousarray(picture)
-    height, width, channels = pixels.shape
-    if channels != 3 or pixels.dtype != np.uint8:
-        raise ValueError(f"A picture is [H, W, 3] uint8, not {list(pixels.shape)} {pixels.dtype}.")
-    # A copy, since QImage only borrows the array's memory.
-    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
 class EmptyState(QWidget):

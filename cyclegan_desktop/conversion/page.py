@@ -83,14 +83,19 @@ class ConversionPage(QWidget):
     report_requested = Signal(object)
     new_requested = Signal()
 
-    def __init__(self, comparison: Comparison | None = None, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        comparison: Comparison | None = None,
+        options: ConversionOptions | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("conversion_page")
         self._state: PageState = "idle"
 
         self.list = FileList()
         self.comparison = comparison or Comparison()
-        self.options = ConversionOptions()
+        self.options = options or ConversionOptions()
         self.drop_area = DropArea(self._make_contents())
         self.queue = QueuePanel()
         self.unfinished = Offer("unfinished_offer")

@@ -24,11 +24,12 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.one_work import OneWork
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.review.picture_layer import PictureLayer
 from cyclegan_desktop.review.zoom import ZOOM_STEP, Place, Zoom
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
-from cyclegan_desktop.widgets import ElidedLabel, button, image_of, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, button, plain_label
 from cyclegan_desktop.words import duration_words
 from engine.config import Direction, Resize
 from engine.conversion.preview import PreviewEvent, SizeFailed, SizePreview

@@ -18,8 +18,8 @@ from typing import Final, Protocol, TypeAlias
 from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal
 from PySide6.QtGui import QImage
 
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.review.shown_picture import ShownPicture, read_shown
-from cyclegan_desktop.widgets import image_of
 from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
 from engine.errors import EngineError
 

@@ -283,6 +283,10 @@ class TrainingController(QObject):
         if not self._looking.is_running:
             self._looking.start(partial(find_interrupted, known, self._settings.runs_folder, hidden))
 
+    def make_plots(self) -> Iterator[None]:
+        """Have the plots made, piece by piece, before a training needs them, which would wait for them."""
+        return self._page.make_plots()
+
     def close(self) -> None:
         """Look for nothing any more and read nothing; trainings are stopped by `stop`."""
         self._to_show = None

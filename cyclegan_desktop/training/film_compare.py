@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QImage, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.review.compare_mode import CompareMode
 from cyclegan_desktop.review.compare_tools import CompareTools
@@ -14,7 +15,7 @@ from cyclegan_desktop.review.zoom import ZOOM_STEP
 from cyclegan_desktop.style import XS, S
 from cyclegan_desktop.training.film_overview import kind_names
 from cyclegan_desktop.training.film_words import step_words
-from cyclegan_desktop.widgets import ElidedLabel, NoWheelComboBox, button, image_of, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, NoWheelComboBox, button, plain_label
 from engine.events import Sample
 
 

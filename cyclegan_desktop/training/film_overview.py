@@ -9,8 +9,9 @@ from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.style import ACCENT, XS, L, S
-from cyclegan_desktop.widgets import ElidedLabel, image_of
+from cyclegan_desktop.widgets import ElidedLabel
 from engine.config import Direction
 from engine.events import Sample
 

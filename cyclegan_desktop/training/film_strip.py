@@ -89,9 +89,6 @@ class FilmStrip(QWidget):
         self._note.hide()
         self._notes: list[str] = []
 
-        self._stack = QStackedLayout()
-        for page in (self._placeholder, self._overview, self._single, self._compare):
-            self._stack.addWidget(page)
         self._controls = QWidget()
         controls = QVBoxLayout(self._controls)
         controls.setContentsMargins(0, 0, 0, 0)
@@ -103,7 +100,11 @@ class FilmStrip(QWidget):
         layout.setSpacing(XS)
         layout.addLayout(self._make_head())
         layout.addWidget(self.messages)
+        self._stack = QStackedLayout()
         layout.addLayout(self._stack, 1)
+        # Only now: what a layout without a widget shows first would be a window for a moment.
+        for page in (self._placeholder, self._overview, self._single, self._compare):
+            self._stack.addWidget(page)
         layout.addWidget(self._note)
         layout.addWidget(self._controls)
         self.clear()

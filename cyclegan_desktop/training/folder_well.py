@@ -20,9 +20,10 @@ from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy,
 
 from cyclegan_desktop.drops import accept_copy, local_paths
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, M, S, colours
 from cyclegan_desktop.training.folder_look import THUMBNAILS
-from cyclegan_desktop.widgets import ElidedLabel, image_of, plain_label, set_look
+from cyclegan_desktop.widgets import ElidedLabel, plain_label, set_look
 from engine.data.folders import FolderScan
 from engine.events import Picture
 

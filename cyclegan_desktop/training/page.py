@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
@@ -28,6 +28,7 @@ from cyclegan_desktop.training.health_panel import HealthPanel
 from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.interrupted_offer import InterruptedOffer
 from cyclegan_desktop.training.remedy_rows import RemedyRows
+from cyclegan_desktop.training.welcome import Welcome
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
 from cyclegan_desktop.words import duration_words
 from engine.events import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from cyclegan_desktop.training.marks import MarkLike
     from cyclegan_desktop.training.other_runs import OtherRun
     from cyclegan_desktop.training.plots import TrainingPlots
+    from cyclegan_desktop.training.quality_plot import QualityPlot
     from engine.events import Moment, QualityMeasured
     from engine.training.run import RunSummary
 
@@ -121,16 +123,7 @@ class TrainingPage(QWidget):
         self._offer.resume_requested.connect(self.interrupted_chosen)
         self._offer.dismissed.connect(self.interrupted_dismissed)
         self._header = self._make_header()
-        self._empty = EmptyState(
-            "train",
-            self.tr("Train on your own pictures"),
-            self.tr(
-                "Choose two folders of pictures, such as apples and oranges, or drop them here. The training learns "
-                "to turn pictures of the one kind into the other, in both directions, and shows samples as it learns. "
-                "To look at an earlier training, or to go on with it, choose it under Models."
-            ),
-            self.tr("&Start a training..."),
-        )
+        self._empty = Welcome()
         self._empty.action.connect(self.new_requested)
         self.film = FilmStrip()
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -169,9 +162,6 @@ class TrainingPage(QWidget):
         layout.addWidget(self._stack, 1)
         layout.addWidget(self._footer)
 
-        # pyqtgraph takes half a second to load: after the first paint nobody waits for it.
-        self._plot_timer = QTimer(self, singleShot=True, interval=50)
-        self._plot_timer.timeout.connect(self._ensure_plots)
         for key, action in (
             ("F5", self._start_or_resume),
             ("F6", self._pause_or_continue),
@@ -189,8 +179,20 @@ class TrainingPage(QWidget):
         return self._title.text()
 
     def set_plot_options(self, smoothing: float, log_scale: bool) -> None:
-        """Begin with these options of the plot; to be called before it is first shown."""
+        """Begin with these options of the plot; to be called before there is one."""
         self._smoothing, self._log_scale = smoothing, log_scale
+
+    def make_plots(self) -> Iterator[None]:
+        """Make the plots, piece by piece; a training that begins before has them made at once. Loads pyqtgraph."""
+        from cyclegan_desktop.training.loss_plot import LossPlot
+        from cyclegan_desktop.training.quality_plot import QualityPlot
+
+        losses = LossPlot(smoothing=self._smoothing, log_scale=self._log_scale)
+        yield
+        quality = QualityPlot()
+        yield
+        if self._plots is None:
+            self._add_plots(losses, quality)
 
     def set_state(self, state: PageState, *, is_resumable: bool = False, has_model: bool = False) -> None:
         """Offer what can be done now.
@@ -576,18 +578,25 @@ class TrainingPage(QWidget):
         return None if self._plots is None else self._plots.losses
 
     def _ensure_plots(self) -> TrainingPlots:
-        if self._plots is None:
-            from cyclegan_desktop.training.plots import TrainingPlots
+        if self._plots is not None:
+            return self._plots
+        from cyclegan_desktop.training.loss_plot import LossPlot
+        from cyclegan_desktop.training.quality_plot import QualityPlot
 
-            self._plots = TrainingPlots(smoothing=self._smoothing, log_scale=self._log_scale)
-            self._plots.losses.smoothing_changed.connect(self.smoothing_changed)
-            self._plots.losses.log_scale_changed.connect(self.log_scale_changed)
-            self._plots.save_failed.connect(self._tell_save_failed)
-            self._plots.compare_requested.connect(self.compare_requested)
-            self._plots.other_removed.connect(self.other_removed)
-            self._plots_card = _carded(self._plots)
-            self._right.addWidget(self._plots_card, 1)
-            self._share_room()
+        return self._add_plots(LossPlot(smoothing=self._smoothing, log_scale=self._log_scale), QualityPlot())
+
+    def _add_plots(self, losses: LossPlot, quality: QualityPlot) -> TrainingPlots:
+        from cyclegan_desktop.training.plots import TrainingPlots
+
+        losses.smoothing_changed.connect(self.smoothing_changed)
+        losses.log_scale_changed.connect(self.log_scale_changed)
+        self._plots = TrainingPlots(losses, quality)
+        self._plots.save_failed.connect(self._tell_save_failed)
+        self._plots.compare_requested.connect(self.compare_requested)
+        self._plots.other_removed.connect(self.other_removed)
+        self._plots_card = _carded(self._plots)
+        self._right.addWidget(self._plots_card, 1)
+        self._share_room()
         return self._plots
 
     def _share_room(self) -> None:
@@ -602,12 +611,6 @@ class TrainingPage(QWidget):
         if watched is self._splitter and event.type() == QEvent.Type.Resize:
             QTimer.singleShot(0, self, self._share_room)
         return super().eventFilter(watched, event)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Load the plot soon after the first paint."""
-        super().showEvent(event)
-        if self._plots is None:
-            self._plot_timer.start()
 
     # Status
 

@@ -22,10 +22,11 @@ from PySide6.QtWidgets import (
 )
 
 from cyclegan_desktop.icons import icon
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import L, M, S
 from cyclegan_desktop.training.film_work import THUMBNAIL_SIDE, PictureChoice
-from cyclegan_desktop.widgets import ElidedLabel, button, image_of, plain_label, plain_tooltip
+from cyclegan_desktop.widgets import ElidedLabel, button, plain_label, plain_tooltip
 from engine.data.folders import PICTURE_SUFFIXES
 from engine.events import Picture
 from engine.training.sheets import MOST_SAMPLES

@@ -55,7 +55,8 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
     fit_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        # Its menus, which nobody sees, would take half of the time to make it.
+        super().__init__(parent, enableMenu=False)
         self.paint_seconds = 0.0
         self._is_dark = False
         self._marks: MarkList | None = None
@@ -64,7 +65,6 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(240, 140)
-        self.setMenuEnabled(False)
         self.hideButtons()
         # pyqtgraph keeps the background; the levels are drawn in it and move with the range.
         self.setCacheMode(self.CacheModeFlag.CacheNone)

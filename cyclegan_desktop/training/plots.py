@@ -33,14 +33,14 @@ class TrainingPlots(QTabWidget):
     compare_requested = Signal()
     other_removed = Signal(Path)
 
-    def __init__(self, *, smoothing: float = 0.9, log_scale: bool = False, parent: QWidget | None = None) -> None:
-        """Begin with these options of the loss plot."""
+    def __init__(self, losses: LossPlot, quality: QualityPlot, parent: QWidget | None = None) -> None:
+        """Take these plots."""
         super().__init__(parent)
         self.setObjectName("plots")
         self.setDocumentMode(True)
         self.tabBar().setDrawBase(False)
-        self.losses = LossPlot(smoothing=smoothing, log_scale=log_scale)
-        self.quality = QualityPlot()
+        self.losses = losses
+        self.quality = quality
         self.addTab(self.losses, self.tr("Losses"))
         self.addTab(self.quality, self.tr("Quality"))
         for plot in (self.losses, self.quality):

@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QCheckBox, QDialog, QPushButton, QToolButton, QWidget
 
-from cyclegan_desktop import app as app_module
 from cyclegan_desktop.app import App
 from cyclegan_desktop.library.page import LibraryPage
 from cyclegan_desktop.main_window import Page
@@ -24,10 +23,36 @@ from engine.events import (
 )
 
 
+class Windows(QObject):
+    """Writes down which windows are shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[QWidget] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(watched)
+        return False
+
+
+def test_no_part_of_a_page_flashes_up_as_a_window_while_it_is_made(qapp, qtbot, settings):
+    windows = Windows()
+    qapp.installEventFilter(windows)
+    try:
+        app = App(settings)
+        for _ in app.training.make_plots():
+            pass
+        assert windows.shown == []
+    finally:
+        qapp.removeEventFilter(windows)
+        app.window.close()
+        app.close()
+
+
 @pytest.fixture
 def app(qapp, qtbot, settings, monkeypatch):
     look = qapp.palette(), qapp.styleSheet()
-    monkeypatch.setattr(app_module, "preload_engine", lambda: None)
     make_application()
     app = App(settings)
 

@@ -83,11 +83,11 @@ def remember():
     remember.called = True
     QTimer.singleShot(0, look)
 remember.called = False
-app.preload_engine = remember
+module.preload_engine = remember
 make = module.build_app
-def build(settings, window):
+def build(*parts):
     global application
-    application = make(settings, window)
+    application = make(*parts)
     return application
 module.build_app = build
 sys.exit(preload.leave(module.run([])))
@@ -155,11 +155,15 @@ from PySide6.QtCore import QTimer
 def slow():
     print('loading', flush=True)
     time.sleep(60)
+def preload_and_close():
+    begin()
+    QTimer.singleShot(0, application.window.close)
 preload._import_engine = slow
+begin, module.preload_engine = module.preload_engine, preload_and_close
 make = module.build_app
-def build(settings, window):
-    application = make(settings, window)
-    application.window.furnished.connect(lambda: QTimer.singleShot(0, application.window.close))
+def build(*parts):
+    global application
+    application = make(*parts)
     return application
 module.build_app = build
 sys.exit(preload.leave(module.run([])))
@@ -176,7 +180,7 @@ _TERMINATED = """
 import os, signal, sys
 from cyclegan_desktop import app, preload, start as module
 from PySide6.QtCore import QTimer
-app.preload_engine = lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+module.preload_engine = lambda: QTimer.singleShot(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
 sys.exit(preload.leave(module.run([])))
 """
 
@@ -211,7 +215,7 @@ _BROKEN_START = """
 import sys
 from PySide6.QtWidgets import QDialog
 from cyclegan_desktop import error_dialog, preload, start as module
-def build(settings, window):
+def build(*_parts):
     raise RuntimeError('cannot be built')
 module.build_app = build
 error_dialog.ErrorDialog.exec = lambda self: print(self.findChild(object, 'error_details').toPlainText())

@@ -3,12 +3,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPointF, QRect, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from cyclegan_desktop.main_window import MainWindow, Page
 from cyclegan_desktop.settings import Settings
+from cyclegan_desktop.training.page import TrainingPage
 
 
 def page_with_a_field(name: str) -> QWidget:
@@ -282,3 +292,41 @@ def test_another_page_has_the_focus_at_once(window, qtbot):
     qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     page = window.findChild(QWidget, "convert_page")
     assert QApplication.focusWidget() in (page, *page.findChildren(QWidget))
+
+
+def test_what_the_first_page_says_is_there_before_the_pages_and_makes_room_for_them(qtbot, settings):
+    window = MainWindow(settings)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(window.welcomed):
+        window.show_welcome()
+        window.show()
+    start = window.findChild(QPushButton, "empty_state_action")
+    assert start.isVisible()
+    with qtbot.waitSignal(window.training_wanted):
+        qtbot.mouseClick(start, Qt.MouseButton.LeftButton)
+    window.show_page(Page.CONVERT)
+    assert not start.isVisible(), "it belongs to another page"
+    with qtbot.waitSignal(window.furnished):
+        window.set_pages(*(page_with_a_field(name) for name in ("train_page", "convert_page", "models_page")))
+    assert window.findChild(QWidget, "convert_page").isVisible()
+
+
+def test_the_first_page_stands_where_it_was_said_before(qtbot, settings):
+    def places(window: MainWindow) -> list[QRect]:
+        shown = [widget for widget in window.findChildren(QWidget) if widget.isVisible()]
+        return [
+            QRect(widget.mapTo(window, widget.rect().topLeft()), widget.size())
+            for widget in shown
+            if isinstance(widget, QPushButton) or (isinstance(widget, QLabel) and widget.pixmap().isNull())
+        ]
+
+    window = MainWindow(settings)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(window.welcomed):
+        window.show_welcome()
+        window.show()
+    before = places(window)
+    with qtbot.waitSignal(window.furnished):
+        window.set_pages(TrainingPage(), QWidget(), QWidget())
+    assert len(before) == 3
+    assert places(window) == before

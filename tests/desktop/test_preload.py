@@ -36,6 +36,32 @@ def test_the_libraries_come_before_torch_and_the_first_optimizer_imports_nothing
     assert answer.stdout == "loaded\n", answer.stderr
 
 
+_TWO_THREADS = """
+import sys, threading
+from cyclegan_desktop import preload
+order = []
+def other():
+    import torch
+    order.append('imported')
+with preload._torch_kept_waiting():
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(0.5)
+    import json, wave  # What is not torch waits for nobody.
+    assert 'torch' not in sys.modules
+    order.append('loaded')
+thread.join()
+print(*order, len([finder for finder in sys.meta_path if isinstance(finder, preload._WaitingFinder)]))
+"""
+
+
+def test_whoever_imports_torch_while_its_libraries_are_loaded_waits_for_them():
+    answer = subprocess.run(
+        [sys.executable, "-c", _TWO_THREADS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert answer.stdout == "loaded imported 0\n", answer.stderr
+
+
 @pytest.mark.parametrize("spec", [None, ModuleSpec("torch", None, origin="/nowhere/torch/__init__.py")])
 def test_without_torch_or_its_libraries_nothing_fails_beforehand(monkeypatch, spec):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)

@@ -8,10 +8,10 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QNativeGestureEvent, QPointingDevice, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
+from cyclegan_desktop.picture_image import image_of
 from cyclegan_desktop.review.compare_mode import MODES
 from cyclegan_desktop.review.compare_view import TO_THE_END, CompareView
 from cyclegan_desktop.review.zoom import Zoom
-from cyclegan_desktop.widgets import image_of
 
 RED, BLUE = QColor("#ff0000"), QColor("#0000ff")
 

@@ -21,7 +21,8 @@ def page(qtbot: QtBot) -> Iterator[TrainingPage]:
     qtbot.addWidget(made)
     made.resize(1000, 640)
     made.show()
-    qtbot.waitUntil(lambda: made._plots is not None)
+    for _ in made.make_plots():
+        pass
     yield made
 
 

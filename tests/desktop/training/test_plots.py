@@ -8,14 +8,16 @@ from PySide6.QtWidgets import QApplication, QCheckBox
 from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop import style
+from cyclegan_desktop.training.loss_plot import LossPlot
 from cyclegan_desktop.training.marks import PlotMark
 from cyclegan_desktop.training.plots import TrainingPlots
+from cyclegan_desktop.training.quality_plot import QualityPlot
 from engine.events import Losses, Moment, QualityMeasured
 
 
 @pytest.fixture
 def plots(qtbot: QtBot) -> Iterator[TrainingPlots]:
-    made = TrainingPlots()
+    made = TrainingPlots(LossPlot(), QualityPlot())
     qtbot.addWidget(made)
     made.resize(520, 460)
     made.show()
