@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections.abc import Iterator
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
@@ -142,7 +145,7 @@ class AdvancedOptions(QWidget):
         column.setSpacing(S)
         self._rows: dict[str, _OptionRow] = {}
         self._groups: list[tuple[tuple[QWidget, ...], list[_OptionRow]]] = []
-        for title, options in groupby(OPTIONS, lambda option: option.group):
+        for title, options in groupby(_offered(), lambda option: option.group):
             heading, frame = plain_label(title, role="heading"), card()
             column.addWidget(heading)
             column.addWidget(frame)
@@ -727,6 +730,13 @@ def _editor(option: Option) -> _Editor:
             return _Number(option)
         case "model":
             return _ModelField(option)
+
+
+def _offered() -> Iterator[Option]:
+    """The options that can be had here: into an app that was frozen without TensorBoard nobody can install it."""
+    for option in OPTIONS:
+        if option.field != "tensorboard" or not hasattr(sys, "frozen") or find_spec("tensorboard") is not None:
+            yield option
 
 
 def _number_words(value: float) -> str:

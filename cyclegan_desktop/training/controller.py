@@ -22,6 +22,7 @@ from cyclegan_desktop.one_work import OneWork
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.compare import CompareController
 from cyclegan_desktop.training.film_controller import FilmController
+from cyclegan_desktop.training.flag_words import without_flags
 from cyclegan_desktop.training.interrupted import Interrupted, find_interrupted
 from cyclegan_desktop.training.loss_history import LossHistory
 from cyclegan_desktop.training.marks import PlotMark
@@ -343,7 +344,7 @@ class TrainingController(QObject):
             case Preparing():
                 self._page.show_preparing(event)
             case Notice(text=text):
-                self._page.messages.add(text)
+                self._page.messages.add(without_flags(text))
             case TrainStarted():
                 self._begin_run(event)
             case StepReport(step=step, steps_per_second=rate):

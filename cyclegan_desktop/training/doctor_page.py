@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.plain_text import shown_paragraph, shown_text
 from cyclegan_desktop.style import ACCENT, DANGER, SUCCESS, WARNING, XS, M, S
+from cyclegan_desktop.training.flag_words import without_flags
 from cyclegan_desktop.training.folder_well import filling_pixmap
 from cyclegan_desktop.widgets import button, plain_label, plain_tooltip
 from engine.data.images import read_thumbnail
@@ -335,7 +336,7 @@ class _FindingCard(QFrame):
         picture.setPixmap(icon(name, colour=QColor(colour)).pixmap(QSize(20, 20)))
         picture.setAccessibleName(self._severity_words())
         picture.setToolTip(self._severity_words())
-        sentence = plain_label(shown_paragraph(finding.sentence), wrap=True)
+        sentence = plain_label(shown_paragraph(without_flags(finding.sentence)), wrap=True)
         sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
         self._column = QVBoxLayout()

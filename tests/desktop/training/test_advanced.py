@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,17 @@ MakeModel = Callable[..., Path]
 PLACES = {"folder_A": Path("a"), "folder_B": Path("b"), "run": Path("r")}
 # Where one more than the default would make no training.
 OTHER_VALUES = {"preprocess": "crop", "width": 512, "grow_from": 128, "ema_decay": 0.9999}
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_where_tensorboard_can_neither_be_had_nor_installed_it_is_not_offered(qtbot, monkeypatch, is_frozen):
+    monkeypatch.setattr("cyclegan_desktop.training.advanced.find_spec", lambda _name: None)
+    if is_frozen:
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    options = AdvancedOptions()
+    qtbot.addWidget(options)
+    options.set_defaults(preset_config("quick", **PLACES))
+    assert (options.findChild(QCheckBox, "tensorboard") is None) == is_frozen
 
 
 class Options:
