@@ -85,6 +85,7 @@ def resume(
     device: str | None = None,
     precision: Precision | None = None,
     more_epochs: int | None = None,
+    measure_again: bool = False,
     changes: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainEvent]:
     """Go on with a training on disk; see `engine.training.trainer.resume`."""
@@ -99,6 +100,7 @@ def resume(
         device=device,
         precision=precision,
         more_epochs=more_epochs,
+        measure_again=measure_again,
         changes=changes,
     )
 

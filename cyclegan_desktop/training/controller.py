@@ -162,6 +162,7 @@ class TrainingController(QObject):
         page.stop_requested.connect(self.stop)
         page.pause_requested.connect(self._pause)
         page.free_requested.connect(self._free)
+        page.measure_again_requested.connect(self._measure_again)
         page.continue_requested.connect(self._go_on)
         page.more_requested.connect(self._ask_for_more)
         page.remedy_chosen.connect(self._take_remedy)
@@ -461,6 +462,9 @@ class TrainingController(QObject):
     def _free(self) -> None:
         """Stop, drop everything, and wait to go on from what was just saved."""
         self._stop_then(self._show_freed, "freeing")
+
+    def _measure_again(self) -> None:
+        self._stop_then(partial(self._go_on_with, measure_again=True))
 
     def _show_freed(self) -> None:
         if self._run is not None and self._step is not None:

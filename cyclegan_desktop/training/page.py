@@ -76,6 +76,7 @@ class TrainingPage(QWidget):
         stop_requested: It is to be stopped and saved.
         pause_requested: It is to wait.
         free_requested: It is to be saved and to wait without taking memory.
+        measure_again_requested: It is to be saved, and to go on in the way that is fastest here now.
         continue_requested: It is to go on after a pause of either kind.
         more_requested: It is to go on for more epochs than its schedule has.
         remedy_chosen: This `Remedy` is to be taken.
@@ -94,6 +95,7 @@ class TrainingPage(QWidget):
     stop_requested = Signal()
     pause_requested = Signal()
     free_requested = Signal()
+    measure_again_requested = Signal()
     continue_requested = Signal()
     more_requested = Signal()
     remedy_chosen = Signal(object)
@@ -548,10 +550,21 @@ class TrainingPage(QWidget):
         self._pause_at_once = menu.addAction(self.tr("Pause at once\tF6"), self._pause_or_continue)
         free = menu.addAction(self.tr("Pause and free memory\tShift+F6"), self._free)
         free.setObjectName("pause_and_free")
+        again = menu.addAction(self.tr("Measure again how many threads are fastest"), self._measure_again)
+        again.setObjectName("measure_again")
+        again.setToolTip(
+            self.tr(
+                "Worthwhile where this training was begun while the machine was busy. It is saved and goes on; other "
+                "threads round otherwise, so its results will differ in their last bits from what they would have been."
+            )
+        )
+        menu.setToolTipsVisible(True)
         made = QToolButton()
         made.setObjectName("pause_kinds")
         made.setIcon(icon("chevron-down"))
-        made.setToolTip(self.tr("Pause at once, or save and free the memory for other programs"))
+        made.setToolTip(
+            self.tr("Pause at once, save and free the memory for other programs, or measure again what is fastest")
+        )
         made.setAccessibleName(self.tr("Kinds of pause"))
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         made.setMenu(menu)
@@ -663,6 +676,10 @@ class TrainingPage(QWidget):
     def _free(self) -> None:
         if self._state in ("working", "paused"):
             self.free_requested.emit()
+
+    def _measure_again(self) -> None:
+        if self._state in ("working", "paused"):
+            self.measure_again_requested.emit()
 
     def _stop(self) -> None:
         if self._state in ("working", "paused"):

@@ -62,6 +62,9 @@ def add_commands(commands: Any) -> None:
     where.add_argument("--config", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--more-epochs", type=int, metavar="N", help="with --resume: N epochs beyond those that it "
                         "has, of which the same share as before has a falling rate")  # fmt: skip
+    parser.add_argument("--measure-again", action="store_true", help="with --resume: measure anew what is fastest "
+                        "here, such as the number of threads, which a training keeps otherwise. Results are as good, "
+                        "but differ in their last bits from what they would have been")  # fmt: skip
     parser.add_argument("--arguments", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
     add_settings(parser)
@@ -75,6 +78,8 @@ def _run_train(options: argparse.Namespace) -> int:
         events = resume(options.resume, **_resume_arguments(options))
     elif options.more_epochs is not None:
         raise ConfigError("more_epochs", "More epochs are for a training that goes on: give --resume with its folder.")
+    elif options.measure_again:
+        raise ConfigError("measure_again", "A new training measures by itself: give --resume with a training's folder.")
     else:
         events = train(new_config(options, options.run))
     return _TrainProgress(as_json=options.json, paced=options.paced).follow(events)
@@ -98,7 +103,12 @@ def _resume_arguments(options: argparse.Namespace) -> dict[str, Any]:
             "resume", f"A resumed training keeps its folders, so A B cannot be changed; leave out {options.folders[0]}."
         )
     refuse_unchangeable({**fixed, **given})
-    return {"max_minutes": max_minutes, "more_epochs": options.more_epochs, "changes": given}
+    return {
+        "max_minutes": max_minutes,
+        "more_epochs": options.more_epochs,
+        "measure_again": options.measure_again,
+        "changes": given,
+    }
 
 
 class _TrainProgress(Progress):

@@ -169,8 +169,14 @@ def advice(config: TrainConfig, pictures: Pictures) -> list[str]:
     return said
 
 
-def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]]:
-    """The stored choices where device, precision and ranks are as they were; otherwise new ones, and a sentence."""
+def choices_on_resume(run: Run, config: TrainConfig, *, measure_again: bool = False) -> tuple[Choices, list[str]]:
+    """The stored choices where device, precision and ranks are as they were; otherwise new ones, and a sentence.
+
+    Args:
+        run: The training.
+        config: Its settings from now on.
+        measure_again: Whether to choose anew nevertheless, but for device and precision.
+    """
     stored, ranks = run.choices, rank_and_count()[1]
     try:
         device = choose_device(stored.device if ranks == 1 else config.device)
@@ -178,12 +184,14 @@ def choices_on_resume(run: Run, config: TrainConfig) -> tuple[Choices, list[str]
     except ConfigError:
         same = False
     same = same and (config.device, config.precision) == (run.config.device, run.config.precision)
-    if same and ranks == stored.ranks:
+    if same and ranks == stored.ranks and not measure_again:
         use_threads(stored.threads)
         return stored, []
     choices = dataclasses.replace(choose(config), offset=stored.offset)
     if same:
         choices = dataclasses.replace(choices, precision=stored.precision)
+    if same and measure_again:
+        return choices, ["What is fastest here is measured again; results may differ in their last bits from then on."]
     if same or (choices.hardware, choices.precision) == (stored.hardware, stored.precision):
         return choices, []
     return choices, [

@@ -95,6 +95,7 @@ def resume(
     device: str | None = None,
     precision: Precision | None = None,
     more_epochs: int | None = None,
+    measure_again: bool = False,
     changes: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainEvent]:
     """Go on with a training on disk, bit for bit as if it had never stopped (on a CPU, with nothing changed).
@@ -111,6 +112,8 @@ def resume(
         precision: Another precision.
         more_epochs: So many epochs beyond those that it has, of which the same share as before has a falling rate. The
             rate of a training that is complete comes back for them.
+        measure_again: Whether to measure anew what is fastest here, such as the number of threads: the result is then
+            as good, but differs in its last bits from what it would have been.
         changes: Other settings for the rest of the training: fields of `engine.config.CHANGEABLE`, by name. They are
             stored, so that a later resume keeps them.
 
@@ -130,7 +133,9 @@ def resume(
     given = {**(changes or {}), **{name: value for name, value in named.items() if value is not None}}
     refuse_unchangeable(given)
     if rank_and_count()[0] == 0 and _starts_others(given.get("device") or read_run_summary(folder).config.device):
-        yield from resume_on_all(folder, max_minutes=max_minutes, more_epochs=more_epochs, changes=given)
+        yield from resume_on_all(
+            folder, max_minutes=max_minutes, more_epochs=more_epochs, measure_again=measure_again, changes=given
+        )
         return
 
     def prepare(clock: Stopwatch) -> Generator[TrainEvent, None, Ready]:
@@ -140,7 +145,7 @@ def resume(
             config, notices = changed_config(run, given, max_minutes=max_minutes, more_epochs=more_epochs)
             refuse_vanished_folders(config)
             require_tensorboard(config)
-            choices, choice_notices = choices_on_resume(run, config)
+            choices, choice_notices = choices_on_resume(run, config, measure_again=measure_again)
             with training_errors(config, choices):
                 model = make_model(config, choices)
                 restored = restore_checkpoint(run, model)

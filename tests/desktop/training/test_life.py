@@ -163,6 +163,15 @@ def test_a_pause_that_frees_memory_saves_and_goes_on_from_there(
     assert page.film._samples
 
 
+def test_what_is_fastest_is_measured_again_without_leaving_the_page(
+    begun: TrainingController, page: TrainingPage, fake: FakeEngine, qtbot: QtBot
+) -> None:
+    with qtbot.waitSignal(begun.ended):
+        page.findChild(QAction, "measure_again").trigger()
+    qtbot.waitUntil(lambda: fake.resumed == [{"measure_again": True}])
+    assert page.film._samples
+
+
 def test_a_pause_can_be_made_one_that_frees_memory(begun: TrainingController, page: TrainingPage, qtbot: QtBot) -> None:
     page.pause_requested.emit()
     with qtbot.waitSignal(begun.ended):
