@@ -52,7 +52,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Preparing:
-    """A phase before the first result, so that nobody looks at a window that seems stuck.
+    """A phase before the first result, or between two, so that nobody looks at a window that seems stuck.
 
     Attributes:
         text: What is being done, as a sentence without a full stop, such as "Reading the pictures".
@@ -117,7 +117,7 @@ class StepReport:
         epoch: The epoch under way, from 1.
         total_epochs: Epochs of the schedule.
         seconds: Time spent on training so far, over all sittings.
-        steps_per_second: Recent rate.
+        steps_per_second: Recent rate; 0 in the first report of a sitting, whose steps loaded libraries.
         seconds_left: Time left at this rate (or up to `max_minutes`, if that comes first).
         learning_rate: Adam's rate at this step.
         losses: Means over the steps since the last report.

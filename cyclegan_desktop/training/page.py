@@ -298,6 +298,7 @@ class TrainingPage(QWidget):
         self._show_training()
 
     def _show_training(self) -> None:
+        self._first_epoch = None
         self._set_status("")
         self._set_busy()
         self._stack.setCurrentWidget(self._splitter)
@@ -305,8 +306,10 @@ class TrainingPage(QWidget):
         self._footer.show()
 
     def show_preparing(self, event: Preparing) -> None:
-        """Show a phase before the first step."""
-        if event.total > 0:
+        """Show a phase before the first step, or between two, which takes nothing back of the progress shown."""
+        if self._first_epoch is not None:
+            self._set_status(event.text + "...")
+        elif event.total > 0:
             self._set_status(
                 self.tr("{phase}: {done:,} of {total:,}").format(phase=event.text, done=event.done, total=event.total)
             )
@@ -374,20 +377,24 @@ class TrainingPage(QWidget):
         if event.seconds_left < 0.5:
             # After the last step this takes seconds, in which nothing else is reported.
             left = self.tr("drawing the last samples and saving")
+        if event.steps_per_second > 0:
+            left = self.tr("{rate} steps/s  \N{MIDDLE DOT}  {left}").format(
+                rate=f"{event.steps_per_second:.3g}", left=left
+            )
+        elif event.step < event.total_steps:
+            left = self.tr("measuring the speed")
         # Of about the last ten reports: steps wait for their pictures now and then.
         self._waiting += 0.1 * (event.waiting - self._waiting)
         if self._first_epoch is None:
             self._first_epoch = event.epoch
         self._set_status(
             self.tr(
-                "Epoch {epoch:,} of {epochs:,}, step {step:,} of {steps:,}  \N{MIDDLE DOT}  {rate} steps/s"
-                "  \N{MIDDLE DOT}  {left}{waiting}"
+                "Epoch {epoch:,} of {epochs:,}, step {step:,} of {steps:,}  \N{MIDDLE DOT}  {left}{waiting}"
             ).format(
                 epoch=event.epoch,
                 epochs=event.total_epochs,
                 step=event.step,
                 steps=event.total_steps,
-                rate=f"{event.steps_per_second:.3g}",
                 left=left,
                 waiting=self._waiting_words(is_warm=event.epoch > self._first_epoch + 1),
             )
@@ -656,7 +663,9 @@ class TrainingPage(QWidget):
     # Requests
 
     def _press_main(self) -> None:
-        if self._state in ("idle", "freed"):
+        if self._state == "idle" and not self._is_resumable:
+            self.new_requested.emit()  # As it says.
+        elif self._state in ("idle", "freed"):
             self._start_or_resume()
         else:
             self._stop()
@@ -664,8 +673,13 @@ class TrainingPage(QWidget):
     def _start_or_resume(self) -> None:
         if self._state == "freed":
             self.continue_requested.emit()
+        elif self._state == "idle" and self._is_resumable:
+            self.resume_requested.emit()
+        elif self._state == "idle" and self._interrupted and self._stack.currentWidget() is self._empty:
+            # Nothing else is on the page, and its first button is this.
+            self.interrupted_chosen.emit(self._interrupted[0].run)
         elif self._state == "idle":
-            (self.resume_requested if self._is_resumable else self.new_requested).emit()
+            self.new_requested.emit()
 
     def _pause_or_continue(self) -> None:
         if self._state == "working":

@@ -181,13 +181,25 @@ class _TrainProgress(Progress):
                     if alarm not in self._alarms:
                         self.say(" ".join(filter(None, (alarm.sentence, alarm.evidence, _remedy_words(alarm)))))
                 self._alarms = event.alarms
-            case SamplesDrawn() | QualityMeasured() | Saved():
+            case QualityMeasured():
+                self.say(_quality_words(event))
+            case SamplesDrawn() | Saved():
                 pass
             case TrainFinished():
                 self.close_bar()
                 self.say(f"Done at step {event.step:,}. The model is {event.model}")
             case _:
                 assert_never(event)
+
+
+def _quality_words(event: QualityMeasured) -> str:
+    """Such as "Quality at step 200: 77.3, the best so far (untranslated pictures 189; lower is nearer to real)."."""
+    start = sum(direction.start_line for direction in event.directions) / len(event.directions)
+    best = ", the best so far" if event.best_step == event.step else ""
+    return (
+        f"Quality at step {event.step:,}: {event.score:.3g}{best} (untranslated pictures {start:.3g}; lower is nearer "
+        "to real ones)."
+    )
 
 
 def _remedy_words(alarm: Alarm) -> str:

@@ -13,6 +13,10 @@ RATE_FALL = 0.5
 _BAD_ROW = 3
 _MOST_ROLL_BACKS = 3
 
+BAD_STEPS = f"the numbers were not finite for {_BAD_ROW} steps in a row or more"
+BAD_WEIGHTS = "weights were not finite any more"
+"""Why a training goes back."""
+
 
 class RollBacks:
     """How often a training has gone back without getting past the step where numbers were last not finite."""
@@ -42,11 +46,11 @@ class RollBacks:
             raise DivergedError(_diverged(step, precision))
 
 
-def rolled_back_sentence(from_step: int, step: int, rate_factor: float) -> str:
+def rolled_back_sentence(from_step: int, step: int, rate_factor: float, why: str = BAD_STEPS) -> str:
     """That a training goes on from an earlier step."""
     return (
-        f"At step {from_step:,} the numbers were not finite for {_BAD_ROW} steps in a row or more, so the training "
-        f"went back to step {step:,} and goes on with {rate_factor:g} times the learning rate."
+        f"At step {from_step:,} {why}, so the training went back to step {step:,} and goes on with {rate_factor:g} "
+        "times the learning rate."
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -72,13 +73,17 @@ class _Work:
     device: torch.device
     precision: ChosenPrecision
 
-    def translated(self, direction: Direction, pictures: Tensor) -> Tensor:
+    def translated(self, direction: Direction, pictures: Tensor) -> Generator[None, None, Tensor]:
         """[N, C, H, W] on the CPU -> what the generator makes of them, float32 in [-1, 1] on the CPU."""
         generator = self.generators[direction]
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            parts = [generator(part.to(self.device)).float().cpu() for part in _batches(pictures)]
-        # A tensor of inference mode could not be used outside of it.
-        return torch.cat(parts).clone()
+        parts = []
+        for part in _batches(pictures):
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                result = generator(part.to(self.device)).float().cpu()
+            # A tensor of inference mode could not be used outside of it.
+            parts.append(result.clone())
+            yield
+        return torch.cat(parts)
 
 
 class QualityMeter:
@@ -115,7 +120,18 @@ class QualityMeter:
     def measure(
         self, generators: Mapping[Direction, AnyGenerator], device: torch.device, precision: ChosenPrecision
     ) -> Measured | None:
-        """Measure generators as they are now.
+        """Measure generators as they are now; see `measuring`."""
+        measuring = self.measuring(generators, device, precision)
+        while True:
+            try:
+                next(measuring)
+            except StopIteration as end:
+                return cast("Measured | None", end.value)
+
+    def measuring(
+        self, generators: Mapping[Direction, AnyGenerator], device: torch.device, precision: ChosenPrecision
+    ) -> Generator[None, None, Measured | None]:
+        """Measure generators as they are now, batch by batch: whoever stops in between has lost nothing.
 
         Args:
             generators: Both, in evaluation, on the device.
@@ -127,10 +143,13 @@ class QualityMeter:
         """
         if self._directions is None:
             self._directions = self._look(device)
+            yield
         if self._directions is None:
             return None
         work = _Work(generators, device, precision)
-        (first, look_1), (second, look_2) = (self._measured(direction, work) for direction in self._directions)
+        there, back = self._directions
+        first, look_1 = yield from self._measured(there, work)
+        second, look_2 = yield from self._measured(back, work)
         return Measured((first, second), (look_1, look_2))
 
     def _choose(
@@ -196,14 +215,14 @@ class QualityMeter:
         cpu = torch.device("cpu")
         return torch.cat([to_tensor(picture, cpu, grey=grey) for picture in pictures])
 
-    def _measured(self, direction: _Direction, work: _Work) -> tuple[DirectionQuality, Look]:
+    def _measured(self, direction: _Direction, work: _Work) -> Generator[None, None, tuple[DirectionQuality, Look]]:
         there: Direction = direction.name
         back: Direction = "b2a" if there == "a2b" else "a2b"
-        fake = work.translated(there, direction.pictures)
+        fake = yield from work.translated(there, direction.pictures)
         # Half of the pictures say enough about the way back, which costs as much as the way there.
         count = (len(fake) + 1) // 2
         real = direction.pictures[:count]
-        rec = work.translated(back, fake[:count])
+        rec = yield from work.translated(back, fake[:count])
         cycle_error = _difference(rec, real)
         quality = DirectionQuality(
             direction=direction.name,
@@ -214,9 +233,10 @@ class QualityMeter:
             cycle_error=cycle_error,
         )
         few = min(_DISTURBED, count)
-        disturbed = work.translated(back, _disturbed(fake[:few]))
+        disturbed = yield from work.translated(back, _disturbed(fake[:few]))
         others = direction.others[:few]
-        honest = _difference(work.translated(back, _disturbed(others)), work.translated(back, others))
+        others_disturbed = yield from work.translated(back, _disturbed(others))
+        honest = _difference(others_disturbed, (yield from work.translated(back, others)))
         look = Look(
             direction=direction.name,
             change=_change(_alike(direction.pictures, fake), fake),

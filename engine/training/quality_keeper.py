@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from engine.conversion.model_file import write_model
 from engine.device import empty_caches
@@ -49,14 +49,14 @@ class QualityKeeper:
         self.step = None
         self._best = read_best(self._run.folder)
 
-    def measure(self) -> Measured | None:
-        """The quality now; None where it cannot be measured, which ends no training."""
+    def measure(self) -> Generator[None, None, Measured | None]:
+        """The quality now, batch by batch; None where it cannot be measured, which ends no training."""
         model = self._model
         if self._meter is None:
             return None
         try:
             with training_errors(self._run.config):
-                measured = self._meter.measure(model.generators_for_use, model.device, model.precision)
+                measured = yield from self._meter.measuring(model.generators_for_use, model.device, model.precision)
         except OutOfMemoryError:
             empty_caches(model.device)
             measured = None

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import torch
 
 from engine.config import Direction
 from engine.conversion.model_file import default_model
 from engine.device import describe_device, empty_caches
-from engine.errors import DataError, EngineError, OutOfMemoryError
+from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError
 from engine.events import (
     Alarm,
     HealthChecked,
     Losses,
     Notice,
+    Preparing,
     RolledBack,
     SamplesDrawn,
     Saved,
@@ -33,8 +34,16 @@ from engine.ranks import Ranks
 from engine.stopwatch import Stopwatch
 from engine.training.checkpoint import restore_checkpoint
 from engine.training.following import BACK, END, GO, NO_PICTURES, QUALITY, REPORT, SAMPLES, SAVE, STOP, plan_of
-from engine.training.going_back import RATE_FALL, RollBacks, left_out_sentence, rolled_back_sentence
+from engine.training.going_back import (
+    BAD_STEPS,
+    BAD_WEIGHTS,
+    RATE_FALL,
+    RollBacks,
+    left_out_sentence,
+    rolled_back_sentence,
+)
 from engine.training.health import Health
+from engine.training.measuring import Measured
 from engine.training.moment_keeper import MomentKeeper
 from engine.training.quality import cut_quality
 from engine.training.quality_keeper import QualityKeeper
@@ -114,7 +123,7 @@ class Sitting:
         self._board: TensorboardLog | None = None
         self._health = Health(self._config, self._rate_factor)
         self._alarms: tuple[Alarm, ...] = ()
-        self._has_stepped = False
+        self._has_stepped = self._has_reported = False
         self._goes_back = False
         self._roll_backs = RollBacks()
 
@@ -217,7 +226,7 @@ class Sitting:
     ) -> Iterator[TrainEvent]:
         if taken is not None:
             if self._roll_backs.is_due(taken):
-                yield from self._roll_back()
+                yield from self._roll_back(BAD_STEPS)
                 return
             self._note_left_out(taken)
             if taken.losses is not None:
@@ -239,12 +248,19 @@ class Sitting:
             yield from self._draw_samples()
         if word & SAVE:
             yield from self._save()
+            if self._goes_back:
+                return
         if word & QUALITY or (word & SAVE and self._clock.seconds >= self._due.quality - self._quality_gap / 2):
             yield from self._measure()
 
     def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
         yield from self._draw_samples(is_last=True)
-        yield from self._tell(self._save_or_raise())
+        try:
+            saved = self._save_or_raise()
+        except DivergedError:
+            yield from self._roll_back(BAD_WEIGHTS)
+            return
+        yield from self._tell(saved)
         yield from self._measure()
         self._run.log(f"Finished at step {self._steps.step}: {reason}")
         model = default_model(self._run.folder)
@@ -319,8 +335,10 @@ class Sitting:
         old_step, old_seconds = self._recent[0]
         rate = (steps.step - old_step) / max(now - old_seconds, 1e-9)
         waiting = steps.take_waiting() / max(now - self._recent[-1][1], 1e-9)
-        if len(self._recent) == 1:
+        is_first = not self._has_reported
+        if is_first:
             # The first steps load libraries and tune kernels: the rate counts from here on.
+            self._has_reported = True
             self._recent.clear()
         self._recent.append((steps.step, now))
         left = (steps.end - steps.step) / max(rate, 1e-9)
@@ -332,7 +350,7 @@ class Sitting:
             epoch=steps.epoch + 1,
             total_epochs=self._config.total_epochs,
             seconds=self._seconds,
-            steps_per_second=rate,
+            steps_per_second=0.0 if is_first else rate,
             seconds_left=left,
             learning_rate=steps.rate,
             losses=losses,
@@ -350,8 +368,11 @@ class Sitting:
         if taken.left_out:
             self._notes.append(left_out_sentence(self._steps.step, taken.left_out))
 
-    def _roll_back(self) -> Iterator[TrainEvent]:
+    def _roll_back(self, why: str) -> Iterator[TrainEvent]:
         """Go on from the newest good checkpoint with a lower rate.
+
+        Args:
+            why: What has gone wrong, for `rolled_back_sentence`.
 
         Raises:
             DivergedError: That has been tried often enough.
@@ -369,7 +390,7 @@ class Sitting:
         self._saver.step = restored.step
         self._recent.clear()
         self._recent.append((restored.step, self._clock.seconds))
-        text = rolled_back_sentence(from_step, restored.step, self._rate_factor)
+        text = rolled_back_sentence(from_step, restored.step, self._rate_factor, why)
         self._run.log(text)
         self._run.cut_marks(restored.step)
         self._run.mark("rolled_back", text, step=restored.step)
@@ -423,7 +444,7 @@ class Sitting:
         start, step = self._clock.seconds, self._steps.step
         if step == self._quality.step:
             return
-        measured = self._quality.measure()
+        measured = yield from self._measured()
         now = self._clock.seconds
         self._quality_gap = seconds_between_measurements(now - start, self._seconds)
         self._due.quality = now + self._quality_gap
@@ -434,6 +455,18 @@ class Sitting:
         yield from self._tell(self._quality.keep(measured, step, self._seconds, is_saved=is_saved))
         self._health.take_looks(step, measured.looks)
         yield from self._tell_health()
+
+    def _measured(self) -> Generator[TrainEvent, None, Measured | None]:
+        """The quality now. It takes up to a minute, and whoever wants to stop the training asks between two events."""
+        measuring, told = self._quality.measure(), self._clock.seconds
+        while True:
+            try:
+                next(measuring)
+            except StopIteration as end:
+                return cast("Measured | None", end.value)
+            if self._clock.seconds >= told + _REPORT_SECONDS:
+                told = self._clock.seconds
+                yield from self._tell(Preparing("Measuring the quality"))
 
     def _tell_health(self) -> Iterator[TrainEvent]:
         alarms = self._health.changed()
@@ -453,6 +486,8 @@ class Sitting:
         """Save by the clock; a full disk is told and tried again, since the training itself is well."""
         try:
             saved = self._write_checkpoint()
+        except DivergedError:
+            yield from self._roll_back(BAD_WEIGHTS)
         except OSError as error:
             self._saver.try_again_later(error)
             yield from self._tell_notes()

@@ -56,7 +56,8 @@ class TensorboardLog:
                 for name, value in dataclasses.asdict(event.losses).items():
                     self._writer.add_scalar(f"losses/{name}", value, event.step)
                 self._writer.add_scalar("rate/learning rate", event.learning_rate, event.step)
-                self._writer.add_scalar("rate/steps a second", event.steps_per_second, event.step)
+                if event.steps_per_second > 0:
+                    self._writer.add_scalar("rate/steps a second", event.steps_per_second, event.step)
                 self._writer.add_scalar("rate/waiting for pictures", event.waiting, event.step)
             case QualityMeasured():
                 self._writer.add_scalar("quality/score", event.score, event.step)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from typing import Literal
 
 import pytest
 from PySide6.QtCore import Qt, SignalInstance
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
+from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.page import PageState, TrainingPage
 from engine.events import Alarm, HealthChecked, Losses, Preparing, StepReport, TrainFinished, TrainStarted
 
@@ -289,3 +291,50 @@ def test_in_a_low_window_what_is_ill_takes_the_place_of_the_curves_when_asked_fo
     assert found.isVisible()
     page.show_health(HealthChecked(2, ()))
     assert plots.isVisible()
+
+
+def test_f5_goes_on_with_what_a_crash_interrupted_while_that_is_what_the_page_offers(
+    page: TrainingPage, qtbot: QtBot
+) -> None:
+    one = Interrupted(Path("run"), "apples", 12, None)
+    with qtbot.waitSignal(page.new_requested):
+        qtbot.keyClick(page, Qt.Key.Key_F5)
+    page.set_interrupted([one])
+    with qtbot.waitSignal(page.interrupted_chosen) as chosen:
+        qtbot.keyClick(page, Qt.Key.Key_F5)
+    assert chosen.args == [Path("run")]
+    page.set_interrupted([])
+    with qtbot.waitSignal(page.new_requested):
+        qtbot.keyClick(page, Qt.Key.Key_F5)
+
+
+def test_the_speed_is_not_told_from_the_first_steps_alone(page: TrainingPage) -> None:
+    page.begin_new("apples", "oranges")
+    status = page.findChild(QLabel, "training_status")
+    page.show_report(dataclasses.replace(_report(), steps_per_second=0.0))
+    assert "measuring the speed" in status.text()
+    assert "left" not in status.text()
+    page.show_report(_report())
+    assert "3.4 steps/s" in status.text()
+    assert "left" in status.text()
+
+
+def test_a_measurement_amid_the_training_leaves_its_progress_where_it_is(page: TrainingPage) -> None:
+    page.begin_new("apples", "oranges")
+    page.show_report(_report())
+    progress = page.findChild(QProgressBar, "training_progress")
+    shown = progress.value()
+    page.show_preparing(Preparing("Measuring the quality"))
+    assert (progress.value(), progress.maximum() > 0) == (shown, True)
+    assert page.findChild(QLabel, "training_status").text() == "Measuring the quality..."
+    page.begin_resumed(Path("run"))
+    page.show_preparing(Preparing("Opening the training"))
+    assert progress.maximum() == 0
+
+
+def test_what_is_fastest_is_measured_again_from_the_menu_beside_the_pause(page: TrainingPage, qtbot: QtBot) -> None:
+    page.set_state("working")
+    again = page.findChild(QAction, "measure_again")
+    assert "last bits" in again.toolTip()
+    with qtbot.waitSignal(page.measure_again_requested):
+        again.trigger()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from engine.errors import ConfigError, DataError, DivergedError, EngineError, Ou
 from engine.events import (
     LOSS_NAMES,
     Notice,
+    Preparing,
     QualityMeasured,
     RolledBack,
     SamplesDrawn,
@@ -36,7 +38,8 @@ from engine.tensor_file import read_tensors
 from engine.training import preparing, saver, sitting, steps
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
-from engine.training.run import Run, read_marks, read_run_summary
+from engine.training.quality import read_quality
+from engine.training.run import Choices, Run, read_marks, read_run_summary
 from engine.training.trainer import resume, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -53,6 +56,10 @@ def close_after(events: Iterator[TrainEvent], step: int) -> None:
         if isinstance(event, StepReport) and event.step >= step:
             break
     events.close()
+
+
+def run_choices(folder: Path) -> Choices:
+    return Choices(**json.loads((folder / "config.json").read_bytes())["choices"])
 
 
 def final_state(run: Path) -> dict[str, torch.Tensor]:
@@ -664,6 +671,74 @@ def test_a_stop_after_weights_became_no_numbers_saves_nothing(
     with pytest.raises(DivergedError, match="not saved"):
         close_after(train(config), 1)
     assert [path.name for path in (config.run / "checkpoints").iterdir()] == ["step_00000000.safetensors"]
+
+
+@pytest.mark.parametrize("save_minutes", [1e-9, 60.0])
+def test_weights_that_became_no_numbers_are_not_saved_and_the_training_goes_back(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, save_minutes: float
+) -> None:
+    config = tiny_config(save_minutes=save_minutes)
+    real, taken = CycleGAN.step, 0
+
+    def step(self: CycleGAN, *pictures: torch.Tensor, **values: float) -> object:
+        nonlocal taken
+        taken += 1
+        losses = real(self, *pictures, **values)
+        if taken == ALL_STEPS:  # The very last, which is saved whatever the clock says.
+            with torch.no_grad():
+                next(self.G_BA.parameters()).fill_(float("nan"))
+        return losses
+
+    monkeypatch.setattr(CycleGAN, "step", step)
+    events = list(train(config))
+    (back,) = events_of(RolledBack, events)
+    assert (back.from_step, back.rate_factor) == (ALL_STEPS, 0.5)
+    assert "weights were not finite" in back.text
+    assert isinstance(events[-1], TrainFinished)
+    assert events[-1].step == ALL_STEPS
+    assert all(torch.isfinite(value).all() for value in final_state(config.run).values() if value.is_floating_point())
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_stop_while_the_quality_is_measured_waits_for_none_of_the_rest_and_saves(tiny_config: MakeConfig) -> None:
+    config = tiny_config()
+    events = train(config)
+    last_step = 0
+    for event in events:
+        if isinstance(event, StepReport):
+            last_step = event.step
+        if isinstance(event, Preparing) and event.text == "Measuring the quality" and last_step:
+            break
+    events.close()
+    assert read_run_summary(config.run).step >= last_step > 0
+    assert all(measured.step < last_step for measured in read_quality(config.run))
+
+
+@pytest.mark.usefixtures("every_step")
+def test_what_is_fastest_can_be_measured_again_and_that_is_told_and_stored(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    close_after(train(config), 2)
+    monkeypatch.setattr(preparing, "choose", lambda config: dataclasses.replace(run_choices(config.run), threads=3))
+    kept = list(itertools.islice(resume(config.run), 3))
+    assert not any("measured again" in event.text for event in events_of(Notice, kept))
+    assert run_choices(config.run).threads != 3
+    again = list(resume(config.run, measure_again=True))
+    assert any("last bits" in event.text for event in events_of(Notice, again))
+    assert run_choices(config.run).threads == 3
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_first_step_of_a_sitting_which_loads_libraries_counts_in_no_rate(tiny_config: MakeConfig) -> None:
+    config = tiny_config()
+    for begin in (lambda: train(config), lambda: resume(config.run)):
+        events = begin()
+        reports = itertools.islice((event for event in events if isinstance(event, StepReport)), 3)
+        first, *others = [event.steps_per_second for event in reports]
+        events.close()
+        assert first == 0
+        assert all(rate > 0 for rate in others)
 
 
 @pytest.mark.usefixtures("every_step")
