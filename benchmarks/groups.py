@@ -245,6 +245,7 @@ def measure_paint(work: Work) -> dict[str, Found]:
     bare = [given["bare_ms"]]
     return {
         "first": compared(bare, [given["first_ms"]], note=f"medians of {rounds}"),
+        "page": compared(bare, [given["page_ms"]]),
         "whole": compared(bare, [given["whole_ms"]]),
     }
 
