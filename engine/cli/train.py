@@ -193,9 +193,10 @@ class _TrainProgress(Progress):
 
 
 def _quality_words(event: QualityMeasured) -> str:
-    """Such as "Quality at step 200: 77.3, the best so far (untranslated pictures 189; lower is nearer to real)."."""
+    """Such as "Quality at step 200: 77.3 (untranslated pictures 189; lower is nearer to real ones)."."""
     start = sum(direction.start_line for direction in event.directions) / len(event.directions)
-    best = ", the best so far" if event.best_step == event.step else ""
+    # Until one is good, the newest stands for the best.
+    best = f", the best was at step {event.best_step:,}" if event.best_step != event.step else ""
     return (
         f"Quality at step {event.step:,}: {event.score:.3g}{best} (untranslated pictures {start:.3g}; lower is nearer "
         "to real ones)."

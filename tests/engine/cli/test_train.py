@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,7 @@ from PIL import Image
 from engine.__main__ import main
 from engine.config import TrainConfig
 from engine.conversion.model_file import read_model_info
-from engine.events import (
-    Alarm,
-    HealthChecked,
-)
+from engine.events import Alarm, DirectionQuality, HealthChecked, QualityMeasured
 from engine.options import OPTIONS, Option
 from engine.remedies import Remedy
 from tests.engine.cli.conftest import TINY
@@ -68,6 +66,35 @@ def test_an_alarm_is_told_once_with_its_remedies(
     ]
 
 
+def test_a_training_on_the_terminal_tells_its_scores(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = DirectionQuality("a2b", (1,), (70.0,), (189.0,), (20.0,), 0.1)
+    back = dataclasses.replace(there, direction="b2a")
+    scores = [QualityMeasured(8, 1.0, (there, back), True, best) for best in (8, 4)]
+    monkeypatch.setattr("engine.cli.train.train", lambda config: iter(scores))
+    assert main(["train", str(root), "--run", str(tmp_path / "run"), *TINY]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"Quality at step 8: 70{best} (untranslated pictures 189; lower is nearer to real ones)."
+        for best in ("", ", the best was at step 4")
+    ]
+
+
+def test_what_is_fastest_is_measured_again_where_a_training_that_goes_on_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def resume(run: Path, **given: object) -> Iterator[object]:
+        asked.append(given["measure_again"])
+        return iter(())
+
+    monkeypatch.setattr("engine.cli.train.resume", resume)
+    assert main(["train", "--resume", str(tmp_path), "--measure-again"]) == 0
+    assert main(["train", "--resume", str(tmp_path)]) == 0
+    assert asked == [True, False]
+
+
 def test_resume_goes_on_to_a_larger_total(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", str(trained), "--max-steps", "4"]) == 0
     assert "Done at step 4" in capsys.readouterr().err
@@ -80,6 +107,7 @@ def test_resume_goes_on_to_a_larger_total(trained: Path, capsys: pytest.CaptureF
         (["--resume", "RUN", "--size", "33"], "no multiple of 4"),
         (["--resume", "RUN", "--more-epochs", "0"], "must be at least 1"),
         (["ROOT", "--run", "NEW", "--more-epochs", "5"], "give --resume"),
+        (["ROOT", "--run", "NEW", "--measure-again"], "give --resume"),
         (["--resume", "RUN", "--preset", "quick"], "--preset cannot be changed"),
         (["--resume", "RUN", "--seed", "0"], "--seed cannot be changed"),
         (["--resume", "RUN", "--batch-size", "0"], "batch size"),
