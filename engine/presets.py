@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from engine.config import PRESETS, Preset, TrainConfig, preset_config
 from engine.conversion.naming import safe_name
 from engine.errors import ConfigError, EngineError
@@ -70,6 +68,9 @@ class OwnPresets:
 
 def default_presets_folder() -> Path:
     """Where the app and the headless command keep them: beside the app's settings."""
+    # Only who names a preset needs it: machines that only compute may not have it.
+    import platformdirs
+
     return platformdirs.user_config_path("CycleGAN Desktop", appauthor=False) / "Presets"
 
 

@@ -102,3 +102,16 @@ def test_asked_to_be_a_worker_it_is_one_until_its_program_has_gone() -> None:
     command = [sys.executable, "-m", "engine", WORKER_ARGUMENT]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_machine_that_only_computes_needs_no_package_for_places_of_settings() -> None:
+    check = (
+        "import sys\n"
+        "sys.modules['platformdirs'] = None\n"
+        "from engine.__main__ import main\n"
+        "sys.exit(main(['convert', 'no model', 'no pictures', '--to', 'nowhere', '--direction', 'a2b']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no model" in done.stderr
+    assert "Traceback" not in done.stderr
