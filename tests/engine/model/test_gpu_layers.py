@@ -36,7 +36,8 @@ def features(*shape: int, seed: int = 0) -> Tensor:
 
 def distance(one: Tensor, other: Tensor) -> float:
     """Of the other's norm."""
-    return float((one.double().cpu() - other.double().cpu()).norm() / other.double().cpu().norm())
+    one, other = one.detach().double().cpu(), other.detach().double().cpu()
+    return float((one - other).norm() / other.norm())
 
 
 NETWORKS = {
