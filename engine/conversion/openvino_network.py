@@ -117,13 +117,14 @@ class OpenvinoNetwork:
 
         Args:
             picture: On the CPU, contiguous; H and W are multiples of the architecture's `multiple`, at least 8.
-            tick: Called now and then; what it raises ends the work.
+            tick: Called before and now and then; what it raises ends the work.
 
         Raises:
             OpenvinoError: It has failed.
             MemoryError: The memory ran out.
         """
         request = self._request
+        tick()
         try:
             request.start_async([picture.numpy()])
             while not request.wait_for(_POLL_MILLISECONDS):
@@ -135,8 +136,8 @@ class OpenvinoNetwork:
                 raise MemoryError from error
             raise OpenvinoError(_first_line(error)) from error
         except BaseException:
-            request.cancel()
-            with contextlib.suppress(RuntimeError):  # That it was cancelled.
+            # To its end, which is less than a second away.
+            with contextlib.suppress(RuntimeError):
                 request.wait()
             raise
 
