@@ -92,7 +92,9 @@ def make_plan(job: ConvertJob) -> Work[Preparing, None, Plan]:
         scan = yield from _look_into(source, len(tasks))
         other_files += scan.other_files
         home = homes[key_of(source)][1]
-        tasks.extend(Task(path, home / path.parent.relative_to(source)) for path in scan.pictures)
+        # One path for each folder of results: with a path of its own, each of many pictures would take more memory.
+        homes_of = {parent: home / parent.relative_to(source) for parent in {path.parent for path in scan.pictures}}
+        tasks.extend(Task(path, homes_of[path.parent]) for path in scan.pictures)
         tasks.extend(
             Task(folder, home, problem=f"{folder} cannot be looked into. Change its permissions.")
             for folder in scan.unreadable_folders
