@@ -45,8 +45,11 @@ def test_many_files_are_held_against_fewer(
 
     monkeypatch.setattr(groups, "run_json", answer)
     found = groups.measure_many(work(tmp_path, most_files=most))
-    for key in ("time", "memory"):
-        assert found[key].ratio == (most / counts[1],) * 3
+    assert found["time"].ratio == (most / counts[1],) * 3
+    flat = min(most, 10_000)
+    assert found["memory"].ratio == (flat / counts[1],) * 3
+    assert f"{flat:,} files against {counts[1]:,}" in found["memory"].note
+    assert (f"GB with {most:,}" in found["memory"].note) == (most > flat)
     assert f"{most:,} files against {counts[1]:,}" in found["time"].note
 
 
