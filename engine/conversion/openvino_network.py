@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -41,6 +42,21 @@ def openvino_version() -> str:
         return version("openvino")
     except PackageNotFoundError:
         return "?"
+
+
+def import_openvino() -> Any:
+    """The package, without what it tells its makers.
+
+    Merely imported it would send an event to Google Analytics and write the number that it gives this person into
+    their home, unless they have run its `opt_in_out`. It does neither where `openvino_telemetry` cannot be imported.
+
+    Raises:
+        ImportError: It is not there, or lacks its libraries.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def load_openvino(
@@ -91,8 +107,7 @@ class OpenvinoNetwork:
         )
         self.version = openvino_version()
         try:
-            import openvino
-
+            openvino = import_openvino()
             core = openvino.Core()
             compiled = core.compile_model(
                 core.read_model(model=content, weights=b""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +85,30 @@ def test_without_it_pytorch_converts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_package_of_that_name_which_is_not_there_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_network.importlib.util, "find_spec", lambda name: None)
     assert openvino_version() == ""
+
+
+def test_what_openvino_would_tell_its_makers_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, source in {
+        "openvino_telemetry": "",
+        "openvino": """
+            try:
+                import openvino_telemetry
+            except ImportError:
+                told = False
+            else:
+                told = True
+            """,
+    }.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    for module in [name for name in sys.modules if name.partition(".")[0] in {"openvino", "openvino_telemetry"}]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert not openvino_network.import_openvino().told
+    finally:
+        for package in ("openvino", "openvino_telemetry"):
+            sys.modules.pop(package, None)
 
 
 @pytest.mark.parametrize(
