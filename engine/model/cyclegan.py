@@ -403,7 +403,9 @@ class CycleGAN:
         found_inf = (~is_good).float()
         for optimizer in self._optimizers:
             if self.config.clip_gradient is not None:
-                nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.config.clip_gradient)
+                # Zeros that each step takes again are left out: a norm that is no number would make them none for good.
+                clipped = [weight for weight in optimizer.param_groups[0]["params"] if weight not in self._zeros]
+                nn.utils.clip_grad_norm_(clipped, self.config.clip_gradient)
             if optimizer.defaults["fused"]:
                 # Its kernels leave everything as it is where this is 1: what GradScaler does, without its scale.
                 optimizer.found_inf = found_inf  # type: ignore[attr-defined]

@@ -91,6 +91,17 @@ def test_clipping_keeps_the_direction_and_bounds_the_norm_of_both_networks_toget
         assert torch.equal(gradients(loose, names), whole)
 
 
+def test_gradients_that_are_zero_at_each_step_stay_so_though_others_are_no_numbers() -> None:
+    model = make_model(clip_gradient=1.0)
+    taken_away, *others = model.optimizer_G.param_groups[0]["params"]
+    # As on a GPU, where a bias before a norm has none.
+    zeros = model._zeros[taken_away] = taken_away.grad = torch.zeros_like(taken_away)
+    for weight in others:
+        weight.grad = torch.full_like(weight, torch.nan)
+    model._descend(torch.tensor(False))
+    assert not zeros.any()
+
+
 @pytest.mark.parametrize("values", [{}, {"gradient_penalty": 10.0, "diff_augment": True, "gan_loss": "hinge"}])
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_batches_taken_in_parts_are_one_large_batch(batch_size: int, values: dict[str, object]) -> None:
