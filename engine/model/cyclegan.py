@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
 from engine.config import Direction, TrainConfig
-from engine.device import ChosenPrecision, autocast, empty_caches
+from engine.device import ChosenPrecision, autocast, empty_caches, is_out_of_memory
 from engine.events import LOSS_NAMES
 from engine.model import winograd
 from engine.model.averaging import average, averaged_copy
@@ -106,6 +106,7 @@ class CycleGAN:
             # Else gradients of convolutions may add up in another order at each call, and no training goes on exactly.
             torch.backends.cudnn.deterministic = True
         self._zeros: dict[Tensor, Tensor] = {}
+        self._notes: list[str] = []
         self._recorder = Recorder(device) if device.type == "cuda" and can_record(config, precision) else None
         if config.gradient_penalty > 0:
             for layers in _layers_of(self.D_A, self.D_B):
@@ -170,10 +171,12 @@ class CycleGAN:
 
     def _all_gradients(self, real_A: Tensor, real_B: Tensor, first_number: int) -> LossTensors:
         real_A, real_B = self._in_order(real_A), self._in_order(real_B)
-        if self._recorder is not None and self._recorder.can_do((real_A, real_B, real_A, real_B)):
+        if self._recorder is not None:
             losses = self._recorded_gradients(self._recorder, real_A, real_B, first_number)
             if losses is not None:
                 return losses
+            # Only now has everybody let go of what was recorded, and of what an error held.
+            empty_caches(self.device)
         with self._dropout_at(first_number), winograd.workspace():
             fake_A, fake_B, losses = self._generator_gradients(real_A, real_B, first_number)
         return losses | self._discriminator_gradients(
@@ -214,12 +217,12 @@ class CycleGAN:
         inputs, numbers = [real_A, real_B, *(old for old, _ in chosen)], [places for _, places in chosen]
         try:
             *fakes, losses = recorder.do(act, inputs, numbers, weights)
-        except RuntimeError:
+        except RuntimeError as error:
             # Too little memory for a recording, or a driver that does not allow it: there is the other way.
             self._recorder = None
+            self._notes.append(_not_recorded_sentence(error))
             for pool in (self.pool_A, self.pool_B):
                 pool.forget()
-            empty_caches(self.device)
             return None
         for computed, pictures in zip(fakes, new, strict=True):
             for one, picture in zip(torch.split(computed, 1), pictures, strict=True):
@@ -486,6 +489,11 @@ class CycleGAN:
                     stack.enter_context(network.no_sync())
             yield
 
+    def take_notes(self) -> list[str]:
+        """What the user should know since the last call: that steps take longer than they might."""
+        notes, self._notes = self._notes, []
+        return notes
+
     def is_finite(self) -> bool:
         """Whether every weight is a finite number. Waits for the device."""
         weights = [p.detach() for network in self.networks.values() for p in network.parameters()]
@@ -605,6 +613,16 @@ def can_record(config: TrainConfig, precision: ChosenPrecision) -> bool:
     is_kept = config.norm == "batch" or config.spectral_norm or precision == "fp16"
     is_slow = config.gradient_penalty > 0 or config.accumulate > 1 or config.preprocess in ("scale_width", "none")
     return not (is_drawn or is_kept or is_slow or config.per_direction or config.recompute)
+
+
+def _not_recorded_sentence(error: RuntimeError) -> str:
+    reason = (str(error).splitlines() or [""])[0].rstrip(".")
+    if is_out_of_memory(error):
+        reason = "there was too little memory"
+    return (
+        f"The steps of this training could not be recorded for the GPU ({reason}), so they take longer; nothing else "
+        "changes. Stopped and resumed, it tries again."
+    )
 
 
 def in_one_call(network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

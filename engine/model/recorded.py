@@ -21,7 +21,7 @@ _Second = TypeVar("_Second")
 
 # Before it is recorded, work is done a few times: libraries load their kernels and take their memory then.
 _REHEARSALS = 2
-# Pictures of so many different sizes at most, since each recording keeps the memory of a step.
+# Of so many shapes at once, since each keeps memory. A training that grows goes on from size to size and never back.
 _MOST_RECORDINGS = 4
 
 
@@ -45,10 +45,6 @@ class Recorder:
         self._marked: torch.cuda.Event | None = None
         self._streams = _streams(device)
 
-    def can_do(self, inputs: Sequence[Tensor]) -> bool:
-        """Whether inputs of these shapes have been recorded, or there is room for them."""
-        return _key(inputs) in self._recordings or len(self._recordings) < _MOST_RECORDINGS
-
     def do(
         self,
         act: Callable[..., Sequence[Tensor]],
@@ -70,7 +66,10 @@ class Recorder:
         """
         key = _key(inputs)
         if key not in self._recordings:
+            # Recording waits for the device, so that the oldest, which makes room, is no longer at work.
             self._recordings[key] = self._record(act, inputs, numbers, weights)
+            while len(self._recordings) > _MOST_RECORDINGS:
+                del self._recordings[next(iter(self._recordings))]
         recording = self._recordings[key]
         for kept, given in zip(recording.inputs, inputs, strict=False):
             kept.copy_(given)

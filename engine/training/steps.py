@@ -189,8 +189,11 @@ class Steps:
         return waited
 
     def take_notes(self) -> list[str]:
-        """What the user should know since the last call: pictures that cannot be read, a size that has grown."""
-        notes, self._notes = [*self._notes, *self._images.take_problems()], []
+        """What the user should know since the last call: pictures that cannot be read, a size that has grown.
+
+        And what the model has to say.
+        """
+        notes, self._notes = [*self._notes, *self._images.take_problems(), *self.model.take_notes()], []
         return notes
 
     def give_back_disk(self) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from engine.config import TrainConfig
 from engine.events import LOSS_NAMES
+from engine.model import recorded
 from engine.model.cyclegan import CycleGAN, can_record
 from engine.model.recorded import Recorder
 
@@ -31,9 +35,6 @@ class InLine:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.calls = 0
-
-    def can_do(self, _inputs: Sequence[Tensor]) -> bool:
-        return True
 
     def do(
         self,
@@ -95,6 +96,59 @@ def test_what_cannot_be_recorded_is_done_as_ever() -> None:
         pass
     assert recorder.calls == 1
     assert_same(recorded, plain)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "too little memory"),
+        (RuntimeError("operation not permitted.\nMore"), "(operation not permitted)"),
+    ],
+)
+def test_what_cannot_be_recorded_is_told_once(error: Exception, words: str) -> None:
+    model = CycleGAN(make_config(), torch.device("cpu"))
+    model._recorder = InLine(error)  # type: ignore[assignment]
+    list(steps(model, 2))
+    (note,) = model.take_notes()
+    assert words in note
+    assert "resumed" in note
+    assert model.take_notes() == []
+
+
+def test_a_model_whose_steps_were_recorded_is_freed_with_its_last_user() -> None:
+    model = CycleGAN(make_config(), torch.device("cpu"), batched=True)
+    model._recorder = InLine()  # type: ignore[assignment]
+    list(steps(model, 2))
+    ours = weakref.ref(model)
+    gc.collect()
+    gc.disable()  # Else a recording could stay on a GPU until chance has it collected.
+    try:
+        del model
+        assert ours() is None
+    finally:
+        gc.enable()
+
+
+def test_the_oldest_recording_makes_room_for_one_of_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(recorded, "_streams", lambda _: None)
+    recorder = Recorder(torch.device("cpu"))
+    sides: list[int] = []
+
+    def record(_act: object, inputs: Sequence[Tensor], *_: object) -> Any:
+        sides.append(inputs[0].shape[-1])
+        return SimpleNamespace(
+            inputs=[inputs[0].clone()],
+            numbers=[],
+            outputs=[],
+            gradients=[],
+            graph=SimpleNamespace(replay=lambda: None),
+        )
+
+    monkeypatch.setattr(recorder, "_record", record)
+    for side in (16, 16, 32, 64, 128, 256, 256, 32, 16):
+        recorder.do(lambda: [], [torch.zeros(1, 3, side, side)], [], [])
+    assert sides == [16, 32, 64, 128, 256, 16]
 
 
 @pytest.mark.parametrize(
@@ -175,11 +229,11 @@ def test_what_cannot_be_recorded_on_a_gpu_leaves_it_usable() -> None:
 
 
 @with_gpu
-def test_pictures_of_another_size_are_recorded_too_but_not_of_any_number_of_sizes() -> None:
+def test_pictures_of_many_sizes_are_recorded_one_after_the_other() -> None:
     model = CycleGAN(make_config(), torch.device("cuda", 0), "bf16", batched=True)
     recorder = model._recorder
     assert recorder is not None
     for size in (32, 40, 48, 56, 64, 72):
         list(steps(model, 2, size=size))
+    assert model._recorder is recorder
     assert len(recorder._recordings) == 4
-    assert not recorder.can_do([torch.zeros(1, 3, 80, 80)] * 4)
