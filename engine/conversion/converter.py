@@ -71,7 +71,8 @@ def convert_planned(
             openvino = load_openvino(generator, info, direction=job.direction, device=device, precision=job.precision)
         except OpenvinoError as error:
             yield Notice(str(error))
-        key = settings_key(job, model_hash.result(), by_openvino=openvino is not None)
+        by_pytorch, by_openvino = (settings_key(job, model_hash.result(), by_openvino=by) for by in (False, True))
+        key, other = (by_openvino, by_pytorch) if openvino else (by_pytorch, by_openvino)
         translator = Translator(
             generator,
             info,
@@ -84,13 +85,16 @@ def convert_planned(
             openvino=openvino,
         )
         device_words = describe_device(device) + (f", OpenVINO {openvino.version}" if openvino else "")
-        with joined_ranks() as ranks, _open_ledger(job, key, ranks) as ledger:
+        with joined_ranks() as ranks, _open_ledger(job, key, other, ranks) as ledger:
             everything = [task.source for task in whole_plan.tasks]
             sources = tuple(task.source for task in plan.tasks)
             batch = Batch(job, info, translator, ledger, workers, workers_wanted, everything)
             yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision)
             if rank == 0:
                 yield from _foresee_space(job, info, everything)
+                made_otherwise = 0 if job.again or job.if_exists == "skip" else ledger.made_otherwise(everything)
+                if made_otherwise:
+                    yield Notice(_otherwise_sentence(made_otherwise, by_openvino=openvino is None))
             with contextlib.closing(batch):
                 yield from batch.run(plan.tasks)
                 if folder_watch is not None:
@@ -114,15 +118,24 @@ def _worker_count(device: torch.device) -> int:
     return usual if device.type == "cpu" else max(usual, min(own - 1, _MOST_WORKERS))
 
 
-def _open_ledger(job: ConvertJob, key: str, ranks: Ranks) -> Ledger:
+def _otherwise_sentence(count: int, *, by_openvino: bool) -> str:
+    before, now = ("OpenVINO", "PyTorch") if by_openvino else ("PyTorch", "OpenVINO")
+    were, they = ("picture was", "it is") if count == 1 else ("pictures were", "they are")
+    return (
+        f"{count} {were} converted into this folder by {before} before, whose results differ a little from those of "
+        f"{now}: {they} converted once more."
+    )
+
+
+def _open_ledger(job: ConvertJob, key: str, other: str, ranks: Ranks) -> Ledger:
     """The first of several processes locks the folder for all, and tells the others when it cannot."""
     if not ranks.is_first:
         problem = ranks.share("")
         if problem:
             raise DataError(problem, field="to")
-        return Ledger.open(job.to, key, exclusive=False)
+        return Ledger.open(job.to, key, other=other, exclusive=False)
     try:
-        ledger = Ledger.open(job.to, key)
+        ledger = Ledger.open(job.to, key, other=other)
     except DataError as error:
         ranks.share(str(error))
         raise

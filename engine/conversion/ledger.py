@@ -19,7 +19,7 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -130,10 +130,13 @@ class Ledger:
     Threads may share it.
     """
 
-    def __init__(self, folder: Path, settings: str, file: int, lock: BaseFileLock | None, *, exclusive: bool) -> None:
+    def __init__(
+        self, folder: Path, settings: str, other: str, file: int, lock: BaseFileLock | None, *, exclusive: bool
+    ) -> None:
         """Use `Ledger.open`."""
         self._folder = folder
         self._settings = settings
+        self._other = other
         self._file = file
         self._lock = lock
         self._exclusive = exclusive
@@ -145,16 +148,18 @@ class Ledger:
         self._synced = time.monotonic()
         # Where in the file the lines about a picture begin: of 100,000 pictures the lines themselves are 40 MB.
         self._places: dict[str, tuple[int, ...]] = {}
+        self._others: set[str] = set()
         self._moved_places: dict[int, tuple[int, ...]] | None = None
         self._dead: dict[str, _Entry | None] = {}
 
     @classmethod
-    def open(cls, folder: Path, settings: str, *, exclusive: bool = True) -> Ledger:
+    def open(cls, folder: Path, settings: str, *, other: str = "", exclusive: bool = True) -> Ledger:
         """Open the ledger of an output folder, or begin one.
 
         Args:
             folder: The output folder, which is there.
             settings: The `settings_key` of the conversion; results of others are not looked at.
+            other: The `settings_key` of the same conversion by another program, for `made_otherwise`.
             exclusive: Whether no other conversion may write into the folder meanwhile, and what dead ones have left is
                 removed. Of several processes that share the work one is exclusive, and the others open the ledger
                 after it has.
@@ -167,7 +172,7 @@ class Ledger:
         try:
             file = _open_file(folder / LEDGER_NAME)
             lock = _acquire_lock(folder) if exclusive else None
-            ledger = cls(folder, settings, file, lock, exclusive=exclusive)
+            ledger = cls(folder, settings, other, file, lock, exclusive=exclusive)
             ledger._load()
             if exclusive:
                 ledger._remove_remains()
@@ -238,6 +243,12 @@ class Ledger:
                         self._remember(renewed.source, self._append(self._line_of(renewed)))
                 return KnownResult(target, entry.notes)
         return None
+
+    def made_otherwise(self, sources: Iterable[Path]) -> int:
+        """How many of these pictures the other program has converted, and this one has not, when it was opened."""
+        with self._mutex:
+            only_others = self._others - self._places.keys()
+            return sum(_key(source) in only_others for source in sources) if only_others else 0
 
     def temporary_for(self, folder: Path) -> Path:
         """A free, hidden name in a folder of results, for a result that is not finished.
@@ -322,6 +333,8 @@ class Ledger:
                 case {"result": _, "source": str(source), "settings": settings, "session": str(session)}:
                     if settings == self._settings:
                         self._remember(source, place)
+                    elif settings == self._other:
+                        self._others.add(os.path.normcase(source))
                     if session in last:
                         last[session] = place
                 case {"begun": str(session)} if _SESSION.fullmatch(session):

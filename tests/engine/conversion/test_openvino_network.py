@@ -202,6 +202,24 @@ def test_one_that_cannot_be_used_is_said_and_pytorch_converts(
 
 
 @pytest.mark.usefixtures("one_thread", "in_threads", "installed")
+def test_what_the_other_program_has_converted_is_told_before_it_is_converted_once_more(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        draw(tmp_path / "in" / name)
+    list(convert(make_job(model, tmp_path, tmp_path / "in" / "a.png", precision="bf16")))
+    monkeypatch.setattr(openvino_network, "openvino_version", lambda: "")
+    job = make_job(model, tmp_path, tmp_path / "in", precision="bf16")
+    (notice,) = of_kind(list(convert(job)), Notice)
+    assert notice.text == (
+        "1 picture was converted into this folder by OpenVINO before, whose results differ a little from those of "
+        "PyTorch: it is converted once more."
+    )
+    assert tree(tmp_path / "out") == ["a (1).png", "a.png", "b.png"]
+    assert not of_kind(list(convert(job)), Notice)
+
+
+@pytest.mark.usefixtures("one_thread", "in_threads", "installed")
 def test_a_picture_at_which_it_fails_is_named_with_a_remedy(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
