@@ -102,11 +102,11 @@ class OpenvinoNetwork:
     def __init__(self, generator: AnyGenerator, info: ModelInfo, direction: Direction, threads: int) -> None:
         channels = [info.architecture.channels_of("A"), info.architecture.channels_of("B")]
         in_channels, out_channels = channels if direction == "a2b" else channels[::-1]
-        content = onnx_bytes(
-            generator, in_channels=in_channels, out_channels=out_channels, metadata={}, change_only=True
-        )
         self.version = openvino_version()
         try:
+            content = onnx_bytes(
+                generator, in_channels=in_channels, out_channels=out_channels, metadata={}, change_only=True
+            )
             openvino = import_openvino()
             core = openvino.Core()
             compiled = core.compile_model(
@@ -122,9 +122,10 @@ class OpenvinoNetwork:
                 },
             )
             self._request: Any = compiled.create_infer_request()
-        except Exception as error:  # It raises RuntimeError for everything, and ImportError without its libraries.
+        # It raises RuntimeError for everything, ImportError without its libraries; the graph needs the package onnx.
+        except Exception as error:
             raise OpenvinoError(
-                f"OpenVINO {self.version} is installed but cannot be used, so PyTorch converts ({_first_line(error)})."
+                f"OpenVINO {self.version} is installed but cannot be used, so PyTorch converts ({_last_line(error)})."
             ) from error
 
     def change(self, picture: Tensor, tick: Callable[[], None]) -> Tensor:
@@ -149,7 +150,7 @@ class OpenvinoNetwork:
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError from error
-            raise OpenvinoError(_first_line(error)) from error
+            raise OpenvinoError(_last_line(error)) from error
         except BaseException:
             # To its end, which is less than a second away.
             with contextlib.suppress(RuntimeError):
@@ -157,5 +158,5 @@ class OpenvinoNetwork:
             raise
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -18,6 +18,7 @@ from engine.conversion import translator as translator_module
 from engine.conversion.model_file import ModelInfo
 from engine.conversion.openvino_network import OpenvinoError, OpenvinoNetwork, load_openvino, openvino_version
 from engine.conversion.translator import Translator
+from engine.errors import ModelFileError
 from engine.events import Converted, ConvertPlanned, FileFailed, FileSkipped, Notice
 from engine.model.architecture import Architecture
 from engine.model.generator import AnyGenerator, init_weights, make_generator
@@ -217,6 +218,22 @@ def test_what_the_other_program_has_converted_is_told_before_it_is_converted_onc
     )
     assert tree(tmp_path / "out") == ["a (1).png", "a.png", "b.png"]
     assert not of_kind(list(convert(job)), Notice)
+
+
+@pytest.mark.usefixtures("one_thread", "in_threads", "installed")
+def test_a_network_that_cannot_be_handed_over_is_converted_by_pytorch_too(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bytes:
+        raise ModelFileError("The package onnx is missing.")
+
+    monkeypatch.setattr(openvino_network, "OpenvinoNetwork", OpenvinoNetwork)
+    monkeypatch.setattr(openvino_network, "onnx_bytes", refuse)
+    draw(tmp_path / "in" / "a.png")
+    events = list(convert(make_job(model, tmp_path, tmp_path / "in", precision="bf16")))
+    (notice,) = of_kind(events, Notice)
+    assert "so PyTorch converts (The package onnx is missing.)" in notice.text
+    assert tree(tmp_path / "out") == ["a.png"]
 
 
 @pytest.mark.usefixtures("one_thread", "in_threads", "installed")
