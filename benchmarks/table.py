@@ -277,7 +277,7 @@ are written and trained with fewer multiplications (0020). Seconds are of this m
 more, but another machine has others, too. Rows are measured in pieces: the last column names the day and the commit of
 each.
 
-What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0021`.
+What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0022`.
 """
 
 
