@@ -357,7 +357,12 @@ class MainWindow(QMainWindow):
             text = self.tr("A training is running. Stop it and save, then close?")
         else:
             text = self.tr("Pictures are being converted. Stop, then close?")
-        if self._is_training:
+        if self._is_training and self._conversion:
+            more = self.tr(
+                "You can resume the training later, from where it is now. Pictures already converted are kept; the "
+                "rest is offered when the app starts again."
+            )
+        elif self._is_training:
             more = self.tr("You can resume the training later, from where it is now.")
         else:
             more = self.tr(

@@ -671,7 +671,7 @@ class TrainingPage(QWidget):
             self._stop()
 
     def _start_or_resume(self) -> None:
-        if self._state == "freed":
+        if self._state in ("paused", "freed"):
             self.continue_requested.emit()
         elif self._state == "idle" and self._is_resumable:
             self.resume_requested.emit()

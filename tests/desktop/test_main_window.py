@@ -192,6 +192,16 @@ def test_closing_while_training_asks_and_keeps_running_unless_told(window, qtbot
     assert not stops
 
 
+def test_closing_amid_both_says_what_becomes_of_each(window):
+    window.set_training(True)
+    window.set_conversion(True)
+    window.close()
+    box = question(window)
+    assert "resume the training later" in box.informativeText()
+    assert "the rest is offered when the app starts again" in box.informativeText()
+    box.reject()
+
+
 def test_asked_twice_there_is_one_question(window):
     window.set_training(True)
     window.close()

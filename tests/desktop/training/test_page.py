@@ -117,6 +117,7 @@ def test_an_ended_training_can_be_resumed_converted_with_and_opened(page: Traini
         ("idle", Qt.Key.Key_F5, "resume_requested"),
         ("working", Qt.Key.Key_F6, "pause_requested"),
         ("paused", Qt.Key.Key_F6, "continue_requested"),
+        ("paused", Qt.Key.Key_F5, "continue_requested"),
         ("freed", Qt.Key.Key_F6, "continue_requested"),
         ("freed", Qt.Key.Key_F5, "continue_requested"),
         ("working", Qt.Key.Key_F7, "stop_requested"),
