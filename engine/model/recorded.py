@@ -131,23 +131,37 @@ class Recorder:
         here, stream = torch.cuda.current_stream(self._device), self._streams.recorded
         self._is_at_work = True
         try:
-            stream.wait_stream(here)
-            with torch.cuda.stream(stream):
-                for _ in range(_REHEARSALS):
-                    act(*kept)
-            here.wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            # Other threads of this process read pictures into memory that the GPU reads, which is theirs to do.
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-                outputs = list(act(*kept))
+            # torch leaves a stream the current one whose recording fails.
+            with torch.cuda.stream(here):
+                stream.wait_stream(here)
+                with torch.cuda.stream(stream):
+                    for _ in range(_REHEARSALS):
+                        act(*kept)
+                here.wait_stream(stream)
+                graph = torch.cuda.CUDAGraph()
+                # Other threads of this process read pictures into memory that the GPU reads, which is theirs to do.
+                with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                    outputs = list(act(*kept))
         except BaseException:
-            # Else torch goes on to believe that its random numbers are being recorded.
-            generator = torch.cuda.default_generators[self._device.index or 0]
-            generator.graphsafe_set_state(torch.Generator(self._device).graphsafe_get_state())
+            self._end_recording()
             raise
         finally:
             self._is_at_work, self._marked = False, None
         return _Recording(graph, kept, rows, outputs, [(weight, weight.grad) for weight in weights])
+
+    def _end_recording(self) -> None:
+        """Tell torch that nothing is recorded any more, after an error, of which it does not always take notice."""
+        index = self._device.index or 0
+        with contextlib.suppress(RuntimeError, AttributeError):
+            # Until pytorch/pytorch#180395 it goes on to believe that memory is being recorded, and then frees none when
+            # it runs out. Where it knows better it refuses.
+            torch._C._cuda_endAllocateToPool(index, self._pool)
+        with contextlib.suppress(RuntimeError):
+            # What was rehearsed may still be under way.
+            torch.cuda.synchronize(self._device)
+        # The same with random numbers.
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(torch.Generator(self._device).graphsafe_get_state())
 
 
 class _Streams(NamedTuple):

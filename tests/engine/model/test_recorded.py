@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -172,6 +172,51 @@ def test_what_changes_from_step_to_step_or_saves_memory_is_not_recorded(values: 
     assert not can_record(make_config(), "fp16")
 
 
+class MadeUpGraph:
+    """Stands in for `torch.cuda.graph`: makes its stream the current one, and fails at its end as torch does."""
+
+    streams: ClassVar[list[object]] = []
+
+    def __init__(self, _graph: object, *, stream: object, **_: object) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        self.streams[-1] = self.stream
+
+    def __exit__(self, *_: object) -> None:
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_a_recording_that_fails_gives_the_stream_back_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[object] = [SimpleNamespace(wait_stream=lambda _: None)]
+    before = streams[0]
+    ended: list[Recorder] = []
+
+    @contextlib.contextmanager
+    def current(stream: object) -> Iterator[None]:
+        old, streams[-1] = streams[-1], stream
+        try:
+            yield
+        finally:
+            streams[-1] = old
+
+    monkeypatch.setattr(MadeUpGraph, "streams", streams)
+    others = [SimpleNamespace(wait_stream=lambda _: None) for _ in recorded._Streams._fields]
+    monkeypatch.setattr(recorded, "_streams", lambda _: recorded._Streams(*others))
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: streams[-1])
+    monkeypatch.setattr(torch.cuda, "stream", current)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", MadeUpGraph)
+    monkeypatch.setattr(Recorder, "_end_recording", ended.append)
+    recorder = Recorder(torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="during capture"):
+        recorder.do(lambda x: [x], [torch.ones(1)], [], [])
+    assert streams == [before]
+    assert ended == [recorder]
+    assert recorder._recordings == {}
+
+
 # With a GPU
 
 
@@ -225,6 +270,8 @@ def test_what_cannot_be_recorded_on_a_gpu_leaves_it_usable() -> None:
     with pytest.raises(RuntimeError):
         recorder.do(act, [torch.ones(3, device="cuda")], [], [])
     torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert 0 <= float(torch.rand((), device="cuda")) <= 1
 
 
