@@ -240,9 +240,9 @@ class App(QObject):
         match event:
             case TrainStarted(name_A=name_A, name_B=name_B, step=step, total_steps=total_steps):
                 self._names = (name_A, name_B)
-                self._show_training(step, total_steps)
-            case StepReport(step=step, total_steps=total_steps):
-                self._show_training(step, total_steps)
+                self._show_training(step / max(1, total_steps))
+            case StepReport():
+                self._show_training(event.share_done)
             case Preparing() | Notice() | SamplesDrawn() | QualityMeasured() | HealthChecked() | RolledBack():
                 pass
             case Saved() | TrainFinished():
@@ -250,9 +250,9 @@ class App(QObject):
             case _:
                 assert_never(event)
 
-    def _show_training(self, step: int, total_steps: int) -> None:
-        self._trained = step / max(1, total_steps)
-        self.window.set_training_progress(*self._names, step, total_steps)
+    def _show_training(self, share: float) -> None:
+        self._trained = share
+        self.window.set_training_progress(*self._names, share)
         self._show_in_taskbar()
 
     def _take_training_state(self, state: PageState) -> None:

@@ -169,9 +169,9 @@ class MainWindow(QMainWindow):
         self._training_state = state
         self._show_title()
 
-    def set_training_progress(self, name_A: str, name_B: str, step: int, total_steps: int) -> None:
-        """Show in the title how far the training is."""
-        percent = 100 * step // total_steps if total_steps else 0
+    def set_training_progress(self, name_A: str, name_B: str, share: float) -> None:
+        """Show in the title how far the training is, in 0..1."""
+        percent = int(100 * share + 1e-6)  # 0.29 is a little less than 29 percent.
         self._trained = self.tr("{a} and {b}, {percent}%").format(a=name_A, b=name_B, percent=percent)
         self._show_title_soon()
 

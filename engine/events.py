@@ -136,6 +136,15 @@ class StepReport:
     losses: Losses
     waiting: float = 0.0
 
+    @property
+    def share_done(self) -> float:
+        """How much of the training is done, in 0..1: by its steps, or by the clock if that will end it before."""
+        by_steps = self.step / max(1, self.total_steps)
+        steps_left_by_clock = self.seconds_left * self.steps_per_second
+        if steps_left_by_clock > 0.9 * (self.total_steps - self.step):
+            return by_steps
+        return max(by_steps, self.seconds / max(self.seconds + self.seconds_left, 1e-9))
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -399,7 +399,7 @@ class TrainingPage(QWidget):
                 waiting=self._waiting_words(is_warm=event.epoch > self._first_epoch + 1),
             )
         )
-        self._set_progress(_share_done(event))
+        self._set_progress(event.share_done)
 
     def _waiting_words(self, *, is_warm: bool) -> str:
         """What follows the status where steps wait for their pictures, and what helps.
@@ -701,15 +701,6 @@ class TrainingPage(QWidget):
 
     def _tell_save_failed(self, text: str) -> None:
         self.messages.add(text, is_error=True)
-
-
-def _share_done(event: StepReport) -> float:
-    """How much of the training is done, from 0 to 1: by its steps, or by the clock if that will end it before."""
-    by_steps = event.step / max(1, event.total_steps)
-    steps_left_by_clock = event.seconds_left * event.steps_per_second
-    if steps_left_by_clock > 0.9 * (event.total_steps - event.step):
-        return by_steps
-    return max(by_steps, event.seconds / max(event.seconds + event.seconds_left, 1e-9))
 
 
 def _carded(widget: QWidget) -> QWidget:

@@ -152,7 +152,7 @@ def test_ten_thousand_files_are_handed_over(window, qtbot, tmp_path):
 def test_the_title_tells_what_runs(window, qtbot):
     assert window.windowTitle() == "CycleGAN Desktop"
     window.set_training(True)
-    window.set_training_progress("Apples", "<b>Oranges</b>", 30, 200)
+    window.set_training_progress("Apples", "<b>Oranges</b>", 0.15)
     qtbot.waitUntil(lambda: window.windowTitle() == "Training Apples and <b>Oranges</b>, 15% - CycleGAN Desktop")
     window.set_conversion(True)
     window.set_conversion_progress(3, 12)
