@@ -190,7 +190,7 @@ class MadeUpGraph:
 def test_a_recording_that_fails_gives_the_stream_back_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     streams: list[object] = [SimpleNamespace(wait_stream=lambda _: None)]
     before = streams[0]
-    ended: list[Recorder] = []
+    ended: list[bool] = []
 
     @contextlib.contextmanager
     def current(stream: object) -> Iterator[None]:
@@ -208,12 +208,12 @@ def test_a_recording_that_fails_gives_the_stream_back_and_is_ended(monkeypatch: 
     monkeypatch.setattr(torch.cuda, "stream", current)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
     monkeypatch.setattr(torch.cuda, "graph", MadeUpGraph)
-    monkeypatch.setattr(Recorder, "_end_recording", ended.append)
     recorder = Recorder(torch.device("cpu"))
+    monkeypatch.setattr(recorder, "_end_recording", lambda: ended.append(True))
     with pytest.raises(RuntimeError, match="during capture"):
         recorder.do(lambda x: [x], [torch.ones(1)], [], [])
     assert streams == [before]
-    assert ended == [recorder]
+    assert ended == [True]
     assert recorder._recordings == {}
 
 
