@@ -191,7 +191,7 @@ def choices_on_resume(run: Run, config: TrainConfig, *, measure_again: bool = Fa
     if same:
         choices = dataclasses.replace(choices, precision=stored.precision)
     if same and measure_again:
-        return choices, ["What is fastest here is measured again; results may differ in their last bits from then on."]
+        return choices, ["What is fastest here was measured again; from here on results may differ in their last bits."]
     if same or (choices.hardware, choices.precision) == (stored.hardware, stored.precision):
         return choices, []
     return choices, [
