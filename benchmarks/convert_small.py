@@ -153,7 +153,7 @@ def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]
     for count in options.counts:
         pictures, to = folder / f"pictures-{count}", folder / f"to-{count}"
         write_photographs(pictures, count, size=(options.scaling_size, options.scaling_size))
-        command = [sys.executable, "-m", "engine", "convert", model, pictures, "--to", to, "--direction", "a2b"]
+        command = [sys.executable, "-c", _WITHOUT_EXTRA, "convert", model, pictures, "--to", to, "--direction", "a2b"]
         command += ["--format", "png"]
         seconds, memory = _run(command)
         rows.append({"count": count, "seconds": seconds, "memory_bytes": memory})

@@ -130,7 +130,8 @@ class Translator:
         Args:
             name: Of the picture, for sentences.
             pixels: At least 1 x 1.
-            tick: Called before each layer and between strips; what it raises ends the translation.
+            tick: Called before each layer (by OpenVINO before each picture, on a GPU before some of the layers) and
+                between strips; what it raises ends the translation.
             depth: Bits a channel that the result is to have; uint16 may also be 8 bits with a wide gamut's fractions.
 
         Raises:
