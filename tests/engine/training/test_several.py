@@ -96,10 +96,11 @@ def test_all_gpus_are_trained_on_in_processes_of_their_own(
     list(trainer.train(config))
     assert given == [config]
     list(trainer.train(tiny_config()))
-    list(resume(config.run, device="all", epochs=3))
+    list(resume(config.run, device="all", epochs=3, measure_again=True))
     assert given[1][0] == config.run
     assert {name: value for name, value in given[1][1].items() if value is not None} == {
-        "changes": {"epochs": 3, "device": "all"}
+        "measure_again": True,
+        "changes": {"epochs": 3, "device": "all"},
     }
 
 
