@@ -24,7 +24,7 @@ sys.stdout.flush()
 word = sys.stdin.readline()
 assert word == "stop\\n", word
 if end == "told":
-    print('{"event": "Failed", "message": "The disk is full.", "is_cause": true}', flush=True)
+    print('{"event": "Failed", "message": "The disk is full.", "is_cause": true, "remedies": []}', flush=True)
 if end == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 sys.stderr.write("Traceback\\nZeroDivisionError: while saving\\n" if end == "traceback" else "\\xff")
