@@ -237,7 +237,7 @@ def measure_megapixels(work: Work) -> dict[str, Found]:
                 run_json([*command, "--spill", work.folder], timeout=1800)["seconds"] / megapixels for _ in range(again)
             ]
     each = {megapixels: Spread.of(times).median for megapixels, times in seconds.items()}
-    words = ", ".join(f"{number(median)} s at {megapixels:.2g} MP" for megapixels, median in each.items())
+    words = ", ".join(f"{number(median)} s at {number(megapixels)} MP" for megapixels, median in each.items())
     ratio = max(each.values()) / min(each.values())
     return {"each": Found(ratio=(ratio, ratio, ratio), note=f"{words}; {rounds(work.scale)}")}
 
