@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,12 @@ def measure_step(work: Work) -> dict[str, Found]:
     found = {}
     for key, name in (("auto", precision), ("fp32", "fp32"), ("batch_8", precision)):
         if key in seconds:
-            share = share_of(answers["ceiling"], name, (8 if key == "batch_8" else 1) * flops, seconds[key])
             note = f"{name}; {chosen(last[key]['choices'])}"
             if key == "batch_8":
-                found[key] = Found(None, Spread.of(seconds[key]), None, share, note)
+                one = Found(ours=Spread.of(seconds[key]), note=note)
             else:
-                found[key] = faster(seconds["plain"], seconds[key], share=share, note=note)
+                one = faster(seconds["plain"], seconds[key], note=note)
+            found[key] = under_ceiling(one, answers["ceiling"], name, (8 if key == "batch_8" else 1) * flops)
     found["memory"] = compared([last["plain"]["peak_bytes"] / 1e9], [last["auto"]["peak_bytes"] / 1e9])
     return found
 
@@ -194,8 +194,8 @@ def converted(work: Work, source: Path, *, pixels: int, what: str, extra: bool =
             f"on average, {one['most_levels']} at most, and are {sizes:.2f} times as large"
         )
         seconds = one["seconds"]
-        share = share_of(rates, precision, picture_flops(scale, pixels), seconds["ours"])
-        found[name] = faster(seconds["plain"], seconds["ours"], share=share, note=note)
+        faster_one = faster(seconds["plain"], seconds["ours"], note=note)
+        found[name] = under_ceiling(faster_one, rates, precision, picture_flops(scale, pixels))
     return found
 
 
@@ -301,23 +301,25 @@ GROUPS: dict[str, Callable[[Work], dict[str, Found]]] = {
 # Arithmetic
 
 
-def faster(plain: Sequence[float], ours: Sequence[float], *, share: float | None = None, note: str = "") -> Found:
+def faster(plain: Sequence[float], ours: Sequence[float], *, note: str = "") -> Found:
     """How many times as fast ours is, turn by turn."""
     ratios = [one / other for one, other in zip(plain, ours, strict=True)]
     one, other = Spread.of(plain), Spread.of(ours)
-    return Found(one, other, (one.median / other.median, min(ratios), max(ratios)), share, note)
+    return Found(one, other, (one.median / other.median, min(ratios), max(ratios)), note=note)
 
 
 def compared(plain: Sequence[float], ours: Sequence[float], *, note: str = "") -> Found:
     """How many times as much ours takes, turn by turn."""
     ratios = [other / one for one, other in zip(plain, ours, strict=True)]
     one, other = Spread.of(plain), Spread.of(ours)
-    return Found(one, other, (other.median / one.median, min(ratios), max(ratios)), None, note)
+    return Found(one, other, (other.median / one.median, min(ratios), max(ratios)), note=note)
 
 
-def share_of(rates: Sequence[Answer], precision: str, flops: float, seconds: Sequence[float]) -> float:
-    """What work of so many FLOP reaches of the ceiling, by the medians."""
-    return flops / Spread.of(seconds).median / Spread.of([rate[precision] for rate in rates]).median
+def under_ceiling(found: Found, rates: Sequence[Answer], precision: str, flops: float) -> Found:
+    """The same with the ceiling, and what work of so many FLOP reaches of it, by the medians."""
+    assert found.ours is not None
+    ceiling = Spread.of([rate[precision] for rate in rates]).median
+    return replace(found, ceiling=ceiling, share=flops / found.ours.median / ceiling)
 
 
 def step_flops(scale: Scale) -> float:

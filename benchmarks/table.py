@@ -56,7 +56,8 @@ class Found:
         ours: What ours took.
         ratio: How many times as fast ours is, or, where the target is an upper limit, how many times as much it takes:
             of the medians, and the lowest and the highest of the turns.
-        share: Share of the ceiling that ours reaches.
+        ceiling: The largest rate of a matrix product of the same precision, in FLOP a second.
+        share: What ours reaches of it.
         note: What else should be known.
         failed: Why it could not be measured.
     """
@@ -64,6 +65,7 @@ class Found:
     plain: Spread | None = None
     ours: Spread | None = None
     ratio: tuple[float, float, float] | None = None
+    ceiling: float | None = None
     share: float | None = None
     note: str = ""
     failed: str = ""
@@ -182,8 +184,8 @@ LINES: dict[Column, tuple[Line, ...]] = {
 def table(column: Column, stored: Mapping[str, Origin]) -> str:
     """The lines of a column as Markdown. Whether targets are reached is not said of what was measured with --quick."""
     rows = [
-        "| what | target | plain | ours | ratio | of the ceiling | reached | measured |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| what | target | plain | ours | ratio | ceiling | of the ceiling | reached | measured |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     letters = machine_letters(stored)
     for line in LINES[column]:
@@ -207,15 +209,16 @@ def machine_letters(stored: Mapping[str, Origin]) -> dict[str, str]:
 
 
 def cells(line: Line, found: Found | None) -> list[str]:
-    """The seven cells of a line."""
+    """The eight cells of a line."""
     if found is None:
-        return [line.what, line.target, "", "", "", "", "not measured"]
+        return [line.what, line.target, "", "", "", "", "", "not measured"]
     if found.failed:
-        return [line.what, line.target, "", "", "", "", f"not measured: {found.failed}"]
+        return [line.what, line.target, "", "", "", "", "", f"not measured: {found.failed}"]
     ratio = ""
     if found.ratio is not None:
         ratio, low, high = (f"{value:.2f}" for value in found.ratio)
         ratio = ratio if low == high else f"{ratio} ({low} to {high})"
+    ceiling = "" if found.ceiling is None else f"{number(found.ceiling / 1e12)} TFLOP/s"
     share = "" if found.share is None else f"{found.share:.0%}"
     what = f"{line.what} ({found.note})" if found.note else line.what
     return [
@@ -224,6 +227,7 @@ def cells(line: Line, found: Found | None) -> list[str]:
         spread(found.plain, line.unit),
         spread(found.ours, line.unit),
         ratio,
+        ceiling,
         share,
         met(line, found),
     ]
@@ -271,11 +275,11 @@ translates and encodes one after the other. Tests see that it computes what the 
 (`tests/benchmarks/test_plain.py`).
 
 Both sides are processes of their own that take turns. Figures are medians, with the lowest and the highest turn behind
-them. *Of the ceiling* is the share that the multiplications of the work reach of what a matrix product of the same
-precision reaches on that machine, in the same turns; in fp32 it can pass 100%, since convolutions are counted as they
-are written and trained with fewer multiplications (0020). Seconds are of this machine, and of no other; ratios tell
-more, but another machine has others, too. Rows are measured in pieces: the last column names the day and the commit of
-each.
+them. The *ceiling* is what a matrix product of the same precision reaches on that machine, in the same turns (1 TFLOP
+is 10^12 multiplications or additions), and *of the ceiling* is what the convolutions of the work reach of it; in fp32
+that can pass 100%, since they are counted as they are written and trained with fewer multiplications (0020). Seconds
+are of this machine, and of no other; ratios tell more, but another machine has others, too. Rows are measured in
+pieces: the last column names the day and the commit of each.
 
 What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0022`.
 """

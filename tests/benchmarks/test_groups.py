@@ -78,6 +78,13 @@ def test_whole_commands_are_measured_in_turns_and_their_results_compared(tmp_pat
     assert found.note.startswith("2 files; once each, in turns; ") and "levels of 255" in found.note
 
 
+def test_the_ceiling_is_the_median_rate_of_the_precision_and_the_share_what_ours_reaches_of_it() -> None:
+    rates = [{"bf16": rate, "fp32": 1e12} for rate in (4e12, 2e12, 3e12)]
+    found = groups.under_ceiling(groups.faster([9.0], [2.0], note="bf16"), rates, "bf16", flops=1.5e12)
+    assert found.ceiling == 3e12 and found.share == 0.25
+    assert found.ratio == (4.5, 4.5, 4.5) and found.note == "bf16"
+
+
 def test_the_work_of_a_step_is_counted_as_the_literature_has_it() -> None:
     """99.1 GFLOP for a generator at 256 px (11.4 M weights), which is what others report for it."""
     assert groups.picture_flops(Scale(), 256 * 256) == pytest.approx(99.1e9, rel=1e-2)

@@ -15,7 +15,7 @@ LINES = (
     Line("second", "small", "Something small", most=1.0, unit="GB"),
     Line("third", "missing", "Something not measured", least=2),
 )
-FAST = Found(Spread.of([6.0, 5.0]), Spread.of([2.0, 2.0]), (2.75, 2.5, 3.0), 0.4, "fp32")
+FAST = Found(Spread.of([6.0, 5.0]), Spread.of([2.0, 2.0]), (2.75, 2.5, 3.0), ceiling=1e12, share=0.4, note="fp32")
 SMALL = Found(ratio=(1.5, 1.5, 1.5))
 
 
@@ -75,3 +75,10 @@ def test_a_share_of_the_ceiling_is_judged_by_itself() -> None:
     assert table.met(line, Found(share=0.36)) == "yes"
     assert table.met(line, Found(share=0.34, ours=Spread.of([1.0]))) == "no"
     assert table.met(line, Found()) == ""
+
+
+def test_the_ceiling_stands_beside_the_share_of_it() -> None:
+    line = Line("first", "fast", "Something fast", "share", least=0.35)
+    assert table.cells(line, Found(ceiling=736.6e12, share=0.3))[5:7] == ["737 TFLOP/s", "30%"]
+    assert table.cells(line, Found(ceiling=0.237e12, share=0.911))[5:7] == ["0.237 TFLOP/s", "91%"]
+    assert table.cells(line, Found())[5:7] == ["", ""]
