@@ -3,67 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias, assert_never
+from typing import Final
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 import engine
+from cyclegan_desktop.conversion.arrivals import Arrivals, say
 from cyclegan_desktop.conversion.batch_queue import BatchQueue, Convert
-from cyclegan_desktop.conversion.batches import UNFINISHED, Batch, BatchState
-from cyclegan_desktop.conversion.file_list import FileState, MadeWith, spans_of
+from cyclegan_desktop.conversion.batches import Batch, BatchState
+from cyclegan_desktop.conversion.file_list import FileState, MadeWith
 from cyclegan_desktop.conversion.job_choices import JobChoices
+from cyclegan_desktop.conversion.known_models import KnownModels
 from cyclegan_desktop.conversion.page import ConversionPage, PageState
 from cyclegan_desktop.conversion.queue_panel import BatchLine
-from cyclegan_desktop.conversion.queue_store import QueueStore, SavedBatch
-from cyclegan_desktop.conversion.scanner import LookForPictures, Scanner
+from cyclegan_desktop.conversion.queue_store import QueueStore
+from cyclegan_desktop.conversion.reporting import Reporting, WriteReport
+from cyclegan_desktop.conversion.scanner import LookForPictures
+from cyclegan_desktop.conversion.shown_row import ShownRow
 from cyclegan_desktop.conversion.size_advice import SizeAdvice
-from cyclegan_desktop.conversion.sources import (
-    FolderDone,
-    Found,
-    NoPictures,
-    NotThere,
-    SourceEvent,
-    look_for_pictures,
-)
+from cyclegan_desktop.conversion.sources import SourceEvent, look_for_pictures
+from cyclegan_desktop.conversion.unfinished import Unfinished
 from cyclegan_desktop.drops import reference_files
 from cyclegan_desktop.engine_thread import Failure
 from cyclegan_desktop.notification import Notifier
-from cyclegan_desktop.one_work import OneWork
-from cyclegan_desktop.resource_files import resources_folder
 from cyclegan_desktop.settings import Settings
 from engine.config import Direction
-from engine.conversion.model_file import BEST_FILE_NAME, MODEL_FILE_NAME, ModelInfo, read_model_info
-from engine.conversion.report import PAGE_NAME, ReportRow, RowState, write_report
+from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, read_model_info
+from engine.conversion.report import write_report
 from engine.errors import ConfigError, EngineError
 from engine.events import ConvertEvent, Notice, Preparing
 
-logger = logging.getLogger(__name__)
-
-STARTER_MODEL: Final = "starter.safetensors"
-"""The model in the resources with which Convert works at the first start."""
-
-WriteReport: TypeAlias = Callable[[Sequence[ReportRow], Path, str], Iterator[Preparing]]
-
 _TICK_MS: Final = 100
-_FOLLOW_SECONDS: Final = 1.0
 _PANEL_SECONDS: Final = 0.5
-_SAVE_SECONDS: Final = 5.0
-
-_REPORT_STATES: Final[dict[FileState, RowState]] = {
-    FileState.PENDING: "Pending",
-    FileState.IN_PROGRESS: "Pending",
-    FileState.DONE: "Done",
-    FileState.FAILED: "Failed",
-    FileState.SKIPPED: "Skipped",
-    FileState.CANCELED: "Canceled",
-}
 
 
 class ConversionController(QObject):
@@ -103,37 +79,20 @@ class ConversionController(QObject):
         super().__init__(parent)
         self._page = page
         self._settings = settings
-        self._read_model = read_model
-        self._look = look
-        self._write_report = write_report
-
-        self._models: dict[Path, ModelInfo] = {}
-        # What was converted with in this sitting, such as moments of trainings, in order.
-        self._used: dict[Path, None] = {}
+        self._models = KnownModels(settings, read_model)
         self._queue = BatchQueue(convert, self)
-        self._scanners: dict[Batch, Scanner] = {}
-        self._keys: dict[Batch, str] = {}
-        self._store = QueueStore(settings.queue_folder)
-        self._unfinished: list[SavedBatch] = []
-        self._discarded: list[SavedBatch] = []  # Kept as long as that can be undone.
-        self._restoring: dict[Batch, SavedBatch] = {}
-        self._to_load: list[Batch] = []
-        self._loading: Batch | None = None
-        self._loader: Scanner | None = None
-        self._listed_paths: list[Path] = []  # As they were saved; other rows may have come or gone meanwhile.
-        self._said: dict[Batch, list[SourceEvent | Failure]] = {}
+        self._arrivals = Arrivals(look, self)
+        store = QueueStore(settings.queue_folder)
+        self._unfinished = Unfinished(page, self._queue, self._arrivals, store, read_model, self)
         self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
         self._told: list[Batch] = []
-        self._report = OneWork(self)
-        self._reported: Path | None = None
+        self._report = Reporting(page, write_report, self)
         self._advice = SizeAdvice(page.options, self)
 
         self._ticks = QTimer(self)
         self._ticks.setInterval(_TICK_MS)
         self._ticks.timeout.connect(self._tick)
-        self._followed_at = self._listed_at = self._saved_at = 0.0
-        self._shown: tuple[Path, FileState, Path | None, bool] | None = None
-        self._selecting = False
+        self._listed_at = 0.0
         self._space_text = ""
         self._says_model_gone = False
 
@@ -142,14 +101,11 @@ class ConversionController(QObject):
         self._batch = Batch(None, settings.last_direction, settings.output_folder, choices, self)
         self._batch.wished_model = settings.last_model
         self._queue.add(self._batch)
-        page.list.show_files(self._batch.files)
+        self._row = ShownRow(page, self._batch, self)
 
         page.paths_added.connect(self.add_sources)
         page.remove_requested.connect(self.remove)
         page.clear_requested.connect(self.clear)
-        page.row_selected.connect(self._row_selected)
-        page.failed_only_changed.connect(self._show_failed_only)
-        page.mark_requested.connect(self._mark)
         page.redo_requested.connect(self.redo_marked)
         page.options.model_picked.connect(self.set_model)
         page.options.model_opened.connect(self._open_model)
@@ -162,10 +118,9 @@ class ConversionController(QObject):
         page.cancel_requested.connect(self.stop)
         page.retry_requested.connect(self.retry_failed)
         page.open_output_requested.connect(self._open_output)
-        page.report_asked.connect(self._ask_report)
+        page.report_asked.connect(lambda: self._report.ask(self._batch))
         page.report_requested.connect(self.write_report)
         page.new_requested.connect(self.new_batch)
-        page.unfinished.dismissed.connect(self._forget_discarded)
         page.queue.batch_chosen.connect(lambda place: self.show_batch(self._queue.batches[place]))
         page.queue.move_asked.connect(lambda place, by: self._queue.move(self._queue.batches[place], by))
         page.queue.remove_asked.connect(lambda place: self.remove_batch(self._queue.batches[place]))
@@ -175,15 +130,20 @@ class ConversionController(QObject):
         self._queue.ended.connect(self._on_ended)
         self._queue.busy_changed.connect(self._on_busy)
         self._queue.emptied.connect(self._tell)
-        self._report.reported.connect(lambda event: page.set_preparing(event.text, event.done, event.total))
-        self._report.ended.connect(self._report_ended)
+        self._report.ended.connect(self._refresh_page)
+        self._arrivals.came.connect(self._pictures_came)
+        self._arrivals.told.connect(self._say)
+        self._arrivals.ended.connect(self._all_looked_through)
+        self._unfinished.offered.connect(self.offered)
+        self._unfinished.restored.connect(self.show_batch)
+        self._unfinished.listed.connect(self._all_looked_through)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.close)
 
         self.refresh_models()
         self._choices_changed()
-        self._offer_unfinished()
+        self._unfinished.offer()
 
     @property
     def is_busy(self) -> bool:
@@ -198,7 +158,7 @@ class ConversionController(QObject):
     @property
     def unfinished_count(self) -> int:
         """How many unfinished conversions of earlier starts are offered."""
-        return len(self._unfinished)
+        return self._unfinished.count
 
     @property
     def is_looking(self) -> bool:
@@ -236,25 +196,20 @@ class ConversionController(QObject):
         page = self._page
         page.clear_messages()
         page.options.set_choices(batch.choices)
-        self._selecting = True
-        page.list.show_files(batch.files)
-        page.set_failed_only(batch.files.is_failed_only)
-        page.list.select(batch.selected)
-        self._selecting = False
+        self._row.show_batch(batch)
         self._offer_models()
-        self._shown = None
         if batch.failure is not None:
             page.show_problem(batch.failure.message, batch.failure.field, batch.failure.details)
         for notice in batch.notices:
             page.show_notice(notice)
-        for event in self._said.get(batch, ()):
-            self._say(event)
+        for event in self._arrivals.said_about(batch):
+            say(page, event)
         if self._is_empty(before):
             self._queue.remove(before)  # Nothing is lost, and the list of batches stays short.
             self._forget(before)
         self._batches_changed()
         self._refresh_page()
-        self._refresh_shown()
+        self._row.refresh(anew=True)
 
     def remove_batch(self, batch: Batch) -> None:
         """Take a batch off the list, unless it runs. What is not converted of it stays so; no file is touched."""
@@ -271,7 +226,7 @@ class ConversionController(QObject):
         if batch in self._queue.batches:
             self._queue.remove(batch)
         self._forget(batch)
-        self._save()
+        self._unfinished.save()
 
     # What to convert
 
@@ -296,8 +251,8 @@ class ConversionController(QObject):
         batch = self._batch
         if not self._is_looking(batch):
             self._page.clear_messages()
-            self._said.pop(batch, None)
-        self._scanner_of(batch).add(paths)
+            self._arrivals.hush(batch)
+        self._arrivals.add(batch, paths)
         if self._is_looking(batch):
             batch.shows_summary = False
             self._refresh_page()
@@ -308,7 +263,7 @@ class ConversionController(QObject):
             return
         self._batch.files.remove(numbers)
         self._batch.shows_summary = False
-        self._save_anew(self._batch)
+        self._unfinished.save_anew(self._batch)
         self._refresh_page()
 
     def clear(self) -> None:
@@ -317,11 +272,9 @@ class ConversionController(QObject):
         if batch.is_under_way:
             return
         batch.start_wanted = False
-        if batch in self._scanners:
-            self._scanners[batch].forget()
-        self._restoring.pop(batch, None)
-        self._stop_loading(batch)
-        self._said.pop(batch, None)
+        self._arrivals.stop(batch)
+        self._unfinished.empty(batch)
+        self._arrivals.hush(batch)
         batch.clear()
         self._page.clear_messages()
         self._refresh_page()
@@ -345,30 +298,7 @@ class ConversionController(QObject):
 
     def refresh_models(self) -> None:
         """Offer the models of the library anew."""
-        starter = resources_folder() / STARTER_MODEL
-        last = self._settings.last_model
-        candidates = [*self._settings.library, starter, *([last] if last else []), *self._used]
-        candidates += [batch.wished_model for batch in self._queue.batches if batch.wished_model is not None]
-        readable: dict[Path, ModelInfo] = {}
-        for path in candidates:
-            if path in readable or (path == starter and not path.exists()):
-                continue
-            try:
-                readable[path] = self._read_model(path)
-            except EngineError as error:
-                # A training without a save yet, or a disk that is not connected: it comes back by itself.
-                logger.info("Not offered for converting: %s", error)
-        self._models = {info.path: info for info in readable.values()}
-        preferred = (last, starter, *readable)
-        for batch in self._queue.batches:
-            if batch.wished_model is None:
-                batch.model = next((readable[path] for path in preferred if path in readable), None)
-                batch.wished_model = batch.model.path if batch.model is not None else None
-                continue
-            # Never another one by itself: with that, the pictures would become something else.
-            there = self._models.get(batch.wished_model)
-            batch.is_model_gone = there is None
-            batch.model = there or batch.model
+        self._models.refresh(self._queue.batches)
         self._offer_models()
 
     def set_model(self, model: Path) -> None:
@@ -377,16 +307,14 @@ class ConversionController(QObject):
             self.new_batch()
         self._page.clear_messages()
         try:
-            info = self._read_model(model)
+            info = self._models.read(model)
         except EngineError as error:
             # Not beside the box: that still holds a model that works.
             self._page.show_problem(str(error))
         else:
             self._batch.model, self._batch.wished_model = info, info.path
             self._batch.begun_output = None
-            self._used[info.path] = None
-            self._settings.last_model = info.path
-            self._settings.save()
+            self._models.use(info)
         self.refresh_models()
 
     def set_direction(self, direction: Direction) -> None:
@@ -456,10 +384,13 @@ class ConversionController(QObject):
         batch = self._batch
         if batch.start_wanted:
             batch.start_wanted = False
-            if not self._is_coming(batch):
-                self._restoring.pop(batch, None)
+            self._unfinished.give_up(batch)
             self._refresh_page()
         self._queue.cancel(batch)
+
+    def resume_unfinished(self) -> None:
+        """Go on with what earlier starts of the app have left, if that is still offered."""
+        self._unfinished.resume()
 
     def stop_for_closing(self) -> None:
         """Stop what runs; everything unfinished is offered at the next start."""
@@ -471,11 +402,8 @@ class ConversionController(QObject):
 
     def close(self) -> None:
         """Stop everything; nothing comes to the page after this."""
-        for scanner in self._scanners.values():
-            scanner.close()
-        if self._loader is not None:
-            self._loader.close()
-        self._forget_discarded()
+        self._arrivals.close()
+        self._unfinished.close_loader()
         self._ticks.stop()
         self._queue.close()
         self._report.close()
@@ -483,8 +411,7 @@ class ConversionController(QObject):
         # What is still being read comes to a page that is gone, and to threads that wait for each other.
         self._page.comparison.show_nothing()
         self._page.comparison.wait()
-        self._save()
-        self._store.close()
+        self._unfinished.close()
 
     def _start(self, batch: Batch) -> None:
         made_with = self._checked_settings(batch)
@@ -534,13 +461,7 @@ class ConversionController(QObject):
         self._settings.save()  # Choices are not saved one by one: a spin box has many.
         batch.prepare(job, numbers, made_with)
         batch.follows = True
-        saved = self._restoring.pop(batch, None)
-        begun_with = (saved.model, saved.direction, saved.output) if saved is not None and saved.converted else None
-        batch.is_restored = begun_with == (job.model, job.direction, job.to)
-        # Anew also if it is restored: its list and settings may have been changed since.
-        key = self._keys[batch] = self._store.new_key()
-        self._store.save_files(key, *batch.job_files)
-        self._forget_discarded()
+        self._unfinished.begin(batch)
         self._queue.enqueue(batch)
 
     def _on_event(self, batch: Batch, event: ConvertEvent) -> None:
@@ -562,8 +483,8 @@ class ConversionController(QObject):
         self.busy_changed.emit(busy)
 
     def _on_ended(self, batch: Batch, how: str) -> None:
-        if how == "paused" and batch.job is not None and batch.job.again and batch in self._keys:
-            self._store.save_files(self._keys[batch], *batch.job_files)
+        if how == "paused":
+            self._unfinished.note_pause(batch)
         if how in ("done", "failed"):
             self._told.append(batch)
         if batch is self._batch:
@@ -573,8 +494,8 @@ class ConversionController(QObject):
             skipped = [number for number in batch.in_state(FileState.SKIPPED) if batch.files.rows[number].target]
             if how == "done" and skipped:
                 self._page.offer_again(len(skipped), self.convert_again)
-            self._follow(at_once=True)
-            self._refresh_shown()
+            self._row.follow(at_once=True)
+            self._row.refresh()
         self.ended.emit(how)
 
     def _tell(self) -> None:
@@ -597,13 +518,11 @@ class ConversionController(QObject):
             self._show_progress(self._batch)
             self._page.set_failed_count(self._batch.files.count(FileState.FAILED), can_retry=False)
             self._page.set_count(len(self._batch.files), self._batch.other_file_count, is_inviting=False)
-            self._follow()
-            self._refresh_shown()
-        now = time.monotonic()
-        if now - self._listed_at > _PANEL_SECONDS:
+            self._row.follow()
+            self._row.refresh()
+        if time.monotonic() - self._listed_at > _PANEL_SECONDS:
             self._refresh_panel()
-        if now - self._saved_at > _SAVE_SECONDS:
-            self._save()
+        self._unfinished.save_now_and_then()
 
     def _show_progress(self, batch: Batch) -> None:
         if batch.is_watching:
@@ -617,168 +536,6 @@ class ConversionController(QObject):
         else:
             self._page.set_starting()
 
-    # What was not finished, and what is kept for the next start
-
-    def _offer_unfinished(self) -> None:
-        self._unfinished = self._store.load()
-        if self._store.kept_aside is not None:
-            self._page.show_damaged_queue(self._store.kept_aside)
-        self._make_offer()
-        QTimer.singleShot(0, self, lambda: self.offered.emit(self.unfinished_count))  # Once somebody can listen.
-
-    def _make_offer(self) -> None:
-        if self._unfinished:
-            conversions = [(saved.name, saved.done, saved.total) for saved in self._unfinished]
-            self._page.offer_unfinished(conversions, self.resume_unfinished, self.discard_unfinished)
-
-    def resume_unfinished(self) -> None:
-        """Go on with what earlier starts of the app have left: pictures are listed first, as if dropped."""
-        self._page.unfinished.take_back()
-        for saved in self._unfinished:
-            model: ModelInfo | None = None
-            with suppress(EngineError):  # Convert says what is missing.
-                model = self._read_model(saved.model)
-            batch = Batch(model, saved.direction, saved.output if saved.is_output_chosen else None, saved.choices, self)
-            batch.wished_model, batch.is_model_gone = saved.model, model is None
-            batch.begun_output = None if saved.is_output_chosen else saved.output
-            batch.other_files = dict(saved.folders)
-            batch.is_restored = batch.start_wanted = True
-            self._restoring[batch] = saved
-            self._to_load.append(batch)
-        # Only now: with each batch that comes to the queue, files of those that are known no more are removed.
-        self._unfinished = []
-        restored = tuple(self._to_load)
-        for batch in restored:
-            self._queue.add(batch)
-        if restored:
-            self._load_next()
-            self.show_batch(restored[0])
-        self.offered.emit(0)
-
-    def _load_next(self) -> None:
-        """List the pictures of one batch at a time, so that they begin in their old order."""
-        while self._to_load and self._loading is None:
-            batch = self._to_load.pop(0)
-            if batch in self._restoring:
-                saved = self._restoring[batch]
-                self._loading = batch
-                self._loader = self._made_scanner(batch, partial(self._look_into_saved, saved))
-                self._loader.found.connect(lambda found: self._listed_paths.extend(found.pictures))
-                self._loader.add([saved.output])
-
-    def _stop_loading(self, batch: Batch) -> None:
-        """List no more of the saved pictures of a batch, and go on with the next."""
-        if batch in self._to_load:
-            self._to_load.remove(batch)
-        if batch is self._loading:
-            loader, self._loading, self._loader = self._loader, None, None
-            if loader is not None:
-                loader.blockSignals(True)
-                loader.close()
-                loader.deleteLater()
-            self._listed_paths.clear()
-            self._load_next()
-
-    def _on_loaded(self, batch: Batch) -> None:
-        """All saved pictures of a batch are listed: from now on it looks for pictures like every other."""
-        loader, self._loading, self._loader = self._loader, None, None
-        if loader is not None:
-            loader.deleteLater()
-        saved = self._restoring.get(batch)
-        if saved is not None:
-            spans = (self._listed_paths[first : last + 1] for first, last in saved.made_before)
-            batch.made_before = frozenset(path for span in spans for path in span)
-            if not batch.start_wanted:
-                del self._restoring[batch]  # It was canceled meanwhile.
-            elif len(batch.files) != saved.total:
-                self._save_anew(batch)
-        self._listed_paths.clear()
-        self._on_scan_ended(batch)
-        self._load_next()
-        self._save()
-
-    def _save_anew(self, batch: Batch) -> None:
-        """Keep a restored batch that has not begun as its list is now."""
-        saved = self._restoring.get(batch)
-        if saved is None or self._is_coming(batch):
-            return
-        rows = batch.files.rows
-        if not rows:
-            del self._restoring[batch]
-        else:
-            key = self._store.new_key()
-            self._store.save_files(key, [row.path for row in rows], [row.root for row in rows])
-            spans = spans_of([number for number, row in enumerate(rows) if row.path in batch.made_before])
-            total = len(rows)
-            self._restoring[batch] = dataclasses.replace(
-                saved, key=key, made_before=tuple(spans), done=min(saved.done, total), total=total
-            )
-        self._save()
-
-    def _look_into_saved(self, saved: SavedBatch, _paths: Sequence[Path]) -> Iterator[SourceEvent]:
-        return self._store.files_of(saved)
-
-    def discard_unfinished(self) -> None:
-        """Forget what earlier starts have left; its results stay."""
-        self._discarded, self._unfinished = self._unfinished, []
-        self._page.offer_undo_discard(len(self._discarded), self._undo_discard)
-        self._save()
-        self.offered.emit(0)
-
-    def _undo_discard(self) -> None:
-        self._unfinished, self._discarded = self._discarded, []
-        self._make_offer()
-        self.offered.emit(self.unfinished_count)
-
-    def _forget_discarded(self) -> None:
-        """What was discarded is so for good."""
-        if self._discarded:
-            self._discarded = []
-            self._page.unfinished.take_back()
-            self._save()
-
-    def _save(self) -> None:
-        """Keep what is not finished, and how far it is."""
-        self._saved_at = time.monotonic()
-        saved = [*self._unfinished, *self._discarded]
-        saved += [self._as_it_is_now(batch, before) for batch, before in self._restoring.items()]
-        for batch in self._queue.batches:
-            if batch.state not in UNFINISHED or batch.job is None or batch not in self._keys:
-                continue
-            progress = batch.progress
-            saved.append(
-                SavedBatch(
-                    key=self._keys[batch],
-                    name=batch.name,
-                    model=batch.job.model,
-                    direction=batch.job.direction,
-                    output=batch.job.to,
-                    is_output_chosen=batch.chosen_output is not None,
-                    choices=dataclasses.replace(batch.choices, again=batch.job.again),
-                    folders=tuple(batch.other_files.items()),
-                    done=progress.tried,
-                    converted=progress.converted,
-                    made_before=batch.spans_made_before(),
-                    total=progress.total,
-                )
-            )
-        self._store.save_index(saved)
-
-    def _as_it_is_now(self, batch: Batch, saved: SavedBatch) -> SavedBatch:
-        """What to keep of a restored batch that has not begun: the user may have chosen something else for it."""
-        to = batch.output_folder
-        if self._is_coming(batch) or to is None:
-            return saved
-        return dataclasses.replace(
-            saved,
-            model=batch.wished_model or saved.model,
-            direction=batch.direction,
-            output=to,
-            is_output_chosen=batch.chosen_output is not None,
-            choices=batch.choices,
-            folders=tuple(batch.other_files.items()),
-        )
-
     def _like(self, batch: Batch, output: Path | None, choices: JobChoices) -> Batch:
         """A new batch with the model and direction of another."""
         new = Batch(batch.model, batch.wished_direction, output, choices, self)
@@ -787,106 +544,13 @@ class ConversionController(QObject):
 
     def _forget(self, batch: Batch) -> None:
         """Free what belongs to a batch that is off the list."""
-        scanner = self._scanners.pop(batch, None)
-        if scanner is not None:
-            scanner.close()
-            scanner.deleteLater()
-        self._keys.pop(batch, None)
-        self._said.pop(batch, None)
-        self._restoring.pop(batch, None)
-        self._stop_loading(batch)
+        self._arrivals.forget(batch)
+        self._unfinished.forget(batch)
         batch.deleteLater()
-
-    # The report
-
-    def _ask_report(self) -> None:
-        results = self._batch.results
-        if results is not None and not self._report.is_running:
-            self._page.pick_report(results)
 
     def write_report(self, to: Path) -> None:
         """Write what became of the batch that is shown into a new folder."""
-        batch = self._batch
-        if self._report.is_running:
-            return
-        rows = [
-            ReportRow(row.path, _REPORT_STATES[row.state], row.target, row.text, row.seconds)
-            for row in batch.files.rows
-        ]
-        self._page.clear_messages()
-        self._reported = to
-        self._page.set_can_report(False)
-        title = batch.name
-        self._report.start(lambda: self._write_report(rows, to, title))
-
-    def _report_ended(self, failure: Failure | None) -> None:
-        to, self._reported = self._reported, None
-        self._refresh_page()
-        if failure is not None:
-            self._page.show_problem(failure.message, "", failure.details)
-        elif to is not None:
-            self._page.offer_report(to / PAGE_NAME, to)
-
-    # The pictures on the right
-
-    def _follow(self, *, at_once: bool = False) -> None:
-        """Show the newest result now and then, until the user chooses a row."""
-        batch, now = self._batch, time.monotonic()
-        if not batch.follows or batch.newest < 0 or not (at_once or now - self._followed_at > _FOLLOW_SECONDS):
-            return
-        self._followed_at = now
-        self._selecting = True
-        self._page.list.select(batch.newest)
-        self._selecting = False
-
-    def _row_selected(self, number: int) -> None:
-        if not self._selecting:
-            self._batch.follows = False
-            self._batch.selected = number
-        elif number >= 0:
-            self._batch.selected = number
-        self._refresh_shown()
-
-    def _refresh_shown(self) -> None:
-        """Show the selected row as it is now."""
-        batch = self._batch
-        number = batch.selected
-        if not 0 <= number < len(batch.files):
-            self._shown = None
-            self._page.show_row(None, "", ("", ""))
-            return
-        row = batch.files.rows[number]
-        now = (row.path, row.state, row.target, row.marked)
-        if now != self._shown:
-            self._shown = now
-            captions = row.made_with.captions if row.made_with else batch.captions
-            self._page.show_row(row, batch.files.shown_name(number), captions)
-            self._page.comparison.set_neighbours(self._pair_beside(number, -1), self._pair_beside(number, 1))
-
-    def _pair_beside(self, number: int, step: int) -> tuple[Path, Path | None] | None:
-        files = self._batch.files
-        place = files.place_of(number)
-        if place is None or not 0 <= place + step < files.rowCount():
-            return None
-        row = files.rows[files.number_at(place + step)]
-        return row.path, row.target
-
-    def _show_failed_only(self, failed_only: bool) -> None:
-        files, chosen = self._batch.files, self._batch.selected
-        files.set_failed_only(failed_only)
-        if files.place_of(chosen) is not None:
-            self._page.list.select(chosen)
-        elif files.rowCount():
-            self._page.list.select(files.number_at(0))
-
-    def _mark(self, numbers: list[int]) -> None:
-        """Mark rows, or take the marks away if all of these have one."""
-        files = self._batch.files
-        marked = not all(files.rows[number].marked for number in numbers)
-        for number in numbers:
-            files.set_marked(number, marked)
-        self._page.set_marked_count(files.marked_count)
-        self._refresh_shown()
+        self._report.write(self._batch, to)
 
     def _open_output(self) -> None:
         if self._batch.results is not None:
@@ -895,76 +559,21 @@ class ConversionController(QObject):
     # Looking for pictures
 
     def _is_looking(self, batch: Batch) -> bool:
-        return batch is self._loading or (batch in self._scanners and self._scanners[batch].is_busy)
+        return self._unfinished.is_listing(batch) or self._arrivals.is_looking(batch)
 
-    def _is_coming(self, batch: Batch) -> bool:
-        """Whether its saved pictures are not all listed yet."""
-        return batch is self._loading or batch in self._to_load
-
-    def _scanner_of(self, batch: Batch) -> Scanner:
-        """What looks through folders for a batch: what is found goes there, whichever batch is shown by then."""
-        if batch not in self._scanners:
-            self._scanners[batch] = self._made_scanner(batch, self._look)
-        return self._scanners[batch]
-
-    def _made_scanner(self, batch: Batch, look: LookForPictures) -> Scanner:
-        scanner = Scanner(look, self)
-        scanner.found.connect(partial(self._on_scan_event, batch))
-        scanner.failed.connect(partial(self._on_scan_failed, batch))
-        scanner.ended.connect(partial(self._on_loaded if batch is self._loading else self._on_scan_ended, batch))
-        return scanner
-
-    def _on_scan_event(self, batch: Batch, event: SourceEvent) -> None:
-        match event:
-            case Found():
-                batch.files.add(event.pictures, event.root)
-                batch.shows_summary = False
-                if batch is self._batch:
-                    self._page.set_count(len(batch.files), batch.other_file_count, is_inviting=False)
-                    self._page.set_scanning(len(batch.files))
-            case FolderDone():
-                batch.other_files[event.root] = event.other_files
-                if not event.pictures or event.unreadable:
-                    self._tell_about(batch, event)
-            case NotThere() | NoPictures():
-                self._tell_about(batch, event)
-            case _:
-                assert_never(event)
-
-    def _tell_about(self, batch: Batch, event: SourceEvent | Failure) -> None:
-        """Say something about what was dropped on a batch, whenever that is shown."""
-        self._said.setdefault(batch, []).append(event)
+    def _pictures_came(self, batch: Batch) -> None:
         if batch is self._batch:
-            self._say(event)
+            self._page.set_count(len(batch.files), batch.other_file_count, is_inviting=False)
+            self._page.set_scanning(len(batch.files))
 
-    def _say(self, event: SourceEvent | Failure) -> None:
-        match event:
-            case Found():
-                pass
-            case FolderDone():
-                if not event.pictures:
-                    self._page.show_no_pictures(event.root, event.other_files)
-                if event.unreadable:
-                    self._page.show_unreadable(event.unreadable)
-            case NotThere():
-                self._page.show_not_there(event.path, event.reason)
-            case NoPictures(files=files):
-                self._page.show_not_pictures(files)
-            case Failure():
-                self._page.show_problem(event.message, event.field, event.details)
-            case _:
-                assert_never(event)
+    def _say(self, batch: Batch, event: SourceEvent | Failure) -> None:
+        if batch is self._batch:
+            say(self._page, event)
 
-    def _on_scan_failed(self, batch: Batch, failure: Failure) -> None:
-        if batch is self._loading and batch in self._restoring:  # What is left of a damaged file is no whole batch.
-            del self._restoring[batch]
-            batch.start_wanted = False
-        self._tell_about(batch, failure)
-
-    def _on_scan_ended(self, batch: Batch) -> None:
-        if batch not in self._queue.batches or self._is_coming(batch) or self._is_looking(batch):
+    def _all_looked_through(self, batch: Batch) -> None:
+        if batch not in self._queue.batches or self._unfinished.is_coming(batch) or self._is_looking(batch):
             return
-        self._save_anew(batch)
+        self._unfinished.save_anew(batch)
         if batch is self._batch:
             self._refresh_page()
         self._refresh_panel()
@@ -983,13 +592,7 @@ class ConversionController(QObject):
             return
         self.set_model(model)
         used = self._batch.model.path if self._batch.model is not None else None
-        known = self._settings.library
-        if (
-            used in (model, model / MODEL_FILE_NAME, model / BEST_FILE_NAME)
-            and model not in known
-            and model.parent not in known
-        ):
-            self._settings.remember_in_library(model)
+        if self._models.joins_library(model, used):
             self.library_changed.emit()
 
     def _output_picked(self, text: str) -> None:
@@ -1021,32 +624,27 @@ class ConversionController(QObject):
         self._batch.shows_summary = False
         self._refresh_page()
         self._refresh_panel()
-        self._shown = None  # Its captions may have changed.
-        self._refresh_shown()
+        self._row.refresh(anew=True)
 
     def _offer_models(self) -> None:
         """Show the models, and which one the batch has."""
         batch = self._batch
         current = batch.wished_model if not batch.is_model_gone or batch.is_under_way else None
-        models = dict(self._models)
-        if batch.model is not None and (batch.is_under_way or not batch.is_model_gone):
-            models.setdefault(batch.model.path, batch.model)
-        self._page.options.set_models(list(models.values()), current, resources_folder() / STARTER_MODEL)
+        self._page.options.set_models(self._models.offered_to(batch), current, self._models.starter)
         self._page.options.set_direction(batch.model, batch.direction)
         self._refresh_page()
         self._refresh_panel()
-        self._shown = None
-        self._refresh_shown()
+        self._row.refresh(anew=True)
 
     def _batch_changed(self, batch: Batch) -> None:
         if batch is self._batch:
             self._refresh_page()
         self._refresh_panel()
-        self._save()
+        self._unfinished.save()
 
     def _batches_changed(self) -> None:
         self._refresh_panel()
-        self._save()
+        self._unfinished.save()
 
     def _refresh_panel(self) -> None:
         self._listed_at = time.monotonic()
@@ -1138,7 +736,7 @@ class ConversionController(QObject):
         return root is None
 
     def _is_empty(self, batch: Batch) -> bool:
-        is_coming = self._is_looking(batch) or batch in self._restoring
+        is_coming = self._is_looking(batch) or self._unfinished.holds(batch)
         return batch.state is BatchState.DRAFT and not batch.has_something and not is_coming
 
 

@@ -139,7 +139,7 @@ def make_controller(page, settings, converter, read_model, monkeypatch, tmp_path
     from cyclegan_desktop.conversion.controller import ConversionController
 
     # Whether the starter model is there is no concern of these tests.
-    monkeypatch.setattr("cyclegan_desktop.conversion.controller.resources_folder", lambda: tmp_path / "resources")
+    monkeypatch.setattr("cyclegan_desktop.conversion.known_models.resources_folder", lambda: tmp_path / "resources")
 
     def make(**arguments: object) -> ConversionController:
         given = {"convert": converter, "read_model": read_model, "parent": page, **arguments}

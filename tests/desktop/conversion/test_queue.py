@@ -476,7 +476,7 @@ def test_a_killed_app_offers_what_it_was_doing(page, make_controller, converter,
     hold(qtbot, controller, converter, "a.png")
     add(qtbot, controller, scans)
     controller.start()
-    controller._store.wait()
+    controller._unfinished._store.wait()
     kept = {path.name: path.read_bytes() for path in settings.queue_folder.iterdir()}
     converter.go.set()
     qtbot.waitUntil(lambda: not controller.is_busy)
@@ -579,7 +579,7 @@ def test_a_second_app_neither_sees_nor_disturbs_what_the_first_converts(
     controller = make_controller()
     add(qtbot, controller, pictures)
     hold(qtbot, controller, converter, "a.png")
-    controller._store.wait()
+    controller._unfinished._store.wait()
     before = sorted(path.name for path in settings.queue_folder.iterdir())
     second = QueueStore(settings.queue_folder)
     assert second.load() == []
@@ -874,7 +874,7 @@ def test_a_redo_is_called_so(page, controller, pictures, qtbot):
     add(qtbot, controller, pictures)
     with qtbot.waitSignal(controller.ended):
         controller.start()
-    controller._mark([0])
+    controller._row.mark([0])
     controller.redo_marked()
     assert controller.batch.name == "Photos, Apples to Oranges, redo"
 
@@ -1118,9 +1118,9 @@ def test_a_scan_of_another_batch_does_not_mix_up_those_that_are_read(
     controller.close()
     again = make_controller()
     again.resume_unfinished()
-    first = again._loading
-    again._on_scan_ended(again.batches[-1])  # Some other batch was looked through.
-    assert again._loading is first
+    first = again._unfinished._loading
+    again._arrivals.ended.emit(again.batches[-1])  # Some other batch was looked through.
+    assert again._unfinished._loading is first
     qtbot.waitUntil(lambda: [batch.state for batch in again.batches] == [DONE, DONE])
     again.close()
 
@@ -1136,7 +1136,7 @@ def test_a_proposed_output_folder_stays_a_proposal_after_the_next_start(
     assert converter.jobs[-1].to == pictures.parent / "Photos - Oranges"
     assert again.batch.chosen_output is None
     assert label(page, "convert_others").text() == "2 other files left alone"
-    again._mark([0])
+    again._row.mark([0])
     again.redo_marked()
     again.set_direction("b2a")
     assert again.output_folder == pictures.parent / "Photos - Apples"
@@ -1189,7 +1189,7 @@ def test_a_discard_that_is_not_undone_is_for_good(page, make_controller, convert
     again = make_controller()
     press(qtbot, page, "unfinished_offer_1")
     press(qtbot, page, "unfinished_offer_close")
-    again._store.wait()
+    again._unfinished._store.wait()
     assert list(settings.queue_folder.glob("*.json*")) == []
     again.close()
 
