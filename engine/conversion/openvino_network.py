@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -107,21 +108,10 @@ class OpenvinoNetwork:
             content = onnx_bytes(
                 generator, in_channels=in_channels, out_channels=out_channels, metadata={}, change_only=True
             )
-            openvino = import_openvino()
-            core = openvino.Core()
-            compiled = core.compile_model(
-                core.read_model(model=content, weights=b""),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": "bf16",
-                    "INFERENCE_NUM_THREADS": threads,
-                    "PERFORMANCE_HINT": "LATENCY",
-                    # A thread that may not leave its core waits there for whoever reads and writes pictures on it.
-                    "ENABLE_CPU_PINNING": False,
-                    "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
-                },
-            )
-            self._request: Any = compiled.create_infer_request()
+            # Not in this thread, which it would give a stack for signals that it unmaps later, whoever uses it then: at
+            # the next Ctrl-C the process crashed, or wrote into what had come to lie there.
+            with ThreadPoolExecutor(1, "openvino") as thread:
+                self._request: Any = thread.submit(_compiled, content, threads).result()
         # It raises RuntimeError for everything, ImportError without its libraries; the graph needs the package onnx.
         except Exception as error:
             raise OpenvinoError(
@@ -156,6 +146,25 @@ class OpenvinoNetwork:
             with contextlib.suppress(RuntimeError):
                 request.wait()
             raise
+
+
+def _compiled(content: bytes, threads: int) -> Any:
+    """What computes an ONNX network, with so many cores at most."""
+    openvino = import_openvino()
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(model=content, weights=b""),
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # A thread that may not leave its core waits there for whoever reads and writes pictures on it.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
+        },
+    )
+    return compiled.create_infer_request()
 
 
 def _last_line(error: Exception) -> str:

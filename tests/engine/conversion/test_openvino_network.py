@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import textwrap
 from collections.abc import Callable
@@ -305,3 +306,24 @@ def test_what_it_refuses_is_an_error_of_ours(real: Callable[..., OpenvinoNetwork
     network = real(make_generator_of(architecture), architecture)
     with pytest.raises(OpenvinoError):
         network.change(torch.zeros(1, 5, 16, 16), lambda: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="A stack for signals in each thread is Linux's.")
+def test_it_leaves_no_stack_for_signals_in_a_thread_that_lives_on(real: Callable[..., OpenvinoNetwork]) -> None:
+    before = stack_for_signals()
+    architecture = Architecture(blocks=1, channels=4)
+    networks = [real(make_generator_of(architecture), architecture) for _ in range(2)]
+    assert stack_for_signals() == before
+    del networks[0], networks[0]  # In this order the second put the unmapped stack of the first in its own place.
+    assert stack_for_signals() == before
+
+
+class _Stack(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def stack_for_signals() -> tuple[int | None, int]:
+    """Start and size of this thread's."""
+    found = _Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.start, found.size
