@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,17 @@ def qtbot(qtbot: QtBot) -> QtBot:
     for wait in ("waitActive", "waitExposed", "waitSignal", "waitSignals", "waitUntil"):
         setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=_PATIENCE_MILLISECONDS))
     return qtbot
+
+
+@pytest.fixture
+def own_look(qapp: QApplication) -> Iterator[None]:
+    """For a test that gives the application its look: without it, all later windows would have it, and follow it."""
+    palette, sheet = qapp.palette(), qapp.styleSheet()
+    yield
+    with warnings.catch_warnings(action="ignore"):  # It may not have come to following.
+        qapp.styleHints().colorSchemeChanged.disconnect()
+    qapp.setStyleSheet(sheet)
+    qapp.setPalette(palette)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def test_no_part_of_a_page_flashes_up_as_a_window_while_it_is_made(qapp, qtbot, 
     qapp.installEventFilter(windows)
     try:
         app = App(settings)
+        qtbot.addWidget(app.window)
         for _ in app.training.make_plots():
             pass
         assert windows.shown == []
@@ -51,8 +52,7 @@ def test_no_part_of_a_page_flashes_up_as_a_window_while_it_is_made(qapp, qtbot, 
 
 
 @pytest.fixture
-def app(qapp, qtbot, settings, monkeypatch):
-    look = qapp.palette(), qapp.styleSheet()
+def app(own_look, qtbot, settings, monkeypatch):
     make_application()
     app = App(settings)
 
@@ -67,9 +67,7 @@ def app(qapp, qtbot, settings, monkeypatch):
     qtbot.addWidget(app.window, before_close_func=finish)
     with qtbot.waitExposed(app.window):
         app.show()
-    yield app
-    qapp.setStyleSheet(look[1])
-    qapp.setPalette(look[0])
+    return app
 
 
 @pytest.fixture

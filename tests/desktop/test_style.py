@@ -10,14 +10,6 @@ from PySide6.QtWidgets import QLabel
 from cyclegan_desktop import style
 
 
-@pytest.fixture(autouse=True)
-def _looks_are_put_back(qapp):
-    palette, sheet = qapp.palette(), qapp.styleSheet()
-    yield
-    qapp.setStyleSheet(sheet)
-    qapp.setPalette(palette)
-
-
 def luminance(colour: str) -> float:
     """Relative luminance as in WCAG 2."""
     parts = [part / 255 for part in QColor(colour).getRgb()[:3]]
@@ -39,7 +31,7 @@ def test_words_can_be_read_on_what_they_stand_on(scheme):
     assert contrast("#ffffff", style.ACCENT) >= 4.5
 
 
-def test_the_window_follows_the_system_while_it_is_open(qtbot, qapp):
+def test_the_window_follows_the_system_while_it_is_open(qtbot, qapp, own_look):
     style.apply_style(qapp)
     label = QLabel("words")
     qtbot.addWidget(label)
@@ -58,7 +50,7 @@ def test_every_colour_is_a_colour():
         assert all(QColor(value).isValid() for value in dataclasses.asdict(scheme).values())
 
 
-def test_the_sheets_arrows_and_ticks_are_found(qapp):
+def test_the_sheets_arrows_and_ticks_are_found(qapp, own_look):
     style.apply_style(qapp)
     for name in ("chevron-down", "chevron-up", "check", "dot"):
         assert QFile.exists(f"style:{name}.svg")

@@ -112,26 +112,25 @@ def test_start_stop_and_start_again_with_everything_shown(
 
 
 def test_both_follow_light_and_dark_at_once(
-    plots: TrainingPlots, qtbot: QtBot, qapp: QApplication, make_quality: Callable[..., QualityMeasured]
+    plots: TrainingPlots,
+    qtbot: QtBot,
+    qapp: QApplication,
+    own_look: None,
+    make_quality: Callable[..., QualityMeasured],
 ) -> None:
     plots.quality.append(make_quality(100, 20.0))
     plots.add_mark(PlotMark(100, "saved"))
     seen = []
-    before = qapp.palette(), qapp.styleSheet()
     style.apply_style(qapp)
-    try:
-        for scheme in (style.DARK, style.LIGHT, style.DARK):
-            style.use_colours(qapp, scheme)
-            for tab, plot in enumerate((plots.losses, plots.quality)):
-                plots.setCurrentIndex(tab)
-                qtbot.waitUntil(lambda plot=plot: not plot._is_stale)
-                assert plot._canvas.backgroundBrush().color().name() == scheme.surface
-                plots.grab()
-            seen.append(plots.quality._curves["a2b"][1].opts["pen"].color().name())
-            assert plots.quality._canvas._levels[0].colour.name() == seen[-1]
-    finally:
-        qapp.setPalette(before[0])
-        qapp.setStyleSheet(before[1])
+    for scheme in (style.DARK, style.LIGHT, style.DARK):
+        style.use_colours(qapp, scheme)
+        for tab, plot in enumerate((plots.losses, plots.quality)):
+            plots.setCurrentIndex(tab)
+            qtbot.waitUntil(lambda plot=plot: not plot._is_stale)
+            assert plot._canvas.backgroundBrush().color().name() == scheme.surface
+            plots.grab()
+        seen.append(plots.quality._curves["a2b"][1].opts["pen"].color().name())
+        assert plots.quality._canvas._levels[0].colour.name() == seen[-1]
     assert seen[0] == seen[2] != seen[1]
 
 
