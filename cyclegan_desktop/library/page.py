@@ -7,18 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, QStandardPaths, Qt, Signal
+from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import (
     QAction,
-    QColor,
-    QFont,
-    QFontMetrics,
     QIcon,
-    QImage,
     QKeySequence,
-    QPainter,
-    QPainterPath,
-    QPaintEvent,
     QPixmap,
     QResizeEvent,
     QShortcut,
@@ -28,48 +21,44 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
-    QProgressBar,
     QPushButton,
-    QSizePolicy,
     QStackedWidget,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from cyclegan_desktop.icons import icon
 from cyclegan_desktop.library.entries import LibraryEntry
+from cyclegan_desktop.library.entry_line import ENTRY, STATE, THUMBNAIL, EntryDelegate
+from cyclegan_desktop.library.entry_words import (
+    facts_of,
+    hint_for,
+    network_words,
+    problem_of,
+    room_words,
+    state_words,
+    title_of,
+    words_without_sheets,
+)
+from cyclegan_desktop.library.export_outcome import ExportOutcome
 from cyclegan_desktop.library.file_dialogs import choose_new_file, choose_reference_files, open_dialog
 from cyclegan_desktop.library.keeping import CleanUpDialog, DescribeDialog, trash_question
-from cyclegan_desktop.library.model_words import architecture_words, directions_words
+from cyclegan_desktop.library.sample_sheet import SampleSheet
 from cyclegan_desktop.messages import MessageArea
 from cyclegan_desktop.plain_text import shown_paragraph
-from cyclegan_desktop.style import ACCENT, RADIUS, SUCCESS, XL, XS, L, M, S, colours
+from cyclegan_desktop.style import XS, L, M, S
 from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, plain_label
-from cyclegan_desktop.words import duration_words
-from engine.words import bytes_words
 
 ExportKind = Literal["pth", "onnx", "card"]
 """The reference's weights, ONNX, or the story of a model as JSON."""
 
-_ENTRY = Qt.ItemDataRole.UserRole
-_THUMBNAIL = Qt.ItemDataRole.UserRole + 1
-_STATE = Qt.ItemDataRole.UserRole + 2
 _LIST_WIDTHS = (280, 360)
-_ROW_HEIGHT = 76
 # Width of the page from which every button has all its words.
 _ROOM_FOR_WORDS = 1120
-# Cleaning up is proposed from this share of a run's room on.
-_WORTH_CLEANING = 0.2
-_THUMBNAIL_SIZE = QSize(96, 48)
 
 
 class LibraryPage(QWidget):
@@ -133,7 +122,7 @@ class LibraryPage(QWidget):
             header.addWidget(made)
 
         self.messages = MessageArea()
-        self._outcome = _Outcome()
+        self._outcome = ExportOutcome()
         self._outcome.reveal.clicked.connect(self._reveal_outcome)
 
         self._search = QLineEdit()
@@ -152,7 +141,7 @@ class LibraryPage(QWidget):
         self._list = QListWidget()
         self._list.setObjectName("library_list")
         self._list.setAccessibleName(self.tr("Trainings and model files"))
-        self._list.setItemDelegate(_EntryDelegate(self._list))
+        self._list.setItemDelegate(EntryDelegate(self._list))
         self._list.setMinimumWidth(_LIST_WIDTHS[0])
         self._list.setMaximumWidth(_LIST_WIDTHS[1])
         self._list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
@@ -206,11 +195,11 @@ class LibraryPage(QWidget):
         if item is None:
             item = QListWidgetItem()
             self._list.addItem(item)
-        item.setData(_ENTRY, entry)
-        item.setData(_THUMBNAIL, QPixmap.fromImage(entry.thumbnail()))
-        item.setData(_STATE, self._state(entry))
+        item.setData(ENTRY, entry)
+        item.setData(THUMBNAIL, QPixmap.fromImage(entry.thumbnail()))
+        item.setData(STATE, state_words(entry))
         # What a screen reader says, and what typing a letter looks for.
-        item.setText(self._title(entry))
+        item.setText(title_of(entry))
         item.setHidden(not self._matches(entry))
         self._show_list(True)
         if self._list.currentItem() is None:
@@ -300,7 +289,7 @@ class LibraryPage(QWidget):
         self._problem = plain_label(role="error", wrap=True)
         self._problem.setObjectName("library_problem")
 
-        self._pictures = (_Sheet(), _Sheet())
+        self._pictures = (SampleSheet(), SampleSheet())
         self._direction_labels = (plain_label(role="muted", wrap=True), plain_label(role="muted", wrap=True))
         self._sheets = QWidget()
         grid = QGridLayout(self._sheets)
@@ -413,7 +402,7 @@ class LibraryPage(QWidget):
     def _ask_for_name(self) -> None:
         entry = self._current()
         if entry is not None:
-            dialog = DescribeDialog(self._title(replace(entry, name="")), entry.name, entry.note, self)
+            dialog = DescribeDialog(title_of(replace(entry, name="")), entry.name, entry.note, self)
             dialog.described.connect(lambda name, note: self.describe_requested.emit(entry.path, name, note))
             dialog.open()
 
@@ -423,14 +412,14 @@ class LibraryPage(QWidget):
     def _ask_to_clean_up(self) -> None:
         entry = self._current()
         if entry is not None:
-            dialog = CleanUpDialog(self._title(entry), entry.freeable, self)
+            dialog = CleanUpDialog(title_of(entry), entry.freeable, self)
             dialog.agreed.connect(lambda kinds: self.clean_up_requested.emit(entry.path, kinds))
             dialog.open()
 
     def _ask_to_trash(self) -> None:
         entry = self._current()
         if entry is not None:
-            dialog = trash_question(self._title(entry), entry, self)
+            dialog = trash_question(title_of(entry), entry, self)
             dialog.accepted.connect(lambda: self.trash_requested.emit(entry.path))
             dialog.open()
 
@@ -440,7 +429,7 @@ class LibraryPage(QWidget):
 
     def _matches(self, entry: LibraryEntry) -> bool:
         """Whether every word that is searched for stands somewhere in what is said of an entry."""
-        said = " ".join((self._title(entry), entry.name_A, entry.name_B, entry.preset, entry.note, str(entry.path)))
+        said = " ".join((title_of(entry), entry.name_A, entry.name_B, entry.preset, entry.note, str(entry.path)))
         return all(word in said.casefold() for word in self._search.text().casefold().split())
 
     def _filter(self) -> None:
@@ -457,17 +446,17 @@ class LibraryPage(QWidget):
         if item is None:
             return
         entry = self._entry(item)
-        self._title_label.setText(self._title(entry))
-        self._subtitle.setText(self._facts(entry))
+        self._title_label.setText(title_of(entry))
+        self._subtitle.setText(facts_of(entry))
         self._subtitle.setVisible(bool(self._subtitle.text()))
-        self._networks.setText(self._network_words(entry))
+        self._networks.setText(network_words(entry))
         self._networks.setVisible(bool(self._networks.text()))
-        self._room.setText(self._room_words(entry))
+        self._room.setText(room_words(entry))
         self._room.setVisible(bool(self._room.text()))
         # The notes of model files stand in the middle, where runs have their samples.
         self._note.setText(shown_paragraph(entry.note) if entry.kind == "run" else "")
         self._note.setVisible(bool(self._note.text()))
-        self._problem.setText(self._problem_text(entry))
+        self._problem.setText(problem_of(entry))
         self._problem.setVisible(bool(self._problem.text()))
         self._path_label.setText(str(entry.path))
         self._show_sheets(entry)
@@ -485,7 +474,7 @@ class LibraryPage(QWidget):
             action.setEnabled(entry.kind == "run" or (name == "trash" and entry.kind in ("model", "unreadable")))
         self._actions["duplicate"].setEnabled(entry.kind == "run" and not self._is_training)
         self._more.setEnabled(any(action.isEnabled() for action in self._actions.values()))
-        self._why_not.setText(self._hint(entry))
+        self._why_not.setText(hint_for(entry, is_training=self._is_training))
         self._why_not.setVisible(bool(self._why_not.text()))
 
     def _show_sheets(self, entry: LibraryEntry) -> None:
@@ -503,124 +492,7 @@ class LibraryPage(QWidget):
                     )
                 )
                 picture.set_image(entry.sheets[index])
-        self._no_sheets.set_text(*self._without_sheets(entry))
-
-    def _title(self, entry: LibraryEntry) -> str:
-        if entry.name:
-            return entry.name
-        if not entry.name_A:
-            return entry.path.name
-        return self.tr("{a} and {b}").format(a=entry.name_A, b=entry.name_B)
-
-    def _facts(self, entry: LibraryEntry) -> str:
-        """Preset, size, steps and day in one line."""
-        if not entry.name_A:
-            return ""
-        size = self.tr("{n} px").format(n=entry.size)
-        preset = self.tr("{preset} preset").format(preset=entry.preset.capitalize())
-        if entry.total_steps:
-            steps = self.tr("step {n:,} of {total:,}").format(n=entry.step, total=entry.total_steps)
-            facts = [preset, size, steps]
-        elif entry.step:
-            facts = [preset, size, self.tr("{n:,} steps").format(n=entry.step)]
-        else:  # How it was trained, nobody here knows.
-            facts = [self.tr("Imported"), size]
-        if entry.name:
-            facts.insert(0, self.tr("{a} and {b}").format(a=entry.name_A, b=entry.name_B))
-        if entry.seconds:
-            facts.append(duration_words(entry.seconds))
-        if entry.day is not None:
-            facts.append(f"{entry.day:%Y-%m-%d}")
-        return "  ·  ".join(facts)
-
-    def _room_words(self, entry: LibraryEntry) -> str:
-        """The best score, and the room it takes."""
-        words = []
-        if entry.best_score is not None and entry.best_step is not None:
-            words.append(
-                self.tr("best score {score} at step {step:,}, which converts").format(
-                    score=f"{entry.best_score:.1f}", step=entry.best_step
-                )
-            )
-        if entry.disk is not None:
-            words.append(self.tr("{size} on disk").format(size=bytes_words(entry.disk.total)))
-            freed = sum(entry.freeable.values())
-            if freed > _WORTH_CLEANING * entry.disk.total:
-                words.append(self.tr("{size} of it can be cleaned up").format(size=bytes_words(freed)))
-        return "  ·  ".join(words)
-
-    def _network_words(self, entry: LibraryEntry) -> str:
-        """What the generators are made of, which there are, and whether the discriminators are with them."""
-        if entry.architecture is None:
-            return ""
-        words = [
-            architecture_words(entry.architecture, entry.name_A, entry.name_B),
-            directions_words(entry.directions, entry.name_A, entry.name_B),
-        ]
-        if entry.kind == "model":
-            words.append(
-                self.tr("with discriminators") if entry.has_discriminators else self.tr("without discriminators")
-            )
-        return "  ·  ".join(words)
-
-    def _state(self, entry: LibraryEntry) -> str:
-        """What an entry is, in a word or two."""
-        match entry.kind:
-            case "run":
-                if entry.is_complete:
-                    return self.tr("Training, complete") + self._score_words(entry)
-                percent = 100 * entry.step // entry.total_steps if entry.total_steps else 0
-                return self.tr("Training, {percent}%").format(percent=percent) + self._score_words(entry)
-            case "model":
-                return self.tr("Model file")
-            case "starter":
-                return self.tr("Comes with the app")
-            case "missing":
-                return self.tr("No longer there")
-            case "unreadable":
-                return self.tr("Cannot be read")
-
-    def _score_words(self, entry: LibraryEntry) -> str:
-        if entry.best_score is None:
-            return ""
-        return "  ·  " + self.tr("score {score}").format(score=f"{entry.best_score:.1f}")
-
-    def _problem_text(self, entry: LibraryEntry) -> str:
-        if entry.kind == "missing":
-            return self.tr(
-                "It is no longer at this place. It may have been moved or deleted, or its disk is not connected."
-            )
-        return entry.problem
-
-    def _without_sheets(self, entry: LibraryEntry) -> tuple[str, str]:
-        match entry.kind:
-            case "run":
-                return self.tr("No samples yet"), self.tr("They are drawn while the training runs.")
-            case "starter":
-                text = self.tr("A small model to try converting with at once. Train your own on the Train page.")
-                return self.tr("The starter model"), entry.note or text
-            case "model":
-                return self.tr("A model file"), entry.note or self.tr("Pictures can be converted with it at once.")
-            case "missing":
-                return "", self.tr("Remove it from the list, or bring it back to where it was.")
-            case "unreadable":
-                return "", self.tr("Remove it from the list, or put a good copy in its place.")
-
-    def _hint(self, entry: LibraryEntry) -> str:
-        """Why a button cannot be pressed."""
-        if entry.kind != "run":
-            if entry.can_convert and not entry.can_fine_tune:
-                return self.tr("A training needs both directions to begin with, and this model holds one only.")
-            if self._is_training and entry.can_convert:
-                return self.tr("A training is running. Stop it on the Train page before beginning another one.")
-            return ""
-        if entry.is_complete:
-            return self.tr("This training is complete: all its steps are done, so there is nothing to resume.")
-        if self._is_training:
-            return self.tr("A training is running. Stop it on the Train page before opening or resuming another one.")
-        if not entry.can_convert:
-            return self.tr("No model is saved yet, so there is nothing to convert with.")
-        return ""
+        self._no_sheets.set_text(*words_without_sheets(entry))
 
     def _convert_with_current(self, *_: object) -> None:
         if self._convert.isEnabled():
@@ -665,7 +537,7 @@ class LibraryPage(QWidget):
             self.reveal_requested.emit(self._outcome.path)
 
     def _entry(self, item: QListWidgetItem) -> LibraryEntry:
-        entry = item.data(_ENTRY)
+        entry = item.data(ENTRY)
         assert isinstance(entry, LibraryEntry)
         return entry
 
@@ -678,141 +550,6 @@ class LibraryPage(QWidget):
         items = [self._list.takeItem(0) for _ in range(self._list.count())]
         self._list.blockSignals(blocked)
         return items
-
-
-class _Outcome(QFrame):
-    """One line about an export: under way, or what came of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("export_outcome")
-        self.setProperty("card", True)
-        self.path: Path | None = None
-        self._picture = QLabel()
-        self._text = plain_label(wrap=True)
-        self._text.setObjectName("export_text")
-        self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        self._busy = QProgressBar()
-        self._busy.setRange(0, 0)
-        self._busy.setTextVisible(False)
-        self._busy.setFixedWidth(120)
-        self.reveal = button(self.tr("Show in folder"), "reveal")
-        self.reveal.setObjectName("export_reveal")
-        self._close = QToolButton()
-        self._close.setObjectName("dismiss_export")
-        self._close.setIcon(icon("close"))
-        self._close.setToolTip(self.tr("Dismiss"))
-        self._close.setAccessibleName(self.tr("Dismiss this message"))
-        self._close.clicked.connect(self.hide)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(M, S, S, S)
-        layout.setSpacing(S)
-        layout.addWidget(self._picture)
-        layout.addWidget(self._text, 1)
-        for widget in (self._busy, self.reveal, self._close):
-            layout.addWidget(widget)
-        self.hide()
-
-    def show_busy(self, text: str) -> None:
-        """Say what is being written; "" takes the line away."""
-        self._show(text, "save", None)
-        self.setVisible(bool(text))
-
-    def show_done(self, text: str, path: Path) -> None:
-        """Say what was written, and where."""
-        self._show(text, "check", path)
-
-    def _show(self, text: str, picture: str, path: Path | None) -> None:
-        self.path = path
-        colour = QColor(ACCENT if path is None else SUCCESS)
-        self._picture.setPixmap(icon(picture, colour=colour).pixmap(QSize(20, 20)))
-        self._text.setText(shown_paragraph(text))
-        self._busy.setVisible(path is None)
-        self.reveal.setVisible(path is not None)
-        self._close.setVisible(path is not None)
-        self.show()
-
-
-class _Sheet(QWidget):
-    """A sheet of samples, as large as the room allows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pixmap = QPixmap()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(120, 120)
-
-    def set_image(self, image: QImage) -> None:
-        """Show another sheet."""
-        self._pixmap = QPixmap.fromImage(image)
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the sheet, undistorted, at the top left."""
-        size = self._pixmap.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawPixmap(QRect(QPoint(0, 0), size), self._pixmap)
-        painter.end()
-
-
-class _EntryDelegate(QStyledItemDelegate):
-    """Draws a line of the list: thumbnail, names, state. It draws text as it is, never as rich text."""
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        """Every line is equally high."""
-        return QSize(0, _ROW_HEIGHT)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        """Draw a line."""
-        entry = index.data(_ENTRY)
-        thumbnail = index.data(_THUMBNAIL)
-        scheme = colours()
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        row = option.rect.adjusted(XS, XS // 2, -XS, -XS // 2)
-        is_chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        if is_chosen or option.state & QStyle.StateFlag.State_MouseOver:
-            path = QPainterPath()
-            path.addRoundedRect(QRectF(row), RADIUS - 2, RADIUS - 2)
-            painter.fillPath(path, QColor(scheme.accent_soft if is_chosen else scheme.hover))
-
-        picture = QRect(QPoint(row.left() + S, 0), _THUMBNAIL_SIZE)
-        picture.moveTop(row.center().y() - picture.height() // 2)
-        frame = QPainterPath()
-        frame.addRoundedRect(QRectF(picture), XS, XS)
-        painter.fillPath(frame, QColor(scheme.picture))
-        if thumbnail.isNull():
-            symbol = QRect(0, 0, XL, XL)
-            symbol.moveCenter(picture.center())
-            name = "alert" if entry.kind in ("missing", "unreadable") else "models"
-            icon(name, colour=QColor(scheme.muted)).paint(painter, symbol)
-        else:
-            painter.setClipPath(frame)
-            painter.drawPixmap(picture, thumbnail)
-            painter.setClipping(False)
-
-        left = picture.right() + M
-        words = QRect(left, row.top(), row.right() - left - S, row.height() // 2 - 1)
-        bold = QFont(option.font)
-        bold.setWeight(QFont.Weight.DemiBold)
-        self._draw_line(painter, words, Qt.AlignmentFlag.AlignBottom, bold, scheme.text, index.data())
-        words.moveTop(row.center().y() + XS)
-        is_bad = entry.kind in ("missing", "unreadable")
-        second = scheme.warning if is_bad else scheme.muted
-        self._draw_line(painter, words, Qt.AlignmentFlag.AlignTop, option.font, second, index.data(_STATE))
-        painter.restore()
-
-    def _draw_line(
-        self, painter: QPainter, box: QRect, side: Qt.AlignmentFlag, font: QFont, colour: str, text: str
-    ) -> None:
-        painter.setFont(font)
-        painter.setPen(QColor(colour))
-        short = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, box.width())
-        painter.drawText(box, side | Qt.AlignmentFlag.AlignLeft, short)
 
 
 def _near(entry: LibraryEntry) -> str:
