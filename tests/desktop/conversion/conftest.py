@@ -166,3 +166,21 @@ def pictures(tmp_path: Path) -> Path:
     (folder / "notes.txt").write_text("no picture")
     (folder / "sub" / "list.csv").write_text("no picture")
     return folder
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """A second folder: x.png and y.png."""
+    folder = tmp_path / "Scans"
+    folder.mkdir()
+    for name in ("x.png", "y.png"):
+        Image.new("RGB", (8, 6), "green").save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """What notifications said."""
+    texts: list[str] = []
+    monkeypatch.setattr("cyclegan_desktop.notification.Notifier.tell", lambda _self, title, text: texts.append(text))
+    return texts
