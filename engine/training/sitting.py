@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import torch
 
-from engine.config import Direction
 from engine.conversion.model_file import default_model
 from engine.device import describe_device, empty_caches
 from engine.errors import DataError, DivergedError, EngineError, OutOfMemoryError
 from engine.events import (
     Alarm,
     HealthChecked,
-    Losses,
     Notice,
     Preparing,
     RolledBack,
-    SamplesDrawn,
     Saved,
-    StepReport,
     TrainEvent,
     TrainFinished,
     TrainStarted,
@@ -32,6 +26,7 @@ from engine.events import (
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import Ranks
 from engine.stopwatch import Stopwatch
+from engine.training import reporter
 from engine.training.checkpoint import restore_checkpoint
 from engine.training.following import BACK, END, GO, NO_PICTURES, QUALITY, REPORT, SAMPLES, SAVE, STOP, plan_of
 from engine.training.going_back import (
@@ -44,24 +39,17 @@ from engine.training.going_back import (
 )
 from engine.training.health import Health
 from engine.training.measuring import Measured
-from engine.training.moment_keeper import MomentKeeper
 from engine.training.quality import cut_quality
 from engine.training.quality_keeper import QualityKeeper
-from engine.training.rhythm import (
-    seconds_before_first_measurement,
-    seconds_between_measurements,
-    seconds_between_samples,
-)
-from engine.training.run import Run, sample_folder
-from engine.training.samples import FixedPicture, draw_samples
+from engine.training.reporter import Reporter
+from engine.training.rhythm import seconds_before_first_measurement, seconds_between_measurements
+from engine.training.run import Run
+from engine.training.sample_keeper import SampleKeeper
+from engine.training.samples import FixedPicture
 from engine.training.saver import Saver, disk_errors
 from engine.training.schedule import PlateauState
-from engine.training.sheets import write_sheet
 from engine.training.steps import Steps, Taken, training_errors
-from engine.training.tensorboard_log import TensorboardLog
 
-_REPORT_SECONDS = 0.25
-_RATE_REPORTS = 120
 # The first measurement takes seconds, on a slow machine many: a sitting with less time than this spends it on steps.
 _LONG_SITTING_SECONDS = 60.0
 
@@ -82,15 +70,6 @@ class Ready:
     advice: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Due:
-    """When the clock next asks for something, in seconds of this sitting."""
-
-    report: float = 0.0
-    samples: float = 0.0
-    quality: float = 0.0
-
-
 class Sitting:
     """One sitting of a training, as the process sees it that decides: the run, the steps, and the clock."""
 
@@ -98,15 +77,11 @@ class Sitting:
         self._run = ready.run
         self._config = ready.run.config
         self._model = ready.model
-        self._samples = ready.samples
         self._ranks = ranks
         self._clock = clock
         self._rate_factor = ready.rate_factor
         self._steps = self._steps_from(ready.step, ready.plateau)
         self._seconds_before = ready.seconds - clock.seconds
-        self._due = _Due()
-        # (step, seconds) of the last reports, half a minute of them, from which the rate is taken.
-        self._recent = deque([(ready.step, clock.seconds)], maxlen=_RATE_REPORTS)
         self._notes: list[str] = list(ready.advice)
         self._saver = Saver(
             self._run,
@@ -117,13 +92,14 @@ class Sitting:
             give_back_disk=self._give_back_disk,
         )
         note_disk = self._saver.note_disk
-        self._moments = MomentKeeper(self._run, self._model, note=self._note, note_disk=note_disk)
+        self._reporter = Reporter(self._run, clock, step=ready.step, note_disk=note_disk)
+        self._samples = SampleKeeper(self._run, self._model, ready.samples, clock, note=self._note, note_disk=note_disk)
         self._quality = QualityKeeper(self._run, self._model, note=self._note, note_disk=note_disk)
         self._quality_gap = seconds_before_first_measurement()
-        self._board: TensorboardLog | None = None
+        self._quality_due = 0.0
         self._health = Health(self._config, self._rate_factor)
         self._alarms: tuple[Alarm, ...] = ()
-        self._has_stepped = self._has_reported = False
+        self._has_stepped = False
         self._goes_back = False
         self._roll_backs = RollBacks()
 
@@ -156,8 +132,7 @@ class Sitting:
             raise
         finally:
             self._steps.close()
-            if self._board is not None:
-                self._board.close()
+            self._reporter.close()
             empty_caches(self._model.device)
 
     def _save_if_possible(self) -> None:
@@ -181,7 +156,7 @@ class Sitting:
         if self._config.max_minutes is None or 60 * self._config.max_minutes >= _LONG_SITTING_SECONDS:
             yield from self._measure()
         else:
-            self._due.quality = self._clock.seconds + seconds_before_first_measurement()
+            self._quality_due = self._clock.seconds + seconds_before_first_measurement()
 
     def _go_on(self) -> Iterator[TrainEvent]:
         """Steps until there is a reason to end, with everything that the clock asks for in between."""
@@ -230,7 +205,7 @@ class Sitting:
                 return
             self._note_left_out(taken)
             if taken.losses is not None:
-                yield from self._tell(self._report(taken.losses))
+                yield from self._tell(self._reporter.report(self._steps, taken.losses, self._seconds))
                 self._health.take_losses(self._steps.step, taken.losses)
                 yield from self._tell_health()
         yield from self._tell_notes()
@@ -250,7 +225,7 @@ class Sitting:
             yield from self._save()
             if self._goes_back:
                 return
-        if word & QUALITY or (word & SAVE and self._clock.seconds >= self._due.quality - self._quality_gap / 2):
+        if word & QUALITY or (word & SAVE and self._clock.seconds >= self._quality_due - self._quality_gap / 2):
             yield from self._measure()
 
     def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
@@ -281,8 +256,8 @@ class Sitting:
         """What is due before the next step."""
         now, step = self._clock.seconds, self._steps.step
         return (
-            (REPORT if now >= self._due.report and step != self._recent[-1][0] else 0)
-            | (SAMPLES if now >= self._due.samples else 0)
+            (REPORT if now >= self._reporter.due and step != self._reporter.step else 0)
+            | (SAMPLES if now >= self._samples.due else 0)
             | (SAVE if now >= self._saver.due and step != self._saver.step else 0)
             | (QUALITY if self._is_quality_due(now) else 0)
             | (END if reason else 0)
@@ -294,21 +269,8 @@ class Sitting:
         return self._seconds_before + self._clock.seconds
 
     def _tell(self, event: TrainEvent) -> Iterator[TrainEvent]:
-        if self._config.tensorboard:
-            self._log_to_board(event)
+        self._reporter.log(event, self._steps.step)
         return self._clock.tell(event)
-
-    def _log_to_board(self, event: TrainEvent) -> None:
-        try:
-            if self._board is None:
-                # After a full disk it is tried again, but not at every report.
-                if not isinstance(event, TrainStarted | SamplesDrawn):
-                    return
-                self._board = TensorboardLog(self._run.folder, self._steps.step)
-            self._board.take(event)
-        except OSError as error:
-            self._board = None
-            self._saver.note_disk(error)
 
     def _started(self) -> TrainStarted:
         config, run, steps = self._config, self._run, self._steps
@@ -327,41 +289,6 @@ class Sitting:
             device=_devices_in_words(self._model.device, self._ranks.count),
             precision=run.choices.precision,
         )
-
-    def _report(self, losses: Losses) -> StepReport:
-        """Numbers since the last report, stored."""
-        steps = self._steps
-        now = self._clock.seconds
-        old_step, old_seconds = self._recent[0]
-        rate = (steps.step - old_step) / max(now - old_seconds, 1e-9)
-        waiting = steps.take_waiting() / max(now - self._recent[-1][1], 1e-9)
-        is_first = not self._has_reported
-        if is_first:
-            # The first steps load libraries and tune kernels: the rate counts from here on.
-            self._has_reported = True
-            self._recent.clear()
-        self._recent.append((steps.step, now))
-        left = (steps.end - steps.step) / max(rate, 1e-9)
-        if self._config.max_minutes is not None:
-            left = min(left, max(0.0, 60 * self._config.max_minutes - now))
-        report = StepReport(
-            step=steps.step,
-            total_steps=steps.end,
-            epoch=steps.epoch + 1,
-            total_epochs=self._config.total_epochs,
-            seconds=self._seconds,
-            steps_per_second=0.0 if is_first else rate,
-            seconds_left=left,
-            learning_rate=steps.rate,
-            losses=losses,
-            waiting=min(1.0, waiting),
-        )
-        try:
-            self._run.append_losses(report)
-        except OSError as error:
-            self._saver.note_disk(error)
-        self._due.report = now + _REPORT_SECONDS
-        return report
 
     def _note_left_out(self, taken: Taken) -> None:
         self._roll_backs.note_step(self._steps.step)
@@ -388,8 +315,7 @@ class Sitting:
         self._steps = self._steps_from(restored.step, restored.plateau)
         self._goes_back = True
         self._saver.step = restored.step
-        self._recent.clear()
-        self._recent.append((restored.step, self._clock.seconds))
+        self._reporter.go_back(restored.step)
         text = rolled_back_sentence(from_step, restored.step, self._rate_factor, why)
         self._run.log(text)
         self._run.cut_marks(restored.step)
@@ -418,26 +344,7 @@ class Sitting:
             yield from self._tell(Notice(" ".join(shown)))
 
     def _draw_samples(self, *, is_last: bool = False) -> Iterator[TrainEvent]:
-        start = self._clock.seconds
-        with training_errors(self._config, self._run.choices):
-            samples = draw_samples(self._model, self._samples)
-        files: list[Path] = []
-        directions: tuple[Direction, ...] = ("a2b", "b2a")
-        for direction in directions:
-            chosen = [sample for sample in samples if sample.direction == direction]
-            if chosen:
-                try:
-                    folder = sample_folder(self._config, direction)
-                    write_sheet(self._run.sheet(self._steps.step, direction), chosen, folder)
-                except OSError as error:
-                    self._saver.note_disk(error)
-                else:
-                    files.append(self._run.sheet(self._steps.step, direction))
-        now = self._clock.seconds
-        self._due.samples = now + seconds_between_samples(now - start, self._seconds)
-        moments = self._moments.keep(self._steps.step, is_last=is_last)
-        held_out = self._run.pictures.shows_held_out
-        yield from self._tell(SamplesDrawn(self._steps.step, samples, held_out, tuple(files), moments))
+        yield from self._tell(self._samples.draw(self._steps.step, self._seconds, is_last=is_last))
 
     def _measure(self) -> Iterator[TrainEvent]:
         """Measure the quality, and keep the networks if they are saved and the best so far."""
@@ -447,7 +354,7 @@ class Sitting:
         measured = yield from self._measured()
         now = self._clock.seconds
         self._quality_gap = seconds_between_measurements(now - start, self._seconds)
-        self._due.quality = now + self._quality_gap
+        self._quality_due = now + self._quality_gap
         self._quality.step = step
         if measured is None:
             return
@@ -464,7 +371,7 @@ class Sitting:
                 next(measuring)
             except StopIteration as end:
                 return cast("Measured | None", end.value)
-            if self._clock.seconds >= told + _REPORT_SECONDS:
+            if self._clock.seconds >= told + reporter.REPORT_SECONDS:
                 told = self._clock.seconds
                 yield from self._tell(Preparing("Measuring the quality"))
 
@@ -480,7 +387,7 @@ class Sitting:
     def _is_quality_due(self, now: float) -> bool:
         """By the clock; it waits for a save that is near, since only what is saved can be the best."""
         is_save_near = self._saver.due - now < self._quality_gap / 2
-        return now >= self._due.quality and not is_save_near and self._steps.step != self._quality.step
+        return now >= self._quality_due and not is_save_near and self._steps.step != self._quality.step
 
     def _save(self) -> Iterator[TrainEvent]:
         """Save by the clock; a full disk is told and tried again, since the training itself is well."""

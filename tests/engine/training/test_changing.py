@@ -14,7 +14,7 @@ from engine.config import CHANGEABLE, TrainConfig
 from engine.errors import ConfigError, RunError
 from engine.events import Notice, StepReport, TrainEvent, TrainFinished, TrainStarted
 from engine.model.cyclegan import CycleGAN
-from engine.training import sitting
+from engine.training import reporter
 from engine.training.changing import changed_config, choices_at
 from engine.training.run import Choices, Pictures, Run, read_marks, read_run_summary
 from engine.training.trainer import resume, train
@@ -48,7 +48,7 @@ def only(kind: type, events: list[TrainEvent]) -> list[Any]:
 
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
 
 
 def begin(config: TrainConfig, steps: int) -> None:

@@ -16,7 +16,7 @@ from engine import preset_config, train
 from engine.config import CHANGEABLE, Direction, TrainConfig
 from engine.events import Alarm, AlarmKind, HealthChecked, Losses, TrainEvent
 from engine.model.generator import make_generator
-from engine.training import health, measuring, patches, rhythm, sitting
+from engine.training import health, measuring, patches, reporter, rhythm
 from engine.training.health import KINDS, Health, Look
 from engine.training.measuring import QualityMeter
 from engine.training.preparing import find_pictures
@@ -137,7 +137,7 @@ def test_generators_that_are_held_back_translate_nothing(
 def test_a_discriminator_that_learns_a_hundred_times_as_fast_wins(
     tiny_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
     monkeypatch.setattr(health, "_LEAST_STEPS", 20)
     monkeypatch.setattr(health, "_SMOOTH_STEPS", 8)
     # The generators hardly move, and without a norm the discriminators see that reds are not blues.

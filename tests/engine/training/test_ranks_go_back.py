@@ -19,7 +19,7 @@ from engine.config import TrainConfig
 from engine.events import RolledBack, TrainFinished
 from engine.model.cyclegan import CycleGAN
 from engine.ranks import rank_and_count
-from engine.training import sitting, trainer
+from engine.training import reporter, trainer
 from engine.training.run import read_marks
 
 ROOT = Path(__file__).parents[3]
@@ -40,7 +40,7 @@ def train_here(folder: Path) -> None:
         return real(self, real_A / 0 if is_spoilt else real_A, real_B, **values)
 
     CycleGAN.step = step  # type: ignore[assignment]
-    sitting._REPORT_SECONDS = 0.0
+    reporter.REPORT_SECONDS = 0.0
     config = TrainConfig.from_json(json.loads((folder / "config.json").read_text()))
     events = list(trainer.train(config))
     rolled_back = [event.from_step for event in events if isinstance(event, RolledBack)]

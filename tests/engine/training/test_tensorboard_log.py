@@ -10,7 +10,7 @@ import pytest
 from engine.config import TrainConfig
 from engine.errors import ConfigError
 from engine.events import DirectionQuality, QualityMeasured, RolledBack, Sample, SamplesDrawn, StepReport
-from engine.training import sitting
+from engine.training import reporter
 from engine.training.tensorboard_log import TensorboardLog, require_tensorboard
 from engine.training.trainer import resume, train
 
@@ -46,7 +46,7 @@ def test_without_the_package_the_command_that_installs_it_is_named(
 def test_the_log_holds_what_was_told_and_goes_on_after_a_resume(
     tiny_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
     config = tiny_config(tensorboard=True, max_steps=6)
     events = list(train(config))
     reports = [event for event in events if isinstance(event, StepReport)]

@@ -35,7 +35,7 @@ from engine.events import (
 from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
-from engine.training import preparing, saver, sitting, steps
+from engine.training import preparing, reporter, sample_keeper, saver, steps
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
 from engine.training.quality import read_quality
@@ -76,7 +76,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report after each step, not by the clock."""
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("every_step")
@@ -537,8 +537,8 @@ def test_losses_and_samples_that_cannot_be_written_do_not_end_the_training(
 
     config = tiny_config()
     with monkeypatch.context() as patch:
-        patch.setattr(sitting, "write_sheet", full)
-        patch.setattr(sitting.Run, "append_losses", full)
+        patch.setattr(sample_keeper, "write_sheet", full)
+        patch.setattr(Run, "append_losses", full)
         events = list(train(config))
     notices = [event.text for event in events_of(Notice, events)]
     assert len(notices) == 1 and "no space left" in notices[0]
@@ -580,7 +580,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bool]) -
 def test_a_step_whose_numbers_are_not_finite_is_left_out_and_told(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", seconds)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", seconds)
     _poison(monkeypatch, lambda taken: taken == 6)
     config = tiny_config()
     events = list(train(config))
@@ -629,7 +629,7 @@ def test_numbers_that_stay_not_finite_end_the_training_with_remedies_and_what_is
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config()
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
     close_after(train(config), 3)
     before = final_state(config.run)
     told: list[TrainEvent] = []
@@ -658,7 +658,7 @@ def test_a_stop_after_weights_became_no_numbers_saves_nothing(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config()
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
     real = CycleGAN.step
 
     def step(self: CycleGAN, *pictures: torch.Tensor, **values: float) -> object:
@@ -783,7 +783,7 @@ def test_pictures_that_vanish_end_the_training_saved_with_a_sentence(
     tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "cache_room", lambda device, run: CacheRoom(0))
-    monkeypatch.setattr(sitting, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)
     config = tiny_config(epochs=100)
     with pytest.raises(DataError, match="can be read any more"):
         for event in train(config):
