@@ -49,9 +49,12 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("values", OPTIONS)
 @pytest.mark.parametrize("spoilt", ["A", "B"])
-@pytest.mark.parametrize("good_steps", [1, 4], ids=["filling-pool", "full-pool"])
+@pytest.mark.parametrize(
+    ("values", "good_steps"),
+    # With a pool that is still being filled, then with a full one.
+    [({}, 1), *((values, 4) for values in OPTIONS)],
+)
 def test_a_batch_with_an_infinity_moves_nothing_and_the_next_step_is_as_if_it_had_not_been(
     values: dict[str, object], spoilt: str, good_steps: int
 ) -> None:
