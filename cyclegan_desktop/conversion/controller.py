@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,13 +18,12 @@ from cyclegan_desktop.conversion.batches import Batch, BatchState
 from cyclegan_desktop.conversion.file_list import FileState, MadeWith
 from cyclegan_desktop.conversion.job_choices import JobChoices
 from cyclegan_desktop.conversion.known_models import KnownModels
-from cyclegan_desktop.conversion.page import ConversionPage, PageState
-from cyclegan_desktop.conversion.queue_panel import BatchLine
+from cyclegan_desktop.conversion.page import ConversionPage
 from cyclegan_desktop.conversion.queue_store import QueueStore
 from cyclegan_desktop.conversion.reporting import Reporting, WriteReport
 from cyclegan_desktop.conversion.scanner import LookForPictures
+from cyclegan_desktop.conversion.shown_batch import ShownBatch
 from cyclegan_desktop.conversion.shown_row import ShownRow
-from cyclegan_desktop.conversion.size_advice import SizeAdvice
 from cyclegan_desktop.conversion.sources import SourceEvent, look_for_pictures
 from cyclegan_desktop.conversion.unfinished import Unfinished
 from cyclegan_desktop.drops import reference_files
@@ -36,10 +34,9 @@ from engine.config import Direction
 from engine.conversion.model_file import MODEL_FILE_NAME, ModelInfo, read_model_info
 from engine.conversion.report import write_report
 from engine.errors import ConfigError, EngineError
-from engine.events import ConvertEvent, Notice, Preparing
+from engine.events import ConvertEvent
 
 _TICK_MS: Final = 100
-_PANEL_SECONDS: Final = 0.5
 
 
 class ConversionController(QObject):
@@ -87,14 +84,13 @@ class ConversionController(QObject):
         self._notifier = Notifier(page.window, self, has_sound=lambda: settings.sound_when_done)
         self._told: list[Batch] = []
         self._report = Reporting(page, write_report, self)
-        self._advice = SizeAdvice(page.options, self)
+        self._shown = ShownBatch(
+            page, self._queue, self._report, is_looking=self._is_looking, is_empty=self._is_empty, parent=self
+        )
 
         self._ticks = QTimer(self)
         self._ticks.setInterval(_TICK_MS)
         self._ticks.timeout.connect(self._tick)
-        self._listed_at = 0.0
-        self._space_text = ""
-        self._says_model_gone = False
 
         choices = dataclasses.replace(settings.convert_choices, again=False, watch=False)
         page.options.set_choices(choices)
@@ -407,7 +403,7 @@ class ConversionController(QObject):
         self._ticks.stop()
         self._queue.close()
         self._report.close()
-        self._advice.close()
+        self._shown.close()
         # What is still being read comes to a page that is gone, and to threads that wait for each other.
         self._page.comparison.show_nothing()
         self._page.comparison.wait()
@@ -440,12 +436,12 @@ class ConversionController(QObject):
             return batch.made_with_now(batch.model, to)
         page.clear_messages()
         if batch.is_model_gone:
-            self._show_model_gone()
+            self._shown.show_model_gone(batch)
         elif batch.model is None:
             page.options.show_no_model()
         elif to is None:
             page.show_no_pictures_yet()
-        elif self._output_is_fine(batch, to):
+        elif self._shown.output_is_fine(batch, to):
             return batch.made_with_now(batch.model, to)
         else:
             # The sentence stands beside the field already, far from the button that was pressed.
@@ -466,13 +462,7 @@ class ConversionController(QObject):
 
     def _on_event(self, batch: Batch, event: ConvertEvent) -> None:
         if batch is self._batch:
-            if isinstance(event, Preparing) and not batch.is_planned:
-                self._page.set_preparing(event.text, event.done, event.total)
-            elif isinstance(event, Notice):
-                self._page.show_notice(event.text)
-            if batch.space_text != self._space_text:
-                self._space_text = batch.space_text
-                self._page.set_space_message(batch.space_text)
+            self._shown.tell(batch, event)
         self.event.emit(event)
 
     def _on_busy(self, busy: bool) -> None:
@@ -515,26 +505,11 @@ class ConversionController(QObject):
     def _tick(self) -> None:
         """About ten times a second while a conversion runs."""
         if self._batch is self._queue.running:
-            self._show_progress(self._batch)
-            self._page.set_failed_count(self._batch.files.count(FileState.FAILED), can_retry=False)
-            self._page.set_count(len(self._batch.files), self._batch.other_file_count, is_inviting=False)
+            self._shown.follow(self._batch)
             self._row.follow()
             self._row.refresh()
-        if time.monotonic() - self._listed_at > _PANEL_SECONDS:
-            self._refresh_panel()
+        self._shown.refresh_list_now_and_then(self._batch)
         self._unfinished.save_now_and_then()
-
-    def _show_progress(self, batch: Batch) -> None:
-        if batch.is_watching:
-            self._page.set_watching(batch.progress)
-        elif batch.is_planned or (batch.state is BatchState.PAUSED and batch.progress.tried):
-            self._page.set_progress(batch.progress)
-        elif batch.state is BatchState.PAUSED:
-            self._page.set_paused()
-        elif batch.preparing is not None:
-            self._page.set_preparing(batch.preparing.text, batch.preparing.done, batch.preparing.total)
-        else:
-            self._page.set_starting()
 
     def _like(self, batch: Batch, output: Path | None, choices: JobChoices) -> Batch:
         """A new batch with the model and direction of another."""
@@ -647,107 +622,14 @@ class ConversionController(QObject):
         self._unfinished.save()
 
     def _refresh_panel(self) -> None:
-        self._listed_at = time.monotonic()
-        batches = self._queue.batches
-        if self._batch not in batches:
-            return  # Between two steps of showing another one.
-        lines = [_line_of(batch) for batch in batches]
-        can_remove = self._batch is not self._queue.running
-        self._page.queue.set_batches(lines, batches.index(self._batch), can_remove=can_remove)
-        self._page.set_can_begin_anew(not self._is_empty(self._batch))
-
-    def _page_state(self) -> PageState:
-        batch = self._batch
-        if batch is self._queue.running:
-            leaving = self._queue.leaving
-            return "pausing" if leaving == "pause" else "stopping" if leaving == "cancel" else "running"
-        if batch.state is BatchState.WAITING:
-            return "held" if self._queue.running is None else "waiting"
-        if batch.state is BatchState.PAUSED:
-            return "paused"
-        return "looking" if batch.start_wanted else "idle"
+        self._shown.refresh_list(self._batch)
 
     def _refresh_page(self) -> None:
-        """Show what there is, where it goes, and what can be done with it."""
-        batch, page = self._batch, self._page
-        files, to = batch.files, batch.output_folder
-        state = self._page_state()
-        page.set_state(state)
-        page.set_count(len(files), batch.other_file_count, is_inviting=not batch.has_something)
-        page.set_marked_count(files.marked_count)
-        page.options.set_output(to, chosen=batch.chosen_output is not None)
-        page.options.clear_output_problem()
-        self._space_text = batch.space_text
-        page.set_space_message(batch.space_text)
-        is_over = not batch.is_under_way
-        page.set_failed_count(files.count(FileState.FAILED), can_retry=is_over)
-        page.set_can_open_output(
-            state not in ("running", "stopping", "pausing") and batch.results is not None and batch.results.is_dir()
-        )
-        page.set_can_report(is_over and batch.job is not None and not self._report.is_running)
-        page.set_can_begin_anew(not self._is_empty(batch))
-        if is_over:
-            self._advise()
-        if batch.is_model_gone and is_over:
-            self._show_model_gone()
-        elif self._says_model_gone:
-            page.options.clear_model_problem()
-            self._says_model_gone = False
-        if state in ("running", "pausing", "stopping", "paused"):
-            self._show_progress(batch)
-        elif state in ("waiting", "held"):
-            page.set_waiting(is_held=state == "held", is_behind_watch=self.is_watching)
-        else:
-            has_something = batch.has_something or self._is_looking(batch)
-            page.set_can_convert(state == "looking" or (batch.wished_model is not None and has_something))
-            self._show_what_to_do(batch, to)
-
-    def _show_model_gone(self) -> None:
-        model = self._batch.wished_model
-        words = self.tr("The model {0} is not there, or damaged: connect its disk, or choose another model.")
-        self._says_model_gone = model is not None
-        if model is not None:
-            self._page.show_problem(words.format(model), "model")
-
-    def _show_what_to_do(self, batch: Batch, to: Path | None) -> None:
-        is_fine = batch.model is not None and to is not None and self._output_is_fine(batch, to)
-        if self._is_looking(batch):
-            self._page.set_scanning(len(batch.files))
-        elif batch.shows_summary:
-            self._page.set_summary(batch.progress)
-        elif is_fine and batch.model is not None and to is not None:
-            self._page.set_ready(len(batch.to_do(batch.made_with_now(batch.model, to))))
-        else:
-            self._page.set_ready(0)
-
-    def _advise(self) -> None:
-        batch = self._batch
-        if not self._is_looking(batch):
-            self._advice.look([row.path for row in batch.files.rows], batch.model, batch.direction)
-
-    def _output_is_fine(self, batch: Batch, to: Path) -> bool:
-        """Whether results can go there; otherwise a sentence stands beside the field."""
-        if not to.is_absolute():
-            self._page.options.show_not_whole_path()
-            return False
-        root = batch.root_around(to)
-        if root is not None:
-            self._page.options.show_output_inside(root)
-        return root is None
+        self._shown.refresh(self._batch)
 
     def _is_empty(self, batch: Batch) -> bool:
         is_coming = self._is_looking(batch) or self._unfinished.holds(batch)
         return batch.state is BatchState.DRAFT and not batch.has_something and not is_coming
-
-
-def _line_of(batch: Batch) -> BatchLine:
-    name, text = batch.name, "" if batch.failure is None else batch.failure.message
-    if batch.job is None or batch.state is BatchState.DRAFT:
-        return BatchLine(name, batch.state, 0, 0, len(batch.files), text)
-    progress = batch.progress
-    return BatchLine(
-        name, batch.state, progress.tried, progress.failed, progress.total, text, is_watching=batch.is_watching
-    )
 
 
 def _is_model(path: Path) -> bool:
