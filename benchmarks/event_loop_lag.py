@@ -132,7 +132,7 @@ class _Watch(QObject):
         self._last = 0.0
         self._timer = QTimer(self, interval=round(_PERIOD * 1000), timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
-        self._look = _Look() if where else None
+        self._look = Look() if where else None
 
     def start(self) -> None:
         """Begin to measure."""
@@ -143,7 +143,7 @@ class _Watch(QObject):
 
     def lead(self, app: Any, config: TrainConfig, pictures: Path, results: Path, seconds: float) -> None:
         """Train and convert."""
-        self._app = app
+        self._app, self._run = app, config.run
         self._pictures, self._results = pictures, results
         self._seconds = seconds
         app.training.event.connect(self._follow)
@@ -168,15 +168,15 @@ class _Watch(QObject):
 
     def _convert(self) -> None:
         self._phase = _PHASES[2]
-        self._app.convert_with(self._config.run)
+        self._app.convert_with(self._run)
         conversion = self._app.conversion
         conversion.set_output_folder(self._results)
         conversion.add_sources([self._pictures])
         conversion.start()
 
 
-class _Look(threading.Thread):
-    """Looks at the window's thread whenever it is late."""
+class Look(threading.Thread):
+    """Looks at the window's thread, and prints what it was doing whenever it was late."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
