@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from importlib.util import find_spec
@@ -38,6 +39,8 @@ from engine.errors import ModelFileError
 from engine.options import OPTIONS, Option
 
 _EDITOR_WIDTH = 300
+_PIECE_SECONDS = 0.012
+_BREATH_MILLISECONDS = 2
 _DECIMALS = 6
 # Where the arrow begins that leads from nothing to a number.
 _FIRST_NUMBERS = {
@@ -82,6 +85,9 @@ class AdvancedOptions(QWidget):
 
     An option that the user has changed keeps its value when the preset changes; all others follow the preset.
 
+    The rows are made when the options are first shown, a few at a time: all of them take a third of a second, and most
+    people never open them.
+
     Signals:
         changed: An option was changed.
         opened: The options were shown (True) or put away.
@@ -101,6 +107,7 @@ class AdvancedOptions(QWidget):
         self._shown_error = ""
         # Rows that are shown whatever is looked for: those with an error, also when it has just been mended.
         self._held: set[str] = set()
+        self._found: set[str] = set()
 
         self._toggle = button(self.tr("&Advanced options"))
         self._toggle.setObjectName("advanced")
@@ -143,26 +150,16 @@ class AdvancedOptions(QWidget):
         # On the right the scroll bar has room of its own.
         column.setContentsMargins(0, 0, S, 0)
         column.setSpacing(S)
+        self._options = {option.field: _Chosen(option) for option in _offered()}
         self._rows: dict[str, _OptionRow] = {}
-        self._groups: list[tuple[tuple[QWidget, ...], list[_OptionRow]]] = []
-        for title, options in groupby(_offered(), lambda option: option.group):
-            heading, frame = plain_label(title, role="heading"), card()
-            column.addWidget(heading)
-            column.addWidget(frame)
-            inside = QVBoxLayout(frame)
-            inside.setContentsMargins(M, M, M, M)
-            inside.setSpacing(M)
-            rows = [_OptionRow(option, frame) for option in options]
-            for row in rows:
-                inside.addWidget(row)
-            self._rows.update((row.field, row) for row in rows)
-            self._groups.append(((heading, frame), rows))
+        self._groups: dict[str, tuple[QWidget, ...]] = {}
         self._nothing = plain_label(self.tr("No option is called that."), role="muted")
         column.addWidget(self._nothing)
         column.addStretch(1)
-        self._rows["start_from"].changed.connect(self._take_model)
-        for row in self._rows.values():
-            row.changed.connect(self._take_change)
+        self._column = column
+        self._making: Iterator[None] | None = None
+        self._make_soon = QTimer(self, singleShot=True, interval=_BREATH_MILLISECONDS)
+        self._make_soon.timeout.connect(self._make_some)
 
         layout.addWidget(self._scroll, 1)
         # It takes the room only while the options are put away.
@@ -188,18 +185,18 @@ class AdvancedOptions(QWidget):
 
     def values(self) -> dict[str, object]:
         """The options that differ from the preset, as fields of `TrainConfig`."""
-        return {field: row.value for field, row in self._rows.items() if row.is_changed}
+        return {field: option.value for field, option in self._options.items() if option.is_changed}
 
     def value(self, field: str) -> object:
         """What is chosen for this field of `TrainConfig`."""
-        return self._rows[field].value
+        return self._options[field].value
 
     def changes(self) -> list[str]:
         """The options that differ from the preset in words, such as "Adversarial loss: Hinge"."""
         return [
-            self.tr("{option}: {value}").format(option=row.title, value=row.value_words)
-            for row in self._rows.values()
-            if row.is_changed
+            self.tr("{option}: {value}").format(option=option.title, value=option.value_words)
+            for option in self._options.values()
+            if option.is_changed
         ]
 
     def problems(self) -> dict[str, str]:
@@ -208,34 +205,34 @@ class AdvancedOptions(QWidget):
 
     def set_defaults(self, config: TrainConfig) -> None:
         """Take the preset's values: they are those of every option that is not the user's own."""
-        for field, row in self._rows.items():
-            row.set_default(getattr(config, field))
+        for field, option in self._options.items():
+            option.set_default(getattr(config, field))
         self._show_count()
 
     def set_values(self, config: TrainConfig) -> None:
         """Show these options as the user's; those that are the preset's stay the preset's."""
-        for field, row in self._rows.items():
-            row.set_value(getattr(config, field))
+        for field, option in self._options.items():
+            option.set_value(getattr(config, field))
         self._read_model()
         self._show_count()
         self.changed.emit()
 
     def set_value(self, field: str, value: object) -> None:
         """Choose this for the user."""
-        self._rows[field].set_value(value)
+        self._options[field].set_value(value)
         self._take_change()
 
     def set_start_from(self, model: Path) -> None:
         """Choose this model file or run for the user; resetting all options leaves it, resetting this one does not."""
         self._is_model_given = True
-        self._rows["start_from"].set_value(model.absolute())
+        self._options["start_from"].set_value(model.absolute())
         self._take_model()
         self._take_change()
 
     def set_names(self, name_A: str, name_B: str) -> None:
         """Name the domains in the titles of options that are about one of them."""
-        for field, row in self._rows.items():
-            row.set_name({"_A": name_A, "_B": name_B}.get(field[-2:], ""))
+        for field, option in self._options.items():
+            option.set_name({"_A": name_A, "_B": name_B}.get(field[-2:], ""))
 
     def take_focus(self) -> None:
         """Put the keyboard to the button that opens the options."""
@@ -247,10 +244,10 @@ class AdvancedOptions(QWidget):
         Returns:
             The fields whose errors are shown here.
         """
-        bad = [field for field in self._rows if field in errors]
+        bad = [field for field in self._options if field in errors]
         self._held.update(bad)
-        for field, row in self._rows.items():
-            row.show_error(errors.get(field, ""))
+        for field, option in self._options.items():
+            option.set_error(errors.get(field, ""))
         self._filter(self._search.text())
         # Put away, an error would block the way unseen.
         self._toggle.setEnabled(not bad)
@@ -263,6 +260,13 @@ class AdvancedOptions(QWidget):
         self._shown_error = first
         return set(bad)
 
+    def make_rows(self) -> None:
+        """Make all rows at once, for whoever cannot wait for them."""
+        if self._making is None:
+            self._making = self._make()
+        for _ in self._making:
+            pass
+
     # What happens to the options
 
     def _take_change(self) -> None:
@@ -272,11 +276,11 @@ class AdvancedOptions(QWidget):
     def reset(self) -> None:
         """Give every option the preset's value, but for a model that was given, and what fits it."""
         kept = self._kept()
-        for field, row in self._rows.items():
+        for field, option in self._options.items():
             if field in kept:
-                row.set_value(kept[field], stays=True)
+                option.set_value(kept[field], stays=True)
             else:
-                row.reset()
+                option.reset()
         self._take_model()
         self._take_change()
 
@@ -287,27 +291,27 @@ class AdvancedOptions(QWidget):
 
     def _kept(self) -> dict[str, object]:
         """What resetting all options leaves as it is: a model that was given, and what fits it."""
-        return {"start_from": self._rows["start_from"].value, **self._of_model} if self.is_model_given else {}
+        return {"start_from": self._options["start_from"].value, **self._of_model} if self.is_model_given else {}
 
     def _take_model(self) -> None:
         """Take what the networks of the chosen model are made of: its weights fit no others."""
         before, of_before = self._model, self._of_model
         self._read_model()
-        if self._rows["start_from"].value is None:
+        if self._options["start_from"].value is None:
             self._is_model_given = False
         if self._model == before:
             return
         for field, value in of_before.items():
-            if self._rows[field].value == value:
-                self._rows[field].reset()
+            if self._options[field].value == value:
+                self._options[field].reset()
         for field, value in self._of_model.items():
-            self._rows[field].set_value(value, stays=True)
+            self._options[field].set_value(value, stays=True)
         self.model_chosen.emit(self._model)
 
     def _read_model(self) -> None:
-        path = self._rows["start_from"].value
+        path = self._options["start_from"].value
         self._model, self._of_model, self._model_problem = None, {}, ""
-        self._rows["start_from"].show_note("")
+        self._options["start_from"].set_note("")
         if not isinstance(path, Path):
             return
         try:
@@ -320,7 +324,7 @@ class AdvancedOptions(QWidget):
                 "This model converts {direction} only; a training begins with both directions. Choose another model."
             ).format(direction=shown_paragraph(self._model.direction_name(self._model.directions[0])))
         self._of_model = {field: value for field, value in self._model.settings.items() if field != "size"}
-        self._rows["start_from"].show_note(
+        self._options["start_from"].set_note(
             self.tr("A model of {A} and {B}: the first folder takes the place of {A}.").format(
                 A=shown_text(self._model.name_A), B=shown_text(self._model.name_B)
             )
@@ -331,6 +335,8 @@ class AdvancedOptions(QWidget):
     def _show_options(self, is_on: bool) -> None:
         self._scroll.setVisible(is_on)
         self._search.setVisible(is_on)
+        if is_on:
+            self._make_soon.start()
         self.opened.emit(is_on)
 
     def _move_focus(self, is_open: bool) -> None:
@@ -344,7 +350,10 @@ class AdvancedOptions(QWidget):
         self._count.setVisible(count > 0)
         self._count.setToolTip(plain_tooltip(", ".join(self.changes())))
         kept = self._kept()
-        is_other = (row.value != kept[field] if field in kept else row.is_changed for field, row in self._rows.items())
+        is_other = (
+            option.value != kept[field] if field in kept else option.is_changed
+            for field, option in self._options.items()
+        )
         self._reset.setVisible(any(is_other))
         self._reset.setToolTip(
             self.tr("Give every option the preset's value again, but go on with the networks of the model")
@@ -353,21 +362,27 @@ class AdvancedOptions(QWidget):
         )
 
     def _find(self, text: str) -> None:
-        self._held = {field for field, row in self._rows.items() if row.has_error}
+        self._held = {field for field, option in self._options.items() if option.error}
         self._filter(text)
         self._scroll.verticalScrollBar().setValue(0)
 
     def _filter(self, text: str) -> None:
         """Show the options that hold all these words, and those that are held."""
         words = text.casefold().split()
-        for group, rows in self._groups:
-            for row in rows:
-                row.setVisible(row.field in self._held or all(word in row.search_text for word in words))
-            for part in group:
-                part.setVisible(any(not row.isHidden() for row in rows))
-        self._nothing.setVisible(all(row.isHidden() for row in self._rows.values()))
+        found = self._found = {
+            field
+            for field, option in self._options.items()
+            if field in self._held or all(word in option.search_text for word in words)
+        }
+        for field, row in self._rows.items():
+            row.setVisible(field in found)
+        for group, parts in self._groups.items():
+            for part in parts:
+                part.setVisible(any(option.group == group for field, option in self._options.items() if field in found))
+        self._nothing.setVisible(not found)
 
     def _focus_first(self) -> None:
+        self.make_rows()
         first = next((row for row in self._rows.values() if not row.isHidden()), None)
         if first is not None:
             first.editor.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -375,7 +390,7 @@ class AdvancedOptions(QWidget):
 
     def _scroll_to_error(self) -> None:
         row = self._rows.get(self._shown_error)
-        if row is None:
+        if row is None:  # None, or it is not made yet.
             return
         self._scroll.ensureWidgetVisible(row)
         at_work = self.focusWidget()
@@ -383,40 +398,177 @@ class AdvancedOptions(QWidget):
             # Nobody likes to lose sight of what he is typing.
             self._scroll.ensureWidgetVisible(at_work)
 
+    # The rows
 
-class _OptionRow(QWidget):
-    """An option: its title and what it means, its editor and the preset's value, and what is wrong with it."""
+    def _make_some(self) -> None:
+        """Make rows for a moment, and go on after a breath."""
+        if self._making is None:
+            self._making = self._make()
+        until = time.monotonic() + _PIECE_SECONDS
+        for _ in self._making:
+            if time.monotonic() > until:
+                self._make_soon.start()
+                return
+        self._scroll_to_error()
 
-    changed = Signal()
+    def _make(self) -> Iterator[None]:
+        """Make the rows, one after the other, above what stands for none."""
+        for place, (title, options) in enumerate(groupby(self._options.values(), lambda option: option.group)):
+            # From the outside in: a widget that gets its parent late is dressed again with all that is in it.
+            heading, frame = plain_label(title, role="heading"), card()
+            self._column.insertWidget(2 * place, heading)
+            self._column.insertWidget(2 * place + 1, frame)
+            inside = QVBoxLayout(frame)
+            inside.setContentsMargins(M, M, M, M)
+            inside.setSpacing(M)
+            self._groups[title] = (heading, frame)
+            for option in options:
+                row = _OptionRow(option, frame)
+                inside.addWidget(row)
+                if option.field == "start_from":
+                    row.changed.connect(self._take_model)
+                row.changed.connect(self._take_change)
+                self._rows[option.field] = row
+                row.setVisible(option.field in self._found)
+                for part in self._groups[title]:
+                    if part.isHidden() and option.field in self._found:
+                        part.show()
+                yield
 
-    def __init__(self, option: Option, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.field = option.field
-        self.setObjectName(f"option_{option.field}")
-        self._option = option
+
+class _Chosen:
+    """What is chosen for an option, whether or not a row shows it.
+
+    Attributes:
+        row: What shows it, once it is made.
+        value: What is chosen.
+        error: What is wrong with it, "" for nothing.
+    """
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        self.field, self.group = option.field, option.group
+        choices = (words for _, words in option.choices)
+        self.search_text = " ".join((option.title, option.explanation, option.group, option.field, *choices)).casefold()
+        self.title = option.title
+        self.row: _OptionRow | None = None
+        self.value = _fitting(option, None)
+        self.error = ""
         self._default: object = None
         self._is_own = False
         self._note = ""
-        self.title = option.title
-        choices = (words for _, words in option.choices)
-        self.search_text = " ".join((option.title, option.explanation, option.group, option.field, *choices)).casefold()
-        self.has_error = False
 
-        self.editor = _editor(option)
+    @property
+    def value_words(self) -> str:
+        """What is chosen, in words."""
+        return self._words(self.value)
+
+    @property
+    def explanation(self) -> str:
+        """What the option means, or what is chosen, and the preset's value."""
+        default = _tr("Default: {value}.").format(value=self._words(self._default))
+        return f"{self._note or self.option.explanation} {default}"
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether what is chosen differs from the preset's value."""
+        return self.value != self._default
+
+    def set_default(self, value: object) -> None:
+        """Take this as the preset's value, which is chosen unless the user has chosen something himself."""
+        if value == self._default and (self._is_own or not self.is_changed):
+            return
+        self._default = value
+        if not self._is_own:
+            self.value = _fitting(self.option, value)
+        self._show()
+
+    def set_value(self, value: object, *, stays: bool = False) -> None:
+        """Choose this for the user.
+
+        Args:
+            value: A value of the option.
+            stays: Whether it stays when the preset changes also if it is the preset's now.
+        """
+        self.value = _fitting(self.option, value)
+        self._is_own = stays or self.is_changed
+        self._show()
+
+    def reset(self) -> None:
+        """Choose the preset's value."""
+        self.set_value(self._default)
+
+    def set_name(self, name: str) -> None:
+        """Name the domain that the option is about; "" for an option about none."""
+        title = self.option.title
+        self.title = _tr("{option} ({name})").format(option=title, name=name) if name else title
+        self._show()
+
+    def set_error(self, text: str) -> None:
+        """Say what is wrong; "" for nothing."""
+        if text != self.error:
+            self.error = text
+            self._show()
+
+    def set_note(self, text: str) -> None:
+        """Explain what is chosen instead of the option; "" for the option."""
+        self._note = text
+        self._show()
+
+    def _words(self, value: object) -> str:
+        """A value of the option as it is read."""
+        if value is None:
+            return self.option.none
+        if isinstance(value, bool):
+            return _tr("on") if value else _tr("off")
+        if isinstance(value, int | float):
+            return f"{_number_words(value)} {self.option.unit}".rstrip()
+        return dict(self.option.choices).get(str(value), str(value))
+
+    def _show(self) -> None:
+        if self.row is not None:
+            self.row.show_chosen()
+
+
+def _fitting(option: Option, value: object) -> object:
+    """A value as the option's editor has it."""
+    match option.kind:
+        case "bool":
+            return bool(value)
+        case "choice":
+            return str(value)
+        case "int" | "float":
+            number = value if isinstance(value, int | float) else 0
+            return None if option.none and number == 0 else number
+        case "model":
+            return typed_path(str(value)) if isinstance(value, Path) else None
+
+
+class _OptionRow(QWidget):
+    """An option: its title and what it means, its editor and the preset's value, and what is wrong with it.
+
+    Signals:
+        changed: The user has chosen something.
+    """
+
+    changed = Signal()
+
+    def __init__(self, option: _Chosen, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"option_{option.field}")
+        self._option = option
+        self.editor = _editor(option.option)
         self.editor.setObjectName(option.field)
-        self.editor.setAccessibleName(option.title)
         self.editor.setFixedWidth(_EDITOR_WIDTH)
-        self.editor.edited.connect(self._take_edit)
-        self._title = plain_label(option.title, wrap=True)
+        self._title = plain_label(wrap=True)
         self._title.setBuddy(self.editor)
         self._explanation = plain_label(role="muted", wrap=True)
         self._explanation.setObjectName(f"explanation_{option.field}")
-        self._reset = reset_button(option.title)
+        self._reset = reset_button(option.option.title)
         self._reset.setObjectName(f"reset_{option.field}")
         self._reset.clicked.connect(self._reset_by_hand)
         self._error = plain_label(role="error", wrap=True)
         self._error.setObjectName(f"error_{option.field}")
-        self._error.hide()
 
         words = QVBoxLayout()
         words.setSpacing(XS)
@@ -431,96 +583,36 @@ class _OptionRow(QWidget):
         layout.addWidget(self.editor, 0, Qt.AlignmentFlag.AlignTop)
         # A group is as high as its rows, however much room there is.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self._show()
+        option.row = self
+        self.show_chosen()
+        self.editor.edited.connect(self._take_edit)
 
-    @property
-    def value(self) -> object:
-        """What is chosen."""
-        return self.editor.chosen()
-
-    @property
-    def value_words(self) -> str:
-        """What is chosen, in words."""
-        return self._words(self.value)
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether what is chosen differs from the preset's value."""
-        return self.value != self._default
-
-    def set_default(self, value: object) -> None:
-        """Take this as the preset's value, which is chosen unless the user has chosen something himself."""
-        if value == self._default and (self._is_own or not self.is_changed):
-            return
-        self._default = value
-        if not self._is_own:
-            self.editor.choose(value)
-        self._show()
-
-    def set_value(self, value: object, *, stays: bool = False) -> None:
-        """Choose this for the user.
-
-        Args:
-            value: A value of the option.
-            stays: Whether it stays when the preset changes also if it is the preset's now.
-        """
-        self.editor.choose(value)
-        self._is_own = stays or self.is_changed
-        self._show()
-
-    def reset(self) -> None:
-        """Choose the preset's value."""
-        self.set_value(self._default)
-
-    def set_name(self, name: str) -> None:
-        """Name the domain that the option is about."""
-        title = self._option.title
-        self.title = self.tr("{option} ({name})").format(option=title, name=name) if name else title
+    def show_chosen(self) -> None:
+        """Show what is chosen now, and what is wrong with it."""
+        option = self._option
+        if self.editor.chosen() != option.value:
+            self.editor.choose(option.value)
+        self.editor.setAccessibleName(option.title)
         # A lone "&" would underline the next letter and answer to it.
-        self._title.setText(self.title.replace("&", "&&"))
-        self.editor.setAccessibleName(self.title)
-
-    def show_error(self, text: str) -> None:
-        """Say what is wrong; "" for nothing."""
-        self.has_error = bool(text)
-        self._error.setText(text)
-        self._error.setVisible(bool(text))
-        set_look(self.editor.focusProxy() or self.editor, "invalid", bool(text))
-
-    def show_note(self, text: str) -> None:
-        """Explain what is chosen instead of the option; "" for the option."""
-        self._note = text
-        self._show()
-
-    def _words(self, value: object) -> str:
-        """A value of the option as it is read."""
-        if value is None:
-            return self._option.none
-        if isinstance(value, bool):
-            return self.tr("on") if value else self.tr("off")
-        if isinstance(value, int | float):
-            return f"{_number_words(value)} {self._option.unit}".rstrip()
-        return dict(self._option.choices).get(str(value), str(value))
+        self._title.setText(option.title.replace("&", "&&"))
+        self._explanation.setText(option.explanation)
+        self._error.setText(option.error)
+        self._error.setVisible(bool(option.error))
+        set_look(self.editor.focusProxy() or self.editor, "invalid", bool(option.error))
+        mark_changed(self._title, option.is_changed)
+        self._reset.setVisible(option.is_changed)
+        changed = self.tr("Changed.") if option.is_changed else ""
+        self.editor.setAccessibleDescription(f"{option.explanation} {changed}".rstrip())
 
     def _take_edit(self) -> None:
-        self._is_own = self.is_changed
-        self._show()
+        self._option.set_value(self.editor.chosen())
         self.changed.emit()
 
     def _reset_by_hand(self) -> None:
         # The button goes, and the focus must not go with it.
         self.editor.setFocus()
-        self.reset()
+        self._option.reset()
         self.changed.emit()
-
-    def _show(self) -> None:
-        default = self.tr("Default: {value}.").format(value=self._words(self._default))
-        explanation = f"{self._note or self._option.explanation} {default}"
-        self._explanation.setText(explanation)
-        mark_changed(self._title, self.is_changed)
-        self._reset.setVisible(self.is_changed)
-        changed = self.tr("Changed.") if self.is_changed else ""
-        self.editor.setAccessibleDescription(f"{explanation} {changed}".rstrip())
 
 
 # The editors: `chosen` is the value now, `choose` takes another one in silence, and `edited` tells of the user's.

@@ -124,7 +124,9 @@ class TrainingWizard(QDialog):
             DomainPanel("A", self.tr("First folder"), settings.recent_folders, scans),
             DomainPanel("B", self.tr("Second folder"), settings.recent_folders, scans),
         )
-        pictures = QWidget()
+        # From the outside in: a widget that gets its parent late is dressed again with all that is in it.
+        self._pages = QStackedWidget(self)
+        pictures = QWidget(self._pages)
         self._begins_with = plain_label(role="muted", wrap=True)
         self._begins_with.setObjectName("begins_with")
         wells = QHBoxLayout()
@@ -144,17 +146,16 @@ class TrainingWizard(QDialog):
             side.domains_found.connect(self._take_domains)
             side.dropped.connect(self.set_folders)
             side.name_changed.connect(self._take_name)
-        self._doctor_page = DoctorPage()
+        self._doctor_page = DoctorPage(self._pages)
         self._doctor_page.left_out_changed.connect(self._take_left_out)
         self._doctor_page.reveal_requested.connect(_show_folder_of)
-        self._settings_page = SettingsPage(settings.presets_folder)
+        self._settings_page = SettingsPage(settings.presets_folder, self._pages)
         self._settings_page.run_edited.connect(self._own_run)
         self._settings_page.changed.connect(self._take_setting)
         self._settings_page.advanced_opened.connect(self._make_room)
-        self._summary = SummaryPage()
+        self._summary = SummaryPage(self._pages)
         self._summary.remedy_chosen.connect(self._take_remedy)
         self._summary.quick_chosen.connect(self._choose_quick)
-        self._pages = QStackedWidget()
         for page in (pictures, self._doctor_page, self._settings_page, self._summary):
             self._pages.addWidget(page)
 

@@ -41,6 +41,7 @@ def test_where_tensorboard_can_neither_be_had_nor_installed_it_is_not_offered(qt
     options = AdvancedOptions()
     qtbot.addWidget(options)
     options.set_defaults(preset_config("quick", **PLACES))
+    options.make_rows()
     assert (options.findChild(QCheckBox, "tensorboard") is None) == is_frozen
 
 
@@ -100,9 +101,41 @@ def options(qtbot: QtBot) -> Options:
     qtbot.addWidget(widget)
     widget.resize(900, 500)
     widget.show()
+    widget.make_rows()
     made = Options(widget)
     made.use("standard")
     return made
+
+
+def test_rows_are_made_when_the_options_are_first_opened_and_show_what_was_chosen_before(qtbot: QtBot) -> None:
+    widget = AdvancedOptions()
+    qtbot.addWidget(widget)
+    widget.show()
+    options = Options(widget)
+    options.use("standard")
+    widget.set_value("channels", 48)
+    assert options.number("channels") is None
+    assert widget.values() == {"channels": 48}
+    options.open()
+    options.find("chan")
+    qtbot.waitUntil(lambda: options.switch("tensorboard") is not None)
+    assert options.number("channels").value() == 48
+    assert options.reset("channels").isVisible()
+    assert "channels" in options.shown()
+    assert "gan_loss" not in options.shown()
+    options.find("")
+    assert set(options.shown()) == {option.field for option in OPTIONS}
+
+
+def test_an_error_of_an_option_that_has_no_row_yet_is_shown_with_its_row(qtbot: QtBot) -> None:
+    widget = AdvancedOptions()
+    qtbot.addWidget(widget)
+    widget.show()
+    Options(widget).use("standard")
+    assert widget.show_errors({"channels": "Too many."}) == {"channels"}
+    qtbot.waitUntil(lambda: widget.findChild(QLabel, "error_channels") is not None)
+    qtbot.waitUntil(lambda: widget.findChild(QLabel, "error_channels").isVisible())
+    assert widget.findChild(QLabel, "error_channels").text() == "Too many."
 
 
 def choose_another(options: Options, option: Option, default: object, model: Path) -> object:

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from cyclegan_desktop.training.advanced import AdvancedOptions
 from cyclegan_desktop.training.preset_picker import SavePresetDialog
 from cyclegan_desktop.training.settings_page import SettingsPage
 from engine.config import PRESETS, TrainConfig, preset_config
@@ -70,6 +71,7 @@ class Page:
 @pytest.fixture
 def page(qtbot: QtBot, tmp_path: Path) -> Page:
     widget = SettingsPage(tmp_path / "Presets")
+    widget.findChild(AdvancedOptions).make_rows()
     qtbot.addWidget(widget)
     widget.resize(860, 500)
     widget.show()
@@ -212,6 +214,7 @@ def test_a_damaged_preset_is_named_and_the_others_are_shown(qtbot: QtBot, tmp_pa
     save_preset(tmp_path, "Oils", preset_config("quick", **PLACES), base="quick")
     (tmp_path / "bad.json").write_text("{")
     widget = SettingsPage(tmp_path)
+    widget.findChild(AdvancedOptions).make_rows()
     qtbot.addWidget(widget)
     widget.show()
     page = Page(widget)
@@ -224,6 +227,7 @@ def test_many_presets_of_ones_own_are_scrolled(qtbot: QtBot, tmp_path: Path) -> 
     for number in range(30):
         save_preset(tmp_path, f"Preset {number}", preset_config("quick", **PLACES), base="quick")
     widget = SettingsPage(tmp_path)
+    widget.findChild(AdvancedOptions).make_rows()
     qtbot.addWidget(widget)
     widget.show()
     assert widget.sizeHint().height() < 600

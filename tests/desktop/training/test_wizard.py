@@ -26,6 +26,7 @@ from pytestqt.qtbot import QtBot
 
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training import folder_look
+from cyclegan_desktop.training.advanced import AdvancedOptions
 from cyclegan_desktop.training.doctor_page import DoctorPage
 from cyclegan_desktop.training.folder_well import THUMBNAIL_SIDE, FolderWell
 from cyclegan_desktop.training.remedy_rows import RemedyRows
@@ -130,6 +131,7 @@ class Wizard:
         return self.dialog.findChild(QSpinBox, name)
 
     def number(self, name: str) -> QDoubleSpinBox:
+        self.dialog.findChild(AdvancedOptions).make_rows()
         return self.dialog.findChild(QDoubleSpinBox, name)
 
     def button(self, name: str) -> QPushButton:
@@ -718,6 +720,7 @@ def _open_advanced(wizard: Wizard, folders: tuple[Path, Path]) -> None:
     _to_settings(wizard, folders)
     wizard.preset("standard").click()
     wizard.button("advanced").click()
+    wizard.dialog.findChild(AdvancedOptions).make_rows()
 
 
 def test_advanced_options_start_and_are_summed_up(wizard: Wizard, folders: tuple[Path, Path]) -> None:
