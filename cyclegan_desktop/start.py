@@ -197,7 +197,10 @@ class _Furnisher(QObject):
         yield load_plots
         for _ in app.training.make_plots():
             yield None
+        # The last plot is drawn before anything else begins.
+        yield None
         preload_engine()
+        yield None
         if self._begin is not None:
             self._begin(app)
 
