@@ -95,7 +95,7 @@ def state_words(entry: LibraryEntry) -> str:
 def _score_words(entry: LibraryEntry) -> str:
     if entry.best_score is None:
         return ""
-    return "  ·  " + _tr("score {score}").format(score=f"{entry.best_score:.1f}")
+    return "  ·  " + _tr("best score {score}").format(score=f"{entry.best_score:.1f}")
 
 
 def problem_of(entry: LibraryEntry) -> str:
