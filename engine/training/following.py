@@ -21,7 +21,7 @@ from engine.training.steps import Steps, training_errors
 # What the processes of a training agree on before each step: bits of one word. All that report, save or draw samples
 # lets the others wait until rank 0 is ready.
 GO, REPORT, SAMPLES, SAVE, END, NO_PICTURES, STOP, BACK = 0, 1, 2, 4, 8, 16, 32, 64
-QUALITY = 128
+QUALITY, NEW_SIZE = 128, 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from engine.training.samples import FixedPicture, read_fixed_pictures
 from engine.training.schedule import steps_per_epoch, total_steps
 from engine.training.sheets import MOST_SAMPLES
 from engine.training.tensorboard_log import require_tensorboard
+from engine.training.tuning import measures
 from engine.words import counted, listed
 
 # Enough for a score, and what a small set can spare; a very small one can spare none.
@@ -30,6 +31,10 @@ _HOLD_OUT_FROM = 25
 
 # Discriminators learn the pictures of a small set by heart when they see each of them this often.
 _MANY_TIMES = 50
+_NOTHING_TO_MEASURE = (
+    "There was nothing to measure again: only a training of one process on a processor chooses by measurement, and "
+    "only where networks and sitting are not too small for it. It goes on as before."
+)
 
 
 def find_pictures(config: TrainConfig) -> Pictures:
@@ -184,9 +189,9 @@ def choices_on_resume(run: Run, config: TrainConfig, *, measure_again: bool = Fa
     except ConfigError:
         same = False
     same = same and (config.device, config.precision) == (run.config.device, run.config.precision)
-    if same and ranks == stored.ranks and not measure_again:
+    if same and ranks == stored.ranks and not (measure_again and measures(config, stored)):
         use_threads(stored.threads)
-        return stored, []
+        return stored, [_NOTHING_TO_MEASURE] if measure_again else []
     choices = dataclasses.replace(choose(config), offset=stored.offset)
     if same:
         choices = dataclasses.replace(choices, precision=stored.precision)

@@ -28,7 +28,19 @@ from engine.ranks import Ranks
 from engine.stopwatch import Stopwatch
 from engine.training import reporter
 from engine.training.checkpoint import restore_checkpoint
-from engine.training.following import BACK, END, GO, NO_PICTURES, QUALITY, REPORT, SAMPLES, SAVE, STOP, plan_of
+from engine.training.following import (
+    BACK,
+    END,
+    GO,
+    NEW_SIZE,
+    NO_PICTURES,
+    QUALITY,
+    REPORT,
+    SAMPLES,
+    SAVE,
+    STOP,
+    plan_of,
+)
 from engine.training.going_back import (
     BAD_STEPS,
     BAD_WEIGHTS,
@@ -227,6 +239,8 @@ class Sitting:
                 return
         if word & QUALITY or (word & SAVE and self._clock.seconds >= self._quality_due - self._quality_gap / 2):
             yield from self._measure()
+        if word & NEW_SIZE:
+            yield from self._tell(Preparing("Preparing the GPU for the first step of this size"))
 
     def _finish(self, reason: _Reason) -> Iterator[TrainEvent]:
         yield from self._draw_samples(is_last=True)
@@ -262,6 +276,7 @@ class Sitting:
             | (QUALITY if self._is_quality_due(now) else 0)
             | (END if reason else 0)
             | (NO_PICTURES if problem else 0)
+            | (NEW_SIZE if self._steps.is_new_to_gpu else 0)
         )
 
     @property

@@ -94,6 +94,7 @@ class Steps:
         self._batches = self._images.batches(self._position)
         self._batch: Batch | None = None
         self._waited = 0.0
+        self._prepared: int | None = None
         # Summed on the device, so that no step waits for it.
         self._loss_sum: Tensor | None = None
         self._plateau = plateau or PlateauState()
@@ -108,6 +109,13 @@ class Steps:
     def epoch(self) -> int:
         """The epoch of the newest step, from 0."""
         return self._epoch_at(max(0, self._position - 1))
+
+    @property
+    def is_new_to_gpu(self) -> bool:
+        """Whether the next step is the first of its size on a GPU, which loads and records its kernels for seconds."""
+        return _is_gpu(self.model.device) and self._prepared != growth(
+            self._config, self._position, self.steps_per_epoch
+        )
 
     @property
     def plateau(self) -> PlateauState | None:
@@ -141,7 +149,7 @@ class Steps:
         """
         assert self._batch is not None
         batch, self._batch = self._batch, None
-        shrink = self._growth()
+        shrink = self._prepared = self._growth()
         self.rate = self._rate_now()
         with training_errors(self._config, self._choices), self._ranks.losing_others():
             losses = self.model.step(
@@ -278,3 +286,7 @@ def training_errors(config: TrainConfig, choices: Choices | None = None) -> Iter
             "begun can be resumed from its last checkpoint.",
             remedies=remedies,
         ) from error
+
+
+def _is_gpu(device: torch.device) -> bool:
+    return device.type != "cpu"

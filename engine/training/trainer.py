@@ -113,7 +113,8 @@ def resume(
         more_epochs: So many epochs beyond those that it has, of which the same share as before has a falling rate. The
             rate of a training that is complete comes back for them.
         measure_again: Whether to measure anew what is fastest here, such as the number of threads: the result is then
-            as good, but differs in its last bits from what it would have been.
+            as good, but differs in its last bits from what it would have been. Where nothing is chosen by measurement,
+            as on a GPU, nothing is measured, and a notice says so.
         changes: Other settings for the rest of the training: fields of `engine.config.CHANGEABLE`, by name. They are
             stored, so that a later resume keeps them.
 
@@ -146,6 +147,7 @@ def resume(
             refuse_vanished_folders(config)
             require_tensorboard(config)
             choices, choice_notices = choices_on_resume(run, config, measure_again=measure_again)
+            is_chosen_anew = choices is not run.choices
             with training_errors(config, choices):
                 model = make_model(config, choices)
                 restored = restore_checkpoint(run, model)
@@ -154,11 +156,11 @@ def resume(
                 notices.append(
                     f"The newest state of this training is damaged ({names}); it goes on from step {restored.step:,}."
                 )
-            if choices is not run.choices:
-                rule, choices = choices, (yield from tuned(config, choices, model, clock))
-                choice_notices += tuning_in_words(rule, choices)
             choices, rank_notices = choices_at(run, config, choices, restored.step)
             refuse_complete(run, config, choices, restored.step)
+            if is_chosen_anew:
+                rule, choices = choices, (yield from tuned(config, choices, model, clock))
+                choice_notices += tuning_in_words(rule, choices)
             with training_errors(config, choices):
                 samples = fixed_pictures(config, run.pictures)
             changed = changes_in_words(run.config, config)

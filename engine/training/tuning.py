@@ -72,6 +72,11 @@ def tuned(
     return best
 
 
+def measures(config: TrainConfig, choices: Choices) -> bool:
+    """Whether there is anything to choose by measurement, on this device with these settings."""
+    return len(_ways(config, choices)) > 1
+
+
 def _ways(config: TrainConfig, choices: Choices) -> list[Choices]:
     """What is worth measuring against one another, that of the rule first."""
     height, width = config.crop_size

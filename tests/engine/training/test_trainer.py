@@ -35,7 +35,7 @@ from engine.events import (
 from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
-from engine.training import preparing, reporter, sample_keeper, saver, steps
+from engine.training import preparing, reporter, sample_keeper, saver, steps, trainer
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
 from engine.training.quality import read_quality
@@ -724,9 +724,48 @@ def test_what_is_fastest_can_be_measured_again_and_that_is_told_and_stored(
     kept = list(itertools.islice(resume(config.run), 3))
     assert not any("measured again" in event.text for event in events_of(Notice, kept))
     assert run_choices(config.run).threads != 3
+    monkeypatch.setattr(preparing, "measures", lambda _config, _choices: True)
     again = list(resume(config.run, measure_again=True))
     assert any("last bits" in event.text for event in events_of(Notice, again))
     assert run_choices(config.run).threads == 3
+
+
+@pytest.mark.usefixtures("every_step")
+def test_where_nothing_is_chosen_by_measurement_measuring_again_says_so_and_changes_nothing(
+    tiny_config: MakeConfig,
+) -> None:
+    config = tiny_config()  # So small a training has nothing to measure, just like one on a GPU.
+    close_after(train(config), 2)
+    before = run_choices(config.run)
+    told = [event.text for event in events_of(Notice, list(resume(config.run, measure_again=True)))]
+    assert any("nothing to measure" in text for text in told)
+    assert not any("last bits" in text for text in told)
+    assert run_choices(config.run) == before
+
+
+def test_a_complete_training_is_refused_before_anything_is_measured_again(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config()
+    list(train(config))
+    measured = []
+    monkeypatch.setattr(preparing, "measures", lambda _config, _choices: True)
+    monkeypatch.setattr(trainer, "tuned", lambda *_: measured.append(True))
+    with pytest.raises(RunError, match="complete"):
+        list(resume(config.run, measure_again=True))
+    assert not measured
+
+
+def test_the_first_step_of_each_size_on_a_gpu_is_announced_with_what_it_does(
+    tiny_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(grow_from=16, discriminator_layers=2)
+    monkeypatch.setattr(steps, "_is_gpu", lambda _device: True)
+    told = [event for event in train(config) if isinstance(event, Preparing | StepReport)]
+    places = [place for place, event in enumerate(told) if isinstance(event, Preparing) and "GPU" in event.text]
+    assert len(places) == 2
+    assert not any(isinstance(event, StepReport) for event in told[: places[0]])
+    assert isinstance(told[places[1] - 1], StepReport)
 
 
 @pytest.mark.usefixtures("every_step")
