@@ -19,6 +19,7 @@ from cyclegan_desktop.training.marks import SYMBOL, MarkList, PlacedMark, draw_m
 from cyclegan_desktop.widgets import plain_tooltip
 
 AXIS_WIDTH = 48
+_FEW_STEPS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
         self.getAxis("left").setWidth(AXIS_WIDTH)
         # Room for half a symbol at the newest step.
         self.plotItem.setContentsMargins(0, 2, SYMBOL, 0)
+        self._view.sigXRangeChanged.connect(self._number_whole_steps)
         self.show_range(0, 1, 0, 1)
 
     # What is drawn upon the curves
@@ -168,6 +170,14 @@ class Canvas(pg.PlotWidget):  # type: ignore[misc]
     def set_log_scale(self, on: bool) -> None:
         """Label the vertical axis for values (`on` False) or for their decimal logarithms."""
         self.getAxis("left").setLogMode(on)
+
+    def _number_whole_steps(self) -> None:
+        """There is no step 1.2, not even where only a few steps are in view."""
+        first, last = self.step_range()
+        if last - first < _FEW_STEPS:
+            self.getAxis("bottom").setTickSpacing(1, 1)
+        else:
+            self.getAxis("bottom").setTickSpacing()
 
     def name_steps(self, on: bool) -> None:
         """Write below the horizontal axis what it counts, or leave it out."""

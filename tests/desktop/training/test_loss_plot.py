@@ -50,6 +50,19 @@ def test_new_points_are_drawn(plot: LossPlot, qtbot: QtBot, make_losses: Callabl
     assert last >= 10
 
 
+@pytest.mark.parametrize("steps", [2, 3, 5, 8, 12, 4000])
+def test_only_whole_steps_are_numbered(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses], steps: int
+) -> None:
+    for step in range(1, steps + 1):
+        plot.append(step, make_losses(1.0))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, steps))
+    axis = plot._canvas.getAxis("bottom")
+    numbered = [value for _, values in axis.tickValues(*plot._canvas.step_range(), 357) for value in values]
+    assert numbered
+    assert all(value == round(value) for value in numbered)
+
+
 def test_twenty_thousand_points_are_drawn_in_few_redraws(
     plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses], monkeypatch: pytest.MonkeyPatch
 ) -> None:
