@@ -188,7 +188,10 @@ QPushButton[primary="true"]:hover {{ background: #3b82e2; border-color: #3b82e2;
 QPushButton[primary="true"]:pressed {{ background: #215fb5; border-color: #215fb5; }}
 QPushButton[primary="true"]:focus {{ border-color: {c.text}; }}
 QPushButton[primary="true"]:disabled {{ background: {c.border}; color: {c.disabled}; border-color: {c.border}; }}
-QPushButton::menu-indicator {{ image: none; }}
+QPushButton::menu-indicator {{
+    image: url(style:chevron-down.svg); width: 12px; height: 12px;
+    subcontrol-origin: padding; subcontrol-position: center right; right: 8px;
+}}
 
 QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 
