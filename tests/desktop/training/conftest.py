@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +12,14 @@ from PIL import Image
 
 from engine.config import TrainConfig, preset_config
 from engine.events import DirectionQuality, Losses, QualityMeasured, Sample, SamplesDrawn
+
+# These are imported in the fixtures only: pytest reads this file also where Qt cannot be.
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from cyclegan_desktop.settings import Settings
+    from cyclegan_desktop.training.wizard import Devices, TrainingWizard
+    from tests.desktop.training.wizards import FakeEstimate, FakeExamination, Wizard
 
 MakePictures = Callable[[Path, int], Path]
 MakeSamples = Callable[..., SamplesDrawn]
@@ -87,3 +96,59 @@ def make_quality() -> Callable[..., QualityMeasured]:
         return QualityMeasured(step, step / 10, (a2b, b2a), held_out, best_step or step)
 
     return make
+
+
+@pytest.fixture
+def estimate() -> FakeEstimate:
+    from tests.desktop.training.wizards import FakeEstimate
+
+    return FakeEstimate()
+
+
+@pytest.fixture
+def examine() -> FakeExamination:
+    from tests.desktop.training.wizards import FakeExamination
+
+    return FakeExamination()
+
+
+@pytest.fixture
+def make_wizard(
+    qtbot: QtBot, settings: Settings, estimate: FakeEstimate, examine: FakeExamination
+) -> Iterator[Callable[..., Wizard]]:
+    from cyclegan_desktop.training.threads import ThreadKeeper
+    from cyclegan_desktop.training.wizard import TrainingWizard
+    from tests.desktop.training.wizards import Wizard
+
+    keepers = [ThreadKeeper(), ThreadKeeper()]
+    made: list[TrainingWizard] = []
+
+    def make(devices: Devices | None = None) -> Wizard:
+        dialog = TrainingWizard(
+            settings,
+            estimate=estimate,
+            estimates=keepers[0],
+            scans=keepers[1],
+            list_devices=lambda: iter([devices or [("cpu", "Processor (CPU)")]]),
+            examine=examine,
+        )
+        made.append(dialog)
+        qtbot.addWidget(dialog)
+        dialog.show()
+        qtbot.waitExposed(dialog)
+        return Wizard(dialog, qtbot)
+
+    yield make
+    for dialog in made:
+        dialog.reject()
+    qtbot.waitUntil(lambda: not any(keeper.running for keeper in keepers))
+
+
+@pytest.fixture
+def wizard(make_wizard: Callable[..., Wizard]) -> Wizard:
+    return make_wizard()
+
+
+@pytest.fixture
+def folders(tmp_path: Path, make_pictures: MakePictures) -> tuple[Path, Path]:
+    return make_pictures(tmp_path / "apples", 5), make_pictures(tmp_path / "oranges", 4)
