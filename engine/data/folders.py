@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import stat
@@ -168,10 +169,13 @@ def video_sentence(path: Path) -> str:
 
 def natural_key(path: Path) -> tuple[object, ...]:
     """Sorts paths as people do: 2 before 10, capitals beside small letters; equal ones by their exact text."""
-    parts = [
-        [int(piece) if piece.isdecimal() else piece for piece in _DIGITS.split(part.casefold())] for part in path.parts
-    ]
-    return (parts, str(path))
+    return ([_pieces(part) for part in path.parts], str(path))
+
+
+# The folders of many pictures are the same few, again and again.
+@functools.lru_cache(maxsize=1000)
+def _pieces(part: str) -> list[int | str]:
+    return [int(piece) if piece.isdecimal() else piece for piece in _DIGITS.split(part.casefold())]
 
 
 def find_domains(root: Path) -> Domains | None:
