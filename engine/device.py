@@ -17,6 +17,7 @@ import torch
 from engine.config import Precision
 from engine.errors import ConfigError
 from engine.model.architecture import GeneratorKind
+from engine.model.recorded import held_bytes
 from engine.ranks import local_rank_and_count, rank_and_count
 
 ChosenPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -170,7 +171,8 @@ def available_memory(device: torch.device) -> int:
     """Bytes that can be taken on this device now; a limit set on this process's group counts."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + kept - held_bytes(device))
     if sys.platform == "win32":
         return _windows_available_memory()
     if sys.platform == "darwin":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -25,6 +26,10 @@ _REHEARSALS = 2
 _MOST_RECORDINGS = 4
 
 
+# Those that are in use, by which memory is told that only looks free.
+_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
 @dataclass(frozen=True, slots=True)
 class _Recording:
     graph: torch.cuda.CUDAGraph
@@ -34,16 +39,34 @@ class _Recording:
     gradients: list[tuple[Tensor, Tensor | None]]
 
 
+def held_bytes(device: torch.device) -> int:
+    """Bytes of a GPU's memory that recordings keep for their next start, though torch counts them as free for reuse."""
+    pools = {tuple(recorder.pool) for recorder in _recorders}
+    if not pools:
+        return 0
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        if segment["device"] == index and tuple(segment["segment_pool_id"]) in pools
+    )
+
+
 class Recorder:
-    """Records what computes gradients, for each shape of its input, and does it again."""
+    """Records what computes gradients, for each shape of its input, and does it again.
+
+    Attributes:
+        pool: torch's name for the memory of all that it has recorded.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._recordings: dict[tuple[object, ...], _Recording] = {}
-        self._pool = torch.cuda.graph_pool_handle()
+        self.pool = torch.cuda.graph_pool_handle()
         self._is_at_work = False
         self._marked: torch.cuda.Event | None = None
         self._streams = _streams(device)
+        _recorders.add(self)
 
     def do(
         self,
@@ -140,7 +163,7 @@ class Recorder:
                 here.wait_stream(stream)
                 graph = torch.cuda.CUDAGraph()
                 # Other threads of this process read pictures into memory that the GPU reads, which is theirs to do.
-                with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode="thread_local"):
                     outputs = list(act(*kept))
         except BaseException:
             self._end_recording()
@@ -155,7 +178,7 @@ class Recorder:
         with contextlib.suppress(RuntimeError, AttributeError):
             # Until pytorch/pytorch#180395 it goes on to believe that memory is being recorded, and then frees none when
             # it runs out. Where it knows better it refuses.
-            torch._C._cuda_endAllocateToPool(index, self._pool)
+            torch._C._cuda_endAllocateToPool(index, self.pool)
         with contextlib.suppress(RuntimeError):
             # What was rehearsed may still be under way.
             torch.cuda.synchronize(self._device)

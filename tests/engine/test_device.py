@@ -9,12 +9,15 @@ import torch
 from engine import device
 from engine.device import (
     available_devices,
+    available_memory,
     choose_device,
     choose_precision,
     gpus_together,
     peak_resident_memory,
     resident_memory,
 )
+from engine.model import recorded
+from engine.model.recorded import Recorder
 from engine.training import trainer
 
 
@@ -102,3 +105,27 @@ def test_a_process_that_may_have_no_more_memory_is_refused_it() -> None:
 
 def test_the_most_memory_held_is_at_least_what_is_held_now() -> None:
     assert 10_000_000 < resident_memory() <= peak_resident_memory()
+
+
+def test_memory_of_recordings_is_not_free_while_they_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    def segment(device: int, pool: tuple[int, int], total: int, allocated: int) -> dict[str, object]:
+        return {"device": device, "segment_pool_id": pool, "total_size": total, "allocated_size": allocated}
+
+    segments = [
+        segment(0, (0, 0), 100, 40),
+        segment(0, (0, 7), 1000, 300),
+        segment(0, (0, 8), 10_000, 5),
+        segment(1, (0, 7), 100_000, 50),
+    ]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000_000, 2_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 11_100)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 345)
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", lambda: segments)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 7))
+    monkeypatch.setattr(recorded, "_streams", lambda device: None)
+    device = torch.device("cuda", 0)
+    recorder = Recorder(device)
+    # What is free, and what torch keeps for reuse, but for what only the recordings may use.
+    assert available_memory(device) == 1_000_000 + 60 + 9_995
+    del recorder
+    assert available_memory(device) == 1_000_000 + 60 + 9_995 + 700
