@@ -47,6 +47,7 @@ from engine.model.generator import (
     make_generator,
     skipped,
 )
+from engine.model.gpu_layers import patch_values
 from engine.model.layers import InstanceNorm
 from engine.model.picture_tensors import to_picture
 
@@ -203,7 +204,9 @@ def translate_streamed(
 
 
 @lru_cache(maxsize=64)
-def needed_memory(architecture: Architecture, width: int, height: int, precision: ChosenPrecision) -> Needed:
+def needed_memory(
+    architecture: Architecture, width: int, height: int, precision: ChosenPrecision, *, on_gpu: bool = False
+) -> Needed:
     """What a picture of that size takes, without translating it.
 
     Args:
@@ -211,6 +214,7 @@ def needed_memory(architecture: Architecture, width: int, height: int, precision
         width: In pixels, at least 1.
         height: In pixels, at least 1.
         precision: Arithmetic of the convolutions.
+        on_gpu: Whether an NVIDIA GPU computes it, whose convolutions from and to pictures gather patches.
     """
     # In colour, which is never less; and without a byte of weights or pixels.
     colour = dataclasses.replace(architecture, grey_A=False, grey_B=False)
@@ -220,6 +224,9 @@ def needed_memory(architecture: Architecture, width: int, height: int, precision
     plan = _Plan(generator, pixels, torch.device("cpu"), precision, grey=False)
     of = plan.picture.shape
     each = _WHOLE_BYTES + _WHOLE_BYTES_PER_CHANNEL[architecture.generator] * architecture.channels
+    if on_gpu:
+        patches = max(map(patch_values, generator.modules()))
+        each = max(each, _WHOLE_BYTES + (patches + architecture.channels) * DTYPES[precision].itemsize)
     stored = plan.place(0).disk
     return Needed(round(each * of.height * of.width), plan.least, stored, plan)
 

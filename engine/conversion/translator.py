@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.config import Direction, Precision, Resize
-from engine.conversion.large_picture import needed_memory, translate_streamed
+from engine.conversion.large_picture import Needed, needed_memory, translate_streamed
 from engine.conversion.model_file import ModelInfo
 from engine.conversion.openvino_network import OpenvinoError, OpenvinoNetwork
 from engine.data.images import scaled_frame
@@ -159,7 +159,7 @@ class Translator:
         if self.most_together == 1:
             return 1
         height, width = pixels.shape[:2]
-        whole = needed_memory(self._info.architecture, width, height, self._precision_for(depth)).whole
+        whole = self._needed((width, height), self._precision_for(depth)).whole
         return max(1, min(self.most_together, self._allowed_memory() // whole))
 
     def translate_together(
@@ -212,7 +212,7 @@ class Translator:
 
     def _at_its_size(self, name: str, pixels: Pixels, precision: ChosenPrecision) -> Pixels:
         height, width = pixels.shape[:2]
-        needed, allowed = needed_memory(self._info.architecture, width, height, precision), self._allowed_memory()
+        needed, allowed = self._needed((width, height), precision), self._allowed_memory()
         is_faster_in_strips = self._device.type == "cpu" and width * height >= STREAMED_FROM_PIXELS
         if needed.whole <= allowed and not (is_faster_in_strips and needed.least <= allowed):
             try:
@@ -350,8 +350,11 @@ class Translator:
         sharing = 1 if self._device.type == "cuda" else local_rank_and_count()[1]
         return int(_USABLE_SHARE * available_memory(self._device)) // sharing
 
+    def _needed(self, size: tuple[int, int], precision: ChosenPrecision) -> Needed:
+        return needed_memory(self._info.architecture, *size, precision, on_gpu=self._device.type == "cuda")
+
     def _least_memory(self, size: tuple[int, int], precision: ChosenPrecision) -> int:
-        needed = needed_memory(self._info.architecture, *size, precision)
+        needed = self._needed(size, precision)
         return min(needed.whole, needed.least)  # Strips of a small picture have more around them than in them.
 
     def _fitting_side(self, size: tuple[int, int], precision: ChosenPrecision, allowed: int) -> int:

@@ -155,6 +155,16 @@ def is_to_picture(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Conv2d]:
     )
 
 
+def patch_values(layer: nn.Module) -> float:
+    """Values of the patches that `of_picture` or `to_picture` gather for each pixel; 0 for all other layers."""
+    if type(layer) is not nn.Conv2d or not _is_plain(layer):
+        return 0.0
+    channels = min(layer.in_channels, layer.out_channels)
+    if channels > _FEW_CHANNELS:
+        return 0.0
+    return _Patches(layer.kernel_size[0], layer.stride[0], channels, 0, False).taps / layer.stride[0] ** 2
+
+
 def of_picture(layer: nn.Conv2d, x: Tensor, *, mirrored: int = 0, with_bias: bool = True) -> Tensor:
     """What a convolution makes of pictures: the product of its weights with all patches.
 

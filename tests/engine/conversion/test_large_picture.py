@@ -296,6 +296,21 @@ print(status("VmHWM") - before - result.nbytes, needed.least, needed.whole)
     assert peak < 250_000_000
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("channels", [8, 32, 64])
+def test_patches_of_a_gpu_are_part_of_what_a_whole_picture_needs(channels: int, precision: ChosenPrecision):
+    architecture = small(channels=channels, blocks=1)
+    pixels, bytes_each = 320 * 160, {"fp32": 4, "bf16": 2}[precision]
+    needed = needed_memory(architecture, 320, 160, precision, on_gpu=True).whole
+    # 7 x 7 of 3 channels, filled up to eights, the features beside them, and the picture and its result.
+    assert needed >= pixels * bytes_each * (152 + channels + 6)
+    elsewhere = needed_memory(architecture, 320, 160, precision).whole
+    assert needed == elsewhere if channels == 64 else needed >= elsewhere
+    # 4 x 4 of stride 2, a quarter as many patches as pixels: nothing against a U-Net's features.
+    unet = small(channels=64, generator="unet")
+    assert needed_memory(unet, 256, 256, precision, on_gpu=True).whole == needed_memory(unet, 256, 256, precision).whole
+
+
 def test_what_is_needed_is_known_before_the_start():
     architecture = small(channels=64, blocks=9)
     needed = needed_memory(architecture, 12_000, 8_000, "bf16")
