@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Generator as Work
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -17,17 +17,19 @@ import torch
 from engine.config import ConvertJob
 from engine.conversion.batch import Batch
 from engine.conversion.ledger import Ledger, settings_key
-from engine.conversion.model_file import ModelInfo, load_generator
+from engine.conversion.model_file import ModelInfo, load_generator, read_model_info
 from engine.conversion.openvino_network import OpenvinoError, load_openvino
 from engine.conversion.plan import FolderWatch, Plan, own_share, stamp_of
 from engine.conversion.space import RESERVE_BYTES, estimated_bytes, free_bytes
 from engine.conversion.translator import Translator, require_long_skip
 from engine.conversion.waiting import pause
 from engine.data.workers import Workers
-from engine.device import all_threads, allowed_cores, choose_device, describe_device
+from engine.device import DTYPES, all_threads, allowed_cores, choose_device, choose_precision, describe_device
 from engine.errors import DataError, RunError
 from engine.events import ConvertEvent, ConvertFinished, ConvertPlanned, FilesFound, Notice, Preparing
 from engine.files import disk_sentence
+from engine.model.generator import make_generator
+from engine.model.gpu_layers import compile_ahead, kernel_names
 from engine.ranks import Ranks, joined_ranks, local_rank_and_count, rank_and_count
 from engine.stopwatch import Stopwatch
 from engine.words import bytes_words
@@ -39,7 +41,12 @@ _PREPARING_SECONDS = 0.25
 
 
 def convert_planned(
-    job: ConvertJob, whole_plan: Plan, workers: Workers, model_hash: Future[str], watch: Stopwatch
+    job: ConvertJob,
+    whole_plan: Plan,
+    workers: Workers,
+    model_hash: Future[str],
+    beside: ThreadPoolExecutor,
+    watch: Stopwatch,
 ) -> Work[ConvertEvent, None, None]:
     """Convert the pictures of a plan; see `engine.conversion.start.convert`, which has begun.
 
@@ -48,6 +55,7 @@ def convert_planned(
         whole_plan: Its pictures, those of other processes, too.
         workers: To read and write them; more are started where there is a GPU.
         model_hash: SHA-256 of the model file.
+        beside: Does what can be done meanwhile; its owner drops what it has not begun when the conversion ends.
         watch: It runs since the start.
     """
     device = choose_device(job.device)
@@ -56,6 +64,9 @@ def convert_planned(
     folder_watch = FolderWatch(job, whole_plan, rank, count) if job.watch else None
     workers_wanted = _worker_count(device)
     workers.grow(workers_wanted)
+    if device.type == "cuda":
+        for kernel in _kernels_for(job, device):
+            beside.submit(compile_ahead, kernel, device)
     generator, info = load_generator(job.model, job.direction, device)
     if job.resize == "change":
         require_long_skip(info)
@@ -106,6 +117,15 @@ def convert_planned(
         yield ConvertFinished(batch.converted, batch.skipped, batch.failed, plan.other_files, job.to, watch.seconds)
     finally:
         torch.set_num_threads(threads_before)
+
+
+def _kernels_for(job: ConvertJob, device: torch.device) -> list[str]:
+    """What is to be compiled for a GPU, in a second that the loading of the model need not wait for."""
+    architecture = read_model_info(job.model).architecture
+    precision = choose_precision(job.precision, device, architecture.generator)
+    with torch.device("meta"):
+        network = make_generator(architecture, job.direction)
+    return kernel_names(network, DTYPES[precision], has_norms=architecture.norm == "instance")
 
 
 def _worker_count(device: torch.device) -> int:

@@ -54,13 +54,16 @@ def _convert(job: ConvertJob, watch: Stopwatch) -> Work[ConvertEvent, None, None
     yield Preparing("Loading the model")
     with (
         Workers(_LEAST_WORKERS, job.time_limit, ready_for="engine.conversion.file_work") as workers,
-        ThreadPoolExecutor(1, "model hash") as thread,
+        ThreadPoolExecutor(1, "beside") as beside,
     ):
         workers.start()  # They get ready while torch is imported and the model loaded.
-        model_hash = thread.submit(_model_hash, job.model)
+        model_hash = beside.submit(_model_hash, job.model)
         from engine.conversion.converter import convert_planned
 
-        yield from convert_planned(job, plan, workers, model_hash, watch)
+        try:
+            yield from convert_planned(job, plan, workers, model_hash, beside, watch)
+        finally:
+            beside.shutdown(wait=False, cancel_futures=True)
 
 
 def _model_hash(model: Path) -> str:

@@ -11,6 +11,7 @@ widths that do not fill 16 bytes), torch's own functions compute the same: see `
 from __future__ import annotations
 
 import functools
+import threading
 from importlib import resources
 from typing import Any, NamedTuple, TypeGuard
 
@@ -159,10 +160,14 @@ def patch_values(layer: nn.Module) -> float:
     """Values of the patches that `of_picture` or `to_picture` gather for each pixel; 0 for all other layers."""
     if type(layer) is not nn.Conv2d or not _is_plain(layer):
         return 0.0
-    channels = min(layer.in_channels, layer.out_channels)
-    if channels > _FEW_CHANNELS:
+    if min(layer.in_channels, layer.out_channels) > _FEW_CHANNELS:
         return 0.0
-    return _Patches(layer.kernel_size[0], layer.stride[0], channels, 0, False).taps / layer.stride[0] ** 2
+    return _shape_of_patches(layer).taps / layer.stride[0] ** 2
+
+
+def _shape_of_patches(layer: nn.Conv2d) -> _Patches:
+    channels = min(layer.in_channels, layer.out_channels)
+    return _Patches(layer.kernel_size[0], layer.stride[0], channels, 0, False)
 
 
 def of_picture(layer: nn.Conv2d, x: Tensor, *, mirrored: int = 0, with_bias: bool = True) -> Tensor:
@@ -219,15 +224,19 @@ class _Patches(NamedTuple):
         """The same with the zeros behind them."""
         return -(-self.used // 8) * 8
 
+    @property
+    def template(self) -> str:
+        """What the name of a kernel for them has in it."""
+        return f"{self.size}, {self.stride}, {self.channels}"
+
     def across(self, length: int) -> int:
         """How many lie along a side of a picture."""
         return (length + 2 * self.border - self.size) // self.stride + 1
 
     def launch(self, name: str, like: Tensor, count: int, arguments: list[Any]) -> None:
         """Start a kernel in which `count` threads have something to do."""
-        template = f"{self.size}, {self.stride}, {self.channels}"
         blocks = min(-(-count // _BLOCK), 16 * _BLOCKS)
-        _start(name, like, template, (blocks, 1, 1), [*arguments, self.border, int(self.is_mirrored)])
+        _start(name, like, self.template, (blocks, 1, 1), [*arguments, self.border, int(self.is_mirrored)])
 
 
 class _Gathered(torch.autograd.Function):
@@ -345,16 +354,57 @@ def _launch(name: str, like: Tensor, blocks: int, arguments: list[Any]) -> None:
 
 def _start(name: str, like: Tensor, template: str, grid: tuple[int, int, int], arguments: list[Any]) -> None:
     """Start a kernel after all that has been started on the current stream."""
-    types = f"{_TYPES[like.dtype]}, {template}" if template else _TYPES[like.dtype]
     with torch.cuda.device(like.device):
-        _kernel(f"{name}<{types}>", like.device.index)(grid, (_BLOCK, 1, 1), arguments)
+        _kernel(_full_name(name, like.dtype, template), like.device.index)(grid, (_BLOCK, 1, 1), arguments)
 
 
-@functools.cache
+def _full_name(name: str, dtype: torch.dtype, template: str) -> str:
+    return f"{name}<{_TYPES[dtype]}, {template}>" if template else f"{name}<{_TYPES[dtype]}>"
+
+
 def _kernel(name: str, device: int) -> Any:
     """A kernel compiled for the current device; `device` is its index."""
-    source = resources.files("engine.model").joinpath("kernels.cu").read_text(encoding="utf-8")
-    return torch.cuda._compile_kernel(source, name)  # type: ignore[no-untyped-call,attr-defined,unused-ignore]
+    if (name, device) not in _kernels:
+        # One after the other: who needs one that another thread is compiling waits for it.
+        with _compiling:
+            if (name, device) not in _kernels:
+                source = resources.files("engine.model").joinpath("kernels.cu").read_text(encoding="utf-8")
+                _kernels[name, device] = torch.cuda._compile_kernel(source, name)  # type: ignore[no-untyped-call,attr-defined,unused-ignore]
+    return _kernels[name, device]
+
+
+_kernels: dict[tuple[str, int], Any] = {}
+_compiling = threading.Lock()
+
+
+def compile_ahead(name: str, device: torch.device) -> None:
+    """Compile a kernel before it is needed, in whichever thread, unless this GPU cannot have any."""
+    with torch.cuda.device(device):
+        index = torch.cuda.current_device()
+        if _has_kernels(index):
+            _kernel(name, index)
+
+
+def kernel_names(network: nn.Module, dtype: torch.dtype, *, has_norms: bool) -> list[str]:
+    """The kernels that a network needs on a GPU to translate pictures, but not to learn from them.
+
+    Args:
+        network: On any device.
+        dtype: What its convolutions compute with.
+        has_norms: Whether it has instance norms.
+    """
+    if dtype not in _TYPES:
+        return []
+    layers = list(network.modules())
+    found = [_full_name(name, dtype, "") for name in (("sum_moments", "norm") if has_norms else ())]
+    for layer in layers:
+        if type(layer) is nn.Conv2d and patch_values(layer):
+            name = "gather" if layer.in_channels <= _FEW_CHANNELS else "scatter"
+            found.append(_full_name(name, dtype, _shape_of_patches(layer).template))
+    # Last, since most borders are made by a norm.
+    if any(isinstance(layer, nn.ReflectionPad2d) for layer in layers):
+        found.append(_full_name("reflect", dtype, ""))
+    return found
 
 
 @functools.cache

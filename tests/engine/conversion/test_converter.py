@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -757,3 +758,29 @@ def test_a_gpu_gets_as_many_processes_as_there_are_cores_to_feed_it(monkeypatch:
     assert converter._worker_count(torch.device("cuda")) == 11
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     assert converter._worker_count(torch.device("cpu")) == converter._worker_count(torch.device("cuda")) == 2
+
+
+def test_kernels_of_a_gpu_are_compiled_while_the_model_is_loaded(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, has_begun, may_end = [], threading.Event(), threading.Event()
+
+    def compile_ahead(name: str, device: torch.device) -> None:
+        compiled.append((name, device))
+        has_begun.set()
+        assert may_end.wait(60)
+
+    def load(*_: object) -> None:
+        assert has_begun.wait(60)
+        threading.Timer(0.5, may_end.set).start()
+        raise ModelFileError("Enough.")
+
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(converter, "choose_device", lambda name: gpu)
+    monkeypatch.setattr(converter, "compile_ahead", compile_ahead)
+    monkeypatch.setattr(converter, "load_generator", load)
+    with pytest.raises(ModelFileError, match="Enough"):
+        list(convert(make_job(model, tmp_path, draw(tmp_path / "a.png"), device="cuda", precision="bf16")))
+    # What was not begun when the conversion ended is not begun any more.
+    assert len(compiled) == 1
+    assert compiled[0][1] == gpu

@@ -6,8 +6,11 @@ a GPU that can run them.
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.config import TrainConfig
-from engine.model import gpu_layers
+from engine.model import gpu_layers, layers
 from engine.model.architecture import Architecture
 from engine.model.cyclegan import CycleGAN
 from engine.model.discriminator import PatchDiscriminator, PixelDiscriminator
@@ -118,6 +121,61 @@ def test_the_kernels_compile_without_a_gpu(architecture: str) -> None:
 def test_without_a_gpu_nothing_is_compiled() -> None:
     assert not gpu_layers._is_fit(torch.zeros(1, 8, 4, 4))
     assert not gpu_layers.is_from_picture(nn.Conv2d(3, 8, 7), torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"resize_conv": True}, {"norm": "none"}, {"norm": "batch"}, {"grey_A": True, "grey_B": True}],
+    ids=str,
+)
+def test_what_a_translation_starts_is_compiled_ahead(
+    values: dict[str, Any], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = set()
+
+    def start(name: str, like: Tensor, template: str, *_: object) -> None:
+        started.add(gpu_layers._full_name(name, like.dtype, template))
+
+    # Nothing is computed: what is read then is whatever there was.
+    monkeypatch.setattr(gpu_layers, "_has_kernels_for", lambda x: True)
+    monkeypatch.setattr(gpu_layers, "_start", start)
+    monkeypatch.setattr(layers, "reflected", gpu_layers.reflected)
+    architecture = Architecture(blocks=1, channels=8, **values)
+    network = Generator(architecture).eval()
+    x = torch.zeros(1, architecture.channels_of("A"), 16, 16).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        run_on_gpu(list(network.to(dtype).model), x.to(dtype))
+    names = gpu_layers.kernel_names(network, dtype, has_norms=architecture.norm == "instance")
+    assert len(names) == len(set(names))
+    assert started <= set(names)
+    assert set(names) - started <= {gpu_layers._full_name("reflect", dtype, "")}
+
+
+def test_a_unet_gathers_patches_of_its_pictures_only() -> None:
+    network = UnetGenerator(Architecture(generator="unet", halvings=5, channels=8))
+    names = ["sum_moments<Bf16>", "norm<Bf16>", "gather<Bf16, 4, 2, 3>"]
+    assert gpu_layers.kernel_names(network, torch.bfloat16, has_norms=True) == names
+    assert gpu_layers.kernel_names(network, torch.float16, has_norms=True) == []
+
+
+def test_a_kernel_that_is_being_compiled_is_waited_for_and_not_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, may_end = [], threading.Event()
+
+    def compile_kernel(source: str, name: str) -> object:
+        assert "norm" in source
+        compiled.append(name)
+        assert may_end.wait(10)
+        return object()
+
+    monkeypatch.setattr(torch.cuda, "_compile_kernel", compile_kernel, raising=False)
+    monkeypatch.setattr(gpu_layers, "_kernels", {})
+    with ThreadPoolExecutor(3) as threads:
+        kernels = [threads.submit(gpu_layers._kernel, "norm<float>", 0) for _ in range(3)]
+        may_end.set()
+    assert compiled == ["norm<float>"]
+    assert len({kernel.result() for kernel in kernels}) == 1
+    assert gpu_layers._kernel("norm<float>", 1) is not kernels[0].result()
 
 
 # With a GPU
