@@ -1,13 +1,10 @@
-"""Converting many small pictures: the whole command beside the plain one, and whether time and memory stay the same.
+"""Converting many small pictures: the whole command beside the plain one.
 
     python benchmarks/convert_small.py [--count 1000] [--rounds 2] [--precision auto] [--extra] [--json]
-    python benchmarks/convert_small.py --scaling [--counts 100 1000 10000]
 
 JPEGs of 256 px become PNG files. Both commands are started anew each time, in turns (A B A B), with the same weights:
 `cyclegan convert` and `benchmarks/plain.py convert`. Then their results are compared. OpenVINO stays out of it, also
-where it is installed, but with `--extra` it converts in turns with them, too. With `--scaling` a tiny model
-converts more and more files, so that it is the files that are measured: seconds a picture, and the most memory that
-the command and its processes held (each one's own, where the system tells it, as Linux does).
+where it is installed, but with `--extra` it converts in turns with them, too.
 """
 
 from __future__ import annotations
@@ -38,12 +35,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _PLAIN = ROOT / "benchmarks" / "plain.py"
 _COMPARED = 200
-SCALING_SIZE = 64
 
 # The command as it is for who has not installed OpenVINO: what stands as None here cannot be found by anybody.
 _WITHOUT_EXTRA = (
     "import sys; sys.modules['openvino'] = None; from engine.__main__ import main; sys.exit(main(sys.argv[1:]))"
 )
+COMMAND_WITHOUT_EXTRA = (sys.executable, "-c", _WITHOUT_EXTRA, "convert")
 _POLL_SECONDS = 0.25
 
 
@@ -98,7 +95,7 @@ def beside_plain(
     of_ours = ["--direction", "a2b", "--format", "png", "--precision", precision, *on]
     commands = {
         "plain": [sys.executable, _PLAIN, "convert", model[0], source, "--to", to["plain"], *on],
-        "ours": [sys.executable, "-c", _WITHOUT_EXTRA, "convert", model[1], source, "--to", to["ours"], *of_ours],
+        "ours": [*COMMAND_WITHOUT_EXTRA, model[1], source, "--to", to["ours"], *of_ours],
     }
     if extra:
         commands["extra"] = [sys.executable, "-m", "engine", "convert", model[1], source, "--to", to["extra"], *of_ours]
@@ -106,7 +103,7 @@ def beside_plain(
     for _ in range(rounds):
         for name, command in commands.items():
             shutil.rmtree(to[name], ignore_errors=True)
-            seconds[name].append(_run(command)[0])
+            seconds[name].append(run(command)[0])
         after_round()
     found = {name: _compared(name, seconds, to) for name in commands if name != "plain"}
     return found.pop("ours") | found
@@ -146,28 +143,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"source": str(options.source) if options.source else f"{options.count:,} pictures", **found}
 
 
-def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """More and more files with a tiny model."""
-    _, model = draw_model(folder, 1, 4)
-    rows = []
-    for count in options.counts:
-        pictures, to = folder / f"pictures-{count}", folder / f"to-{count}"
-        write_photographs(pictures, count, size=(options.scaling_size, options.scaling_size))
-        command = [sys.executable, "-c", _WITHOUT_EXTRA, "convert", model, pictures, "--to", to, "--direction", "a2b"]
-        command += ["--format", "png"]
-        seconds, memory = _run(command)
-        rows.append({"count": count, "seconds": seconds, "memory_bytes": memory})
-        shutil.rmtree(pictures)
-        shutil.rmtree(to)
-    first = rows[0]
-    for before, row in zip([first, *rows], rows, strict=False):
-        more = row["count"] - before["count"]
-        # Without what a start takes, which the first row has alone.
-        row["ms_each"] = 1000 * (row["seconds"] - before["seconds"]) / more if more else None
-    return {"rows": rows}
-
-
-def _run(command: list[Any]) -> tuple[float, int]:
+def run(command: list[Any]) -> tuple[float, int]:
     """Run a command to its end; its seconds, and the most memory that it and its processes held, where that is told."""
     most = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -179,7 +155,7 @@ def _run(command: list[Any]) -> tuple[float, int]:
                 code = process.wait(_POLL_SECONDS)
                 break
             except subprocess.TimeoutExpired:
-                most = max(most, _memory_of_tree(process.pid))
+                most = max(most, memory_of_tree(process.pid))
         seconds = time.perf_counter() - started
         if code:
             output.seek(0)
@@ -187,7 +163,7 @@ def _run(command: list[Any]) -> tuple[float, int]:
     return seconds, most
 
 
-def _memory_of_tree(process: int) -> int:
+def memory_of_tree(process: int) -> int:
     """Bytes that a process and its children hold for themselves; 0 where the system does not tell."""
     total = 0
     try:
@@ -200,7 +176,7 @@ def _memory_of_tree(process: int) -> int:
         total = (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 0
-    return total + sum(_memory_of_tree(int(child)) for child in children)
+    return total + sum(memory_of_tree(int(child)) for child in children)
 
 
 def _difference(one: Path, other: Path) -> tuple[float, int]:
@@ -226,19 +202,12 @@ def main() -> int:
     parser.add_argument("--device", help="for both (the best there is)")
     parser.add_argument("--precision", default="auto", help="of ours: auto, fp32 or bf16")
     parser.add_argument("--extra", action="store_true", help="ours with OpenVINO, too")
-    parser.add_argument("--scaling", action="store_true", help="more and more files, ours alone")
-    parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--scaling-size", type=int, default=SCALING_SIZE, help="side of the pictures then")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line, and nothing else")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure_scaling(options, Path(folder)) if options.scaling else measure(options, Path(folder))
+        found = measure(options, Path(folder))
     if options.json:
         print(json.dumps(found))
-    elif options.scaling:
-        for row in found["rows"]:
-            each = "" if row["ms_each"] is None else f", {row['ms_each']:.2f} ms for each further one"
-            print(f"{row['count']:,} files: {row['seconds']:.1f} s{each}, {row['memory_bytes'] / 1e6:.0f} MB")
     else:
         for name, one in (("ours", found), ("with OpenVINO", found.get("extra"))):
             if one is not None:

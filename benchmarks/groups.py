@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import convert_small
+from benchmarks import convert_many, convert_small
 from benchmarks.machine import cores
 from benchmarks.photographs import photograph, write_photographs
 from benchmarks.table import Column, Found, number
 from benchmarks.turns import Answer, Spread, TurnError, Worker, all_of, in_turns, run_json
 
 HERE = Path(__file__).resolve().parent
-_FLAT_UP_TO = 10_000
 PYTHON = sys.executable
 
 
@@ -206,22 +205,17 @@ def rounds(scale: Scale) -> str:
 
 def measure_many(work: Work) -> dict[str, Found]:
     """Whether time and memory of a conversion depend on how many files there are."""
-    most = work.scale.most_files
-    counts = sorted({count for count in (100, 1000, 10_000) if count < most} | {most // 100, most // 10, most})
-    command = [PYTHON, HERE / "convert_small.py", "--scaling", "--counts", *counts, "--json"]
-    rows = run_json(command, timeout=3600)["rows"]
-    # The first row has the start in it, and so has no time of its own a file.
-    each = [row["ms_each"] for row in rows if row["ms_each"] is not None]
-    memory = [row["memory_bytes"] / 1e9 for row in rows]
-    size = convert_small.SCALING_SIZE
-    of_what = f"of {size} px, by a network with next to nothing to compute"
-    # Of memory the target is about 10,000 files; what more of them take is told beside it.
-    at = max(i for i, count in enumerate(counts) if count <= _FLAT_UP_TO or i == 1)
-    further = "" if at == len(counts) - 1 else f"; {memory[-1]:.2f} GB with {counts[-1]:,}"
+    command = [PYTHON, HERE / "convert_many.py", "--most", work.scale.most_files, "--turns", work.scale.turns, "--json"]
+    found = run_json(command, timeout=3600)
+    of_what = f"of {convert_many.SIZE} px, by a network with next to nothing to compute"
     words = "{:,} files against {:,}, {}".format
+    # Of memory the target is about 10,000 files; what more of them take is told beside it.
+    (few, memory_of_few), (many, memory_of_many), *more = found["memory"]
+    further = "".join(f"; {memory / 1e9:.2f} GB with {count:,}" for count, memory in more)
+    note = f"{words(found['many'], found['few'], of_what)}; in turns"
     return {
-        "time": compared([each[0]], [each[-1]], note=words(counts[-1], counts[1], of_what)),
-        "memory": compared([memory[1]], [memory[at]], note=words(counts[at], counts[1], of_what) + further),
+        "time": compared(found["few_ms"], found["many_ms"], note=note),
+        "memory": compared([memory_of_few / 1e9], [memory_of_many / 1e9], note=words(many, few, of_what) + further),
     }
 
 

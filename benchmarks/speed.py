@@ -15,10 +15,10 @@ document (benchmarks.json), each with its own machine, day and commit. So the wh
 there is a GPU: measure there `--to` a folder, bring its benchmarks.json here, and `--merge` it.
 
 `--turns` governs every group, down to one turn of each side. What a group takes on two cores for each: step 50 s,
-convert 3 min for 200 pictures and 15 for 1,000, large 3 min, megapixels 3 min with 100 megapixels and 1 without. The
-others take no turns: many 2 min up to 10,000 files and 10 up to 100,000, paint 1 min, lag and waits 2. These are
-estimates; on a GPU, whose commands mostly start and load torch, about a minute for step and for 1,000 pictures, half
-for each other one with `--seconds 12`.
+convert 3 min for 200 pictures and 15 for 1,000, large 3 min, megapixels 3 min with 100 megapixels and 1 without. Of
+many the turns are short, but all files before them are converted, too: 3 min up to 10,000 and 15 up to 100,000. The
+others take none: paint 1 min, lag and waits 2. These are estimates; on a GPU, whose commands mostly start and load
+torch, about a minute for step and for 1,000 pictures, half for each other one with `--seconds 12`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import convert_small, groups
+from benchmarks import convert_many, convert_small, groups
 from benchmarks.groups import GROUPS, Scale, Work
 from benchmarks.table import LINES, Found
 from benchmarks.turns import TurnError
@@ -33,24 +33,30 @@ def test_a_group_that_needs_qt_says_so_where_it_is_missing(
         GROUPS[group](work(tmp_path))
 
 
-@pytest.mark.parametrize("most, counts", [(1000, [10, 100, 1000]), (100_000, [100, 1000, 10_000, 100_000])])
-def test_many_files_are_held_against_fewer(
-    most: int, counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("most", [1000, 100_000])
+def test_many_files_are_held_against_few(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(command: list[object], *, timeout: float) -> dict[str, Any]:
-        begin = command.index("--counts") + 1
-        assert command[begin : begin + len(counts)] == counts
-        times = [None, *(float(count) for count in counts[1:])]
-        return {"rows": [{"ms_each": ms, "memory_bytes": count * 1e9} for ms, count in zip(times, counts, strict=True)]}
+        assert command[command.index("--most") + 1] == most
+        memory = [(50, 2e9), (1000, 3e9), *([(most, 5e9)] if most > 1000 else [])]
+        return {"few": 50, "many": most, "few_ms": [1.0, 2.0, 4.0], "many_ms": [2.0, 3.0, 4.0], "memory": memory}
 
     monkeypatch.setattr(groups, "run_json", answer)
     found = groups.measure_many(work(tmp_path, most_files=most))
-    assert found["time"].ratio == (most / counts[1],) * 3
-    flat = min(most, 10_000)
-    assert found["memory"].ratio == (flat / counts[1],) * 3
-    assert f"{flat:,} files against {counts[1]:,}" in found["memory"].note
-    assert (f"GB with {most:,}" in found["memory"].note) == (most > flat)
-    assert f"{most:,} files against {counts[1]:,}" in found["time"].note
+    assert found["time"].ratio == (1.5, 1.0, 2.0)
+    assert f"{most:,} files against 50" in found["time"].note
+    assert found["memory"].ratio == (1.5,) * 3
+    assert "1,000 files against 50" in found["memory"].note
+    assert ("5.00 GB with 100,000" in found["memory"].note) == (most > 1000)
+
+
+def test_a_file_more_is_measured_at_the_end_of_many(tmp_path: Path) -> None:
+    found = convert_many.measure(160, 2, tmp_path)
+    assert (found["few"], found["many"]) == (8, 160)
+    assert len(found["few_ms"]) == len(found["many_ms"]) == 2
+    assert min(found["few_ms"]) > 0 and min(found["many_ms"]) > found["start_ms"]
+    assert [count for count, _ in found["memory"]] == [8, 160]
+    # Both sides have ended, and have taken their results with them.
+    assert sorted(path.name for path in tmp_path.glob("to*")) == []
 
 
 def test_sizes_of_pictures_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
