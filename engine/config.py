@@ -18,6 +18,7 @@ from engine.errors import ConfigError
 from engine.model.architecture import Architecture, GeneratorKind, Norm
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Engine = Literal["auto", "pytorch", "openvino"]
 Direction = Literal["a2b", "b2a"]
 OutputFormat = Literal["keep", "jpg", "png", "webp", "tiff", "bmp", "gif", "avif", "jp2", "heic"]
 Chroma = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -649,6 +650,8 @@ class ConvertJob:
             that need more are streamed through the layers in strips.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: Arithmetic of the generator.
+        engine: What computes it: "auto" is OpenVINO where that is installed and faster, else PyTorch. With "openvino" a
+            conversion that it cannot do is refused.
         roots: Folders that sources which are files are mirrored from: a file below roots[i] keeps its subfolder in the
             output; empty for none.
     """
@@ -672,6 +675,7 @@ class ConvertJob:
     memory_gb: float | None = None
     device: str = "auto"
     precision: Precision = "auto"
+    engine: Engine = "auto"
     roots: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -690,6 +694,7 @@ class ConvertJob:
         if self.memory_gb is not None:
             _require_number(self.memory_gb, "memory_gb", "The memory in GB", 0.0, 1e6, above=True)
         _require_choice(self.precision, Precision, "precision", "precision")
+        _require_choice(self.engine, Engine, "engine", "engine")
         _require_device(self.device)
 
 

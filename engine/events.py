@@ -591,6 +591,7 @@ class ConvertPlanned:
         to: The output folder.
         device: The device in words.
         precision: "fp32", "bf16" or "fp16".
+        engine: What computes where it can, such as "OpenVINO 2026.4.1", else "PyTorch".
     """
 
     sources: tuple[Path, ...]
@@ -598,6 +599,7 @@ class ConvertPlanned:
     to: Path
     device: str
     precision: str
+    engine: str = "PyTorch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -618,6 +620,7 @@ class Converted:
         target: The result.
         notes: What could not be kept, a short sentence each ("Only the first of 12 frames was converted.").
         seconds: Time it took.
+        engine: What translated it, "PyTorch" or "OpenVINO".
     """
 
     index: int
@@ -625,6 +628,7 @@ class Converted:
     target: Path
     notes: tuple[str, ...]
     seconds: float
+    engine: str = "PyTorch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class Progress:
         total: All of them.
         seconds_left: None while it is not known.
         rate: Pictures a second, None while it is not known.
+        engines: What translates, such as "OpenVINO" and, for other pictures, "PyTorch"; empty while it is not known.
     """
 
     converted: int
@@ -85,6 +86,7 @@ class Progress:
     total: int
     seconds_left: float | None = None
     rate: float | None = None
+    engines: tuple[str, ...] = ()
 
     @property
     def tried(self) -> int:
@@ -155,6 +157,7 @@ class Batch(QObject):
         self._results: Path | None = None
         self._worked = 0
         self._rate = _Rate()
+        self._engines: Counter[str] = Counter()
 
         self.selected = -1
         self.newest = -1
@@ -356,6 +359,8 @@ class Batch(QObject):
         self._is_planned = False
         self._worked = 0
         self._rate = _Rate()
+        if not going_on:
+            self._engines.clear()
         self.preparing = None
         self.space_text = ""
 
@@ -380,8 +385,9 @@ class Batch(QObject):
                 self._set(index, FileState.IN_PROGRESS)
             case Converted():
                 text = " ".join(event.notes)
-                self._set(event.index, FileState.DONE, text, event.target, self._made_with, event.seconds)
+                self._set(event.index, FileState.DONE, text, event.target, self._made_with, event.seconds, event.engine)
                 self._worked += 1
+                self._engines[event.engine] += 1
                 self.newest = self._numbers[event.index]
             case FileSkipped():
                 self._skip(event)
@@ -433,6 +439,7 @@ class Batch(QObject):
             # Later than it promised, for a picture is much larger than those before: then nothing is known.
             seconds_left=seconds if seconds is not None and seconds > 0 else None,
             rate=rate,
+            engines=tuple(engine for engine, _ in self._engines.most_common()),
         )
 
     @property
@@ -524,8 +531,9 @@ class Batch(QObject):
         target: Path | None = None,
         made_with: MadeWith | None = None,
         seconds: float = 0.0,
+        engine: str = "",
     ) -> None:
-        self._set_row(self._numbers[index], state, text, target, made_with, seconds)
+        self._set_row(self._numbers[index], state, text, target, made_with, seconds, engine)
 
     def _set_row(
         self,
@@ -535,10 +543,11 @@ class Batch(QObject):
         target: Path | None = None,
         made_with: MadeWith | None = None,
         seconds: float = 0.0,
+        engine: str = "",
     ) -> None:
         self._counts[self.files.rows[number].state] -= 1
         self._counts[state] += 1
-        self.files.set_state(number, state, text, target, made_with, seconds)
+        self.files.set_state(number, state, text, target, made_with, seconds, engine)
 
     def _output_beside_sources(self) -> Path | None:
         """Such as "Photos - Oranges" beside Photos, or "Oranges" beside single pictures."""

@@ -100,6 +100,7 @@ class FileRow:
         target: The result, once it is written.
         made_with: What made the result, so that it is not made twice.
         seconds: Time that the result took.
+        engine: What translated it, such as "OpenVINO"; "" if that is not known.
         marked: Whether the user has marked it, to be made again in another way.
     """
 
@@ -110,6 +111,7 @@ class FileRow:
     target: Path | None = None
     made_with: MadeWith | None = None
     seconds: float = 0.0
+    engine: str = ""
     marked: bool = False
 
 
@@ -249,6 +251,7 @@ class FileListModel(QAbstractTableModel):
         target: Path | None = None,
         made_with: MadeWith | None = None,
         seconds: float = 0.0,
+        engine: str = "",
     ) -> None:
         """Put a picture into a state; the view follows with the next update.
 
@@ -259,12 +262,13 @@ class FileListModel(QAbstractTableModel):
             target: The result.
             made_with: What made the result.
             seconds: Time that the result took.
+            engine: What translated it.
         """
         row = self._rows[number]
         self._counts[row.state] -= 1
         self._counts[state] += 1
         row.state, row.text, row.target, row.made_with = state, text, target, made_with
-        row.seconds = seconds
+        row.seconds, row.engine = seconds, engine
         self._note_change(number)
 
     def set_marked(self, number: int, marked: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.config import Chroma, Frames, IfExists, OutputFormat, Resize
+    from engine.config import Chroma, Engine, Frames, IfExists, OutputFormat, Resize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,7 @@ class JobChoices:
         time_limit: Seconds for reading a picture, and for writing its result.
         memory_gb: Memory for one picture's translation in GB, None for what is free.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        engine: What computes the networks, as in `ConvertJob`.
     """
 
     format: OutputFormat = "keep"
@@ -49,6 +50,7 @@ class JobChoices:
     time_limit: float = 120.0
     memory_gb: float | None = None
     device: str = "auto"
+    engine: Engine = "auto"
 
     def to_json(self) -> dict[str, Any]:
         """Its fields as plain JSON values, which are also arguments of `ConvertJob`."""

@@ -46,7 +46,7 @@ _FIELDS_OF_MODEL: Final = frozenset({"model", "direction", "precision"})
 _FIELDS_OF_OUTPUT: Final = frozenset({"to", "format", "resize", "if_exists"})
 _FIELDS_OF_MORE: Final = frozenset(
     {"quality", "lossless", "chroma", "frames", "name", "again", "watch", "max_megapixels", "time_limit", "memory_gb"}
-    | {"device"}
+    | {"device", "engine"}
 )
 _NUMBER_WIDTH: Final = 108
 _LONGEST_NAME: Final = 15
@@ -419,7 +419,7 @@ class ConversionOptions(QFrame):
         self._more.changed.connect(self._more_changed)
         self._more_button = button(self.tr("Mor&e..."))
         self._more_button.setObjectName("convert_more")
-        self._more_button.setToolTip(self.tr("Quality, names, watching folders, limits and the device."))
+        self._more_button.setToolTip(self.tr("Quality, names, watching folders, limits, the device and the engine."))
         self._more_button.clicked.connect(self.show_more)
         self._summary = ElidedLabel(role="muted")
         self._summary.setObjectName("convert_summary")

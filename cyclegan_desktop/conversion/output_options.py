@@ -136,6 +136,7 @@ class OutputOptions(QDialog):
             "time_limit": self.tr("at most {0} s a picture").format(_number_words(values["time_limit"])),
             "memory_gb": self.tr("{0} GB of memory").format(_number_words(values["memory_gb"] or 0)),
             "device": self.tr("on {0}").format(self._rows["device"].words),
+            "engine": self.tr("by {0}").format(self._rows["engine"].words),
         }
         return [
             text
@@ -242,6 +243,16 @@ class OutputOptions(QDialog):
             self.tr("What computes the results; Automatic takes a GPU where there is one."),
         )
         device.setObjectName("convert_device")
+        self._add(
+            column,
+            "engine",
+            self.tr("&Engine"),
+            _Choice((self.tr("Automatic"), "auto"), ("PyTorch", "pytorch"), ("OpenVINO", "openvino")),
+            self.tr(
+                "The program that computes the networks; Automatic takes OpenVINO where it is installed and faster. "
+                "Their results differ a little."
+            ),
+        )
         self._add(
             column,
             "memory_gb",

@@ -280,6 +280,7 @@ class ConversionPage(QWidget):
                 if progress.rate >= 1
                 else self.tr("{0} s a picture").format(f"{1 / progress.rate:.1f}")
             )
+        parts += self._by(progress)
         self._status.setText(_joined(parts))
         self._show_progress(progress.tried, progress.total)
 
@@ -322,6 +323,7 @@ class ConversionPage(QWidget):
         parts = [self.tr("{0} converted").format(f"{progress.converted:,}"), *self._left_out(progress)]
         if progress.canceled:
             parts.append(self.tr("{0} canceled").format(f"{progress.canceled:,}"))
+        parts += self._by(progress)
         self._status.setText(_joined(parts))
         self._progress.hide()
 
@@ -332,6 +334,12 @@ class ConversionPage(QWidget):
         if progress.failed:
             parts.append(self.tr("{0} failed").format(f"{progress.failed:,}"))
         return parts
+
+    def _by(self, progress: Progress) -> list[str]:
+        """What translates, once a picture is."""
+        if len(progress.engines) > 1:
+            return [self.tr("by {0} and {1}").format(*progress.engines)]
+        return [self.tr("by {0}").format(engine) for engine in progress.engines]
 
     def show_row(self, row: FileRow | None, name: str, captions: tuple[str, str]) -> None:
         """Show the pictures of a row.

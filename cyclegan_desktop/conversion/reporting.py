@@ -60,7 +60,10 @@ class Reporting(QObject):
         """Write what became of a batch into a new folder."""
         if self._work.is_running:
             return
-        rows = [ReportRow(row.path, _STATES[row.state], row.target, row.text, row.seconds) for row in batch.files.rows]
+        rows = [
+            ReportRow(row.path, _STATES[row.state], row.target, row.text, row.seconds, row.engine)
+            for row in batch.files.rows
+        ]
         self._page.clear_messages()
         self._to = to
         self._page.set_can_report(False)

@@ -125,6 +125,7 @@ class SizeAdvice(QObject):
             pictures=tuple(pictures),
             ways=ways,
             device=choices.device,
+            engine=choices.engine,
             memory_gb=choices.memory_gb,
             max_megapixels=choices.max_megapixels,
         )

@@ -31,7 +31,7 @@ from cyclegan_desktop.review.zoom import ZOOM_STEP, Place, Zoom
 from cyclegan_desktop.style import ACCENT, RADIUS, XS, L, M, S, colours
 from cyclegan_desktop.widgets import ElidedLabel, button, plain_label
 from cyclegan_desktop.words import duration_words
-from engine.config import Direction, Resize
+from engine.config import Direction, Engine, Resize
 from engine.conversion.preview import PreviewEvent, SizeFailed, SizePreview
 from engine.events import Preparing
 
@@ -52,6 +52,7 @@ class Preview(Protocol):
         *,
         ways: Sequence[Resize],
         device: str,
+        engine: Engine,
         memory_gb: float | None,
         max_megapixels: int,
         longest_shown: int,
@@ -71,6 +72,7 @@ class Comparing:
         pictures: Pictures that can be looked at, each with its width and height; the first is shown first.
         ways: The sizes, in the order in which they stand side by side.
         device: As in `ConvertJob`.
+        engine: As in `ConvertJob`.
         memory_gb: As in `ConvertJob`.
         max_megapixels: As in `ConvertJob`.
     """
@@ -81,6 +83,7 @@ class Comparing:
     pictures: tuple[tuple[Path, tuple[int, int]], ...]
     ways: tuple[Resize, ...]
     device: str
+    engine: Engine
     memory_gb: float | None
     max_megapixels: int
 
@@ -265,6 +268,7 @@ class SizeDialog(QDialog):
                 picture,
                 ways=comparing.ways,
                 device=comparing.device,
+                engine=comparing.engine,
                 memory_gb=comparing.memory_gb,
                 max_megapixels=comparing.max_megapixels,
                 longest_shown=_LONGEST,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never, get_args
@@ -14,6 +15,7 @@ from engine.config import (
     Chroma,
     ConvertJob,
     Direction,
+    Engine,
     Frames,
     IfExists,
     OutputFormat,
@@ -56,8 +58,8 @@ _JOB_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Conve
 
 CONVERT_FLAGS = {
     field: f"--{field.replace('_', '-')}"
-    for field in ("quality", "resize", "name", "max_megapixels", "time_limit", "device", "precision", "report")
-} | {"memory_gb": "--memory"}
+    for field in ("quality", "resize", "name", "max_megapixels", "time_limit", "device", "precision", "engine")
+} | {"memory_gb": "--memory", "report": "--report"}
 
 
 def add_commands(commands: Any) -> None:
@@ -104,6 +106,8 @@ def add_commands(commands: Any) -> None:
                       "this new folder at the end")  # fmt: skip
     work.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps (auto)")
     work.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the networks (auto)")
+    work.add_argument("--engine", choices=get_args(Engine), default="auto", help="what computes the networks: auto "
+                      "takes OpenVINO where it is installed and faster, else PyTorch (auto)")  # fmt: skip
     work.add_argument("--memory", type=float, metavar="GB", help="memory that one picture may take; larger ones go "
                       "through the network in strips, with the same result (what is free)")  # fmt: skip
     work.add_argument("--max-megapixels", type=int, metavar="N", default=_JOB_DEFAULTS["max_megapixels"],
@@ -143,6 +147,7 @@ def run_convert(options: argparse.Namespace) -> int:
         memory_gb=options.memory,
         device=options.device or "auto",
         precision=options.precision or "auto",
+        engine=options.engine,
     )
     rank, count = rank_and_count()
     report: Path | None = options.report
@@ -173,6 +178,7 @@ class _ConvertProgress(Progress):
         self._report = report
         self._rows: dict[int, ReportRow] = {}
         self._total = self._converted = self._skipped = self._failed = 0
+        self._engines: Counter[str] = Counter()
         self._is_waiting = False
 
     def follow(self, events: Iterator[ConvertEvent]) -> int:
@@ -221,16 +227,15 @@ class _ConvertProgress(Progress):
                 self.say(event.text)
             case ConvertPlanned():
                 self._total = len(event.sources)
-                self.say(
-                    f"Converting {counted(self._total, 'picture')} on {event.device}, {event.precision}"
-                    + _moment_words(self._job.model)
-                )
+                how = f"by {event.engine} on {event.device}, {event.precision}"
+                self.say(f"Converting {counted(self._total, 'picture')} {how}{_moment_words(self._job.model)}")
                 self.open_bar(self._total, 0, "picture")
             case FilesFound():
                 self._total += len(event.sources)
                 self.raise_total(self._total)
             case Converted():
                 self._converted += 1
+                self._engines[event.engine] += 1
                 self._is_waiting = False
                 for note in event.notes:
                     self.say(f"{event.source}: {note}")
@@ -248,7 +253,7 @@ class _ConvertProgress(Progress):
                 self._is_waiting = True
             case ConvertFinished():
                 self.close_bar()
-                self.say(_summary(event))
+                self.say(_summary(event, self._engines))
             case _:
                 assert_never(event)
 
@@ -262,7 +267,7 @@ class _ConvertProgress(Progress):
                     self._rows[len(self._rows)] = ReportRow(source, "Pending")
             case Converted():
                 self._rows[event.index] = ReportRow(
-                    event.source, "Done", event.target, " ".join(event.notes), event.seconds
+                    event.source, "Done", event.target, " ".join(event.notes), event.seconds, event.engine
                 )
             case FileSkipped():
                 self._rows[event.index] = ReportRow(event.source, "Skipped", event.target, event.reason)
@@ -300,9 +305,12 @@ def _moment_words(model: Path) -> str:
     return "" if name is None else f", with {name} (step {info.steps:,})"
 
 
-def _summary(event: ConvertFinished) -> str:
-    """Such as "950 converted, 3 skipped, 50 failed. The results are in out"."""
+def _summary(event: ConvertFinished, engines: Counter[str]) -> str:
+    """Such as "950 converted, 3 skipped, 50 failed. Converted by OpenVINO. The results are in out"."""
     skipped = f", {event.skipped:,} skipped" if event.skipped else ""
     others = f", {counted(event.other_files, 'other file')} left alone" if event.other_files else ""
-    words = f"{event.converted:,} converted{skipped}, {event.failed:,} failed{others}. The results are in {event.to}"
+    each = [name if len(engines) == 1 else f"{name} ({count:,})" for name, count in engines.most_common()]
+    by = f" Converted by {listed(each)}." if each else ""
+    done = f"{event.converted:,} converted{skipped}, {event.failed:,} failed{others}."
+    words = f"{done}{by} The results are in {event.to}"
     return words if event.converted or event.failed or not event.skipped else f"{words}; --again converts them anew."

@@ -184,7 +184,8 @@ class Batch:
                 assert translating is not None
                 yield from self._wait_and_finish(translating, f"Translating {file.name}")
                 file.translating = None
-                file.seconds = decoded.seconds + translating.result()
+                seconds, file.engine = translating.result()
+                file.seconds = decoded.seconds + seconds
             except PictureError as error:
                 file.outcome = FileFailed(file.index, file.task.source, str(error))
             except MemoryError:
@@ -362,7 +363,7 @@ class Batch:
         if final.parent != task.folder:
             notes.append(f"Saved in {final.parent}: its disk refuses the name of {task.folder}.")
         seconds = file.seconds + written.seconds + time.perf_counter() - started
-        return Converted(file.index, source, final, tuple(dict.fromkeys(notes)), seconds)
+        return Converted(file.index, source, final, tuple(dict.fromkeys(notes)), seconds, file.engine)
 
     def _taken(self, file: BatchFile, target: Path) -> FileSkipped:
         reason = f"{target.name} is there already."

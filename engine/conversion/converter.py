@@ -58,6 +58,7 @@ def convert_planned(
         beside: Does what can be done meanwhile; its owner drops what it has not begun when the conversion ends.
         watch: It runs since the start.
     """
+    yield Preparing("Loading the model")  # Importing torch has taken its time, and a stop may have been asked for.
     device = choose_device(job.device)
     rank, count = rank_and_count()
     plan = own_share(whole_plan, rank, count)
@@ -70,6 +71,7 @@ def convert_planned(
     generator, info = load_generator(job.model, job.direction, device)
     if job.resize == "change":
         require_long_skip(info)
+    yield Preparing("Loading the model")
     try:
         job.to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,9 +81,13 @@ def convert_planned(
     try:
         openvino = None
         try:
-            openvino = load_openvino(generator, info, direction=job.direction, device=device, precision=job.precision)
+            openvino = load_openvino(
+                generator, info, direction=job.direction, device=device, precision=job.precision, engine=job.engine
+            )
         except OpenvinoError as error:
-            yield Notice(str(error))
+            if job.engine == "openvino":
+                raise
+            yield Notice(f"{error} PyTorch converts instead.")
         by_pytorch, by_openvino = (settings_key(job, model_hash.result(), by_openvino=by) for by in (False, True))
         key, other = (by_openvino, by_pytorch) if openvino else (by_pytorch, by_openvino)
         translator = Translator(
@@ -95,12 +101,13 @@ def convert_planned(
             spill=job.to,
             openvino=openvino,
         )
-        device_words = describe_device(device) + (f", OpenVINO {openvino.version}" if openvino else "")
+        engine = f"OpenVINO {openvino.version}" if openvino else "PyTorch"
         with joined_ranks() as ranks, _open_ledger(job, key, other, ranks) as ledger:
             everything = [task.source for task in whole_plan.tasks]
             sources = tuple(task.source for task in plan.tasks)
             batch = Batch(job, info, translator, ledger, workers, workers_wanted, everything)
-            yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision)
+            device_words = describe_device(device)
+            yield ConvertPlanned(sources, plan.other_files, job.to, device_words, translator.precision, engine)
             if rank == 0:
                 yield from _foresee_space(job, info, everything)
                 made_otherwise = 0 if job.again or job.if_exists == "skip" else ledger.made_otherwise(everything)

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import Direction, Precision
+from engine.config import Direction, Engine, Precision
 from engine.conversion.model_file import ModelInfo
 from engine.conversion.onnx_file import onnx_bytes
 from engine.device import choose_precision
-from engine.errors import EngineError
+from engine.errors import ConfigError, EngineError
 from engine.model.generator import AnyGenerator
 
 # Kernels are made for each size of pictures and kept for the next one of it. By default there are up to 5,000 of them;
@@ -61,9 +61,15 @@ def import_openvino() -> Any:
 
 
 def load_openvino(
-    generator: AnyGenerator, info: ModelInfo, *, direction: Direction, device: torch.device, precision: Precision
+    generator: AnyGenerator,
+    info: ModelInfo,
+    *,
+    direction: Direction,
+    device: torch.device,
+    precision: Precision,
+    engine: Engine = "auto",
 ) -> OpenvinoNetwork | None:
-    """The generator by OpenVINO, if that is installed and converts faster; None if PyTorch is to do it.
+    """The generator by OpenVINO, if that is wished, installed and faster; None if PyTorch is to do it.
 
     It brings little in fp32. U-Nets are left out because the bf16 kernels that both programs have from oneDNN are wrong
     for some of their layers: see `engine.device.choose_precision`.
@@ -74,14 +80,24 @@ def load_openvino(
         direction: Which of the model's generators it is.
         device: Where it is.
         precision: As asked for.
+        engine: As in `ConvertJob`.
 
     Raises:
+        ConfigError: "openvino" is asked for where it cannot be had (field "engine").
         OpenvinoError: It is installed but cannot be used.
     """
-    kind = info.architecture.generator
-    if device.type != "cpu" or kind != "resnet" or choose_precision(precision, device, kind) != "bf16":
+    if engine == "pytorch":
         return None
-    return OpenvinoNetwork(generator, info, direction, torch.get_num_threads()) if openvino_version() else None
+    kind = info.architecture.generator
+    is_faster = device.type == "cpu" and kind == "resnet" and choose_precision(precision, device, kind) == "bf16"
+    if is_faster and openvino_version():
+        return OpenvinoNetwork(generator, info, direction, torch.get_num_threads())
+    if engine == "openvino":
+        remedy = "Choose another engine."
+        if is_faster:
+            raise ConfigError("engine", f"OpenVINO is not installed. {remedy}")
+        raise ConfigError("engine", f"OpenVINO converts on a processor, in bf16, and not with U-Nets. {remedy}")
+    return None
 
 
 class OpenvinoNetwork:
@@ -115,7 +131,7 @@ class OpenvinoNetwork:
         # It raises RuntimeError for everything, ImportError without its libraries; the graph needs the package onnx.
         except Exception as error:
             raise OpenvinoError(
-                f"OpenVINO {self.version} is installed but cannot be used, so PyTorch converts ({_last_line(error)})."
+                f"OpenVINO {self.version} is installed but cannot be used ({_last_line(error).rstrip('.')})."
             ) from error
 
     def change(self, picture: Tensor, tick: Callable[[], None]) -> Tensor:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from engine.config import Direction, Resize
+from engine.config import Direction, Engine, Resize
 from engine.conversion.model_file import load_generator
 from engine.data.images import opened_source, scaled_frame
 from engine.data.source_file import Frame
@@ -68,6 +68,7 @@ def preview_sizes(
     *,
     ways: Sequence[Resize],
     device: str = "auto",
+    engine: Engine = "auto",
     memory_gb: float | None = None,
     max_megapixels: int = 200,
     longest_shown: int = 1600,
@@ -81,13 +82,14 @@ def preview_sizes(
         picture: The picture; of a file of several frames the first.
         ways: The sizes, as `ConvertJob.resize` has them.
         device: As in `ConvertJob`.
+        engine: As in `ConvertJob`.
         memory_gb: As in `ConvertJob`.
         max_megapixels: As in `ConvertJob`.
         longest_shown: Longest side of the previews in pixels.
         tick: Called now and then during the work; what it raises ends the work and is passed on.
 
     Raises:
-        ConfigError: This machine does not have the device.
+        ConfigError: This machine does not have the device, or the engine cannot do it.
         ModelFileError: The model cannot be used, or has no such direction.
         PictureError: The picture cannot be read.
     """
@@ -110,7 +112,9 @@ def preview_sizes(
     try:
         openvino = None
         with contextlib.suppress(OpenvinoError):  # The conversion says so.
-            openvino = load_openvino(generator, info, direction=direction, device=chosen, precision="auto")
+            openvino = load_openvino(
+                generator, info, direction=direction, device=chosen, precision="auto", engine=engine
+            )
         for number, way in enumerate(sorted(ways, key=lambda way: _cost(frame, way, info.size))):
             yield Preparing(_what_is_done(way), done=number, total=len(ways))
             result: SizePreview | SizeFailed

@@ -25,7 +25,7 @@ from engine.data.workers import WorkerDiedError, Workers, WorkerTimeoutError
 from engine.errors import DataError, PictureError
 from engine.events import Preparing
 from engine.files import disk_sentence, require_writable, write_new
-from engine.words import counted
+from engine.words import counted, listed
 
 RowState: TypeAlias = Literal["Done", "Failed", "Skipped", "Canceled", "Pending"]
 
@@ -60,6 +60,7 @@ class ReportRow:
         target: Its result, made now or before; None if there is none.
         text: What could not be kept, or why it failed or was skipped; sentences, or "".
         seconds: Time it took, 0 if it was not converted.
+        engine: What translated it, such as "OpenVINO"; "" if that was not now.
     """
 
     source: Path
@@ -67,6 +68,7 @@ class ReportRow:
     target: Path | None = None
     text: str = ""
     seconds: float = 0.0
+    engine: str = ""
 
 
 def check_report_folder(to: Path, sources: Sequence[Path] = ()) -> None:
@@ -127,10 +129,10 @@ def write_report(rows: Sequence[ReportRow], to: Path, title: str) -> Iterator[Pr
 def _table(rows: Sequence[ReportRow]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(("source", "result", "state", "notes", "seconds"))
+    writer.writerow(("source", "result", "state", "notes", "seconds", "engine"))
     for row in rows:
         target = "" if row.target is None else _cell(str(row.target))
-        writer.writerow((_cell(str(row.source)), target, row.state, _cell(row.text), f"{row.seconds:.2f}"))
+        writer.writerow((_cell(str(row.source)), target, row.state, _cell(row.text), f"{row.seconds:.2f}", row.engine))
     # Excel knows UTF-8 by its mark only.
     return text.getvalue().encode("utf-8-sig")
 
@@ -253,7 +255,7 @@ def _page(
         f"{state} <b>{counts[state]:,}</b></label>"
         for state in states
     ]
-    notes = []
+    notes = [_engine_words(rows)] if any(row.engine for row in rows) else []
     if sum(map(_has_pictures, rows)) > picture_count:
         notes.append(f"Small pictures of the first {picture_count:,} are shown.")
     if page_count > 1:
@@ -269,6 +271,14 @@ def _page(
         table=TABLE_NAME,
         rows="\n".join(_row(row, pair) for row, pair in shown),
     )
+
+
+def _engine_words(rows: Sequence[ReportRow]) -> str:
+    """A sentence such as "Converted by OpenVINO." and "Converted by OpenVINO (900) and PyTorch (50)."."""
+    counts = Counter(row.engine for row in rows if row.engine).most_common()
+    if len(counts) == 1:
+        return f"Converted by {counts[0][0]}."
+    return f"Converted by {listed([f'{engine} ({count:,})' for engine, count in counts])}."
 
 
 def _links(page: int, page_count: int) -> str:
@@ -289,7 +299,8 @@ def _row(row: ReportRow, pair: _Pair) -> str:
     pictures = "".join(_figure(picture, words) for picture, words in zip(pair, ("before", "after"), strict=True))
     target = "" if row.target is None else f"<p>{_link(row.target)}</p>"
     text = f'<p class="text">{_escaped(row.text)}</p>' if row.text else ""
-    seconds = f" <small>{row.seconds:.1f} s</small>" if row.seconds else ""
+    engine = f" by {_escaped(row.engine)}" if row.engine else ""
+    seconds = f" <small>{row.seconds:.1f} s{engine}</small>" if row.seconds else ""
     return (
         f'<li class="{row.state}"><div class="pictures">{pictures}</div><div><p><span class="state">{row.state}</span>'
         f"{seconds}</p><p>{_link(row.source)}</p>{target}{text}</div></li>"

@@ -33,7 +33,8 @@ def convert(job: ConvertJob) -> Iterator[ConvertEvent]:
     that were reported.
 
     Raises:
-        ConfigError: This machine does not have the device, or this model no "change" (field "resize").
+        ConfigError: This machine does not have the device, this model no "change" (field "resize"), or OpenVINO was
+            asked for and cannot do it (field "engine").
         ModelFileError: The model cannot be used, or has no such direction.
         DataError: Nothing can be converted (field "sources"), or the output folder cannot be used (field "to").
         EngineError: The system starts no processes to read and write pictures.

@@ -73,6 +73,7 @@ class Translator:
     Attributes:
         most_together: How many small pictures of one size are worth translating at once.
         precision: Arithmetic of the generator; pictures of 16 bits get fp32 unless another was asked for by name.
+        engine: What translated the last picture, "OpenVINO" or "PyTorch".
 
     Args:
         generator: In eval mode and fp32, on `device`.
@@ -117,6 +118,7 @@ class Translator:
         self._memory_gb = memory_gb
         self._spill = spill
         self._openvino = openvino
+        self.engine = "PyTorch"
         self._grey = info.architecture.channels_of("A" if direction == "a2b" else "B") == 1
         self._tick: Callable[[], None] = _nothing
         self._tick_before_layers(generator)
@@ -139,6 +141,7 @@ class Translator:
             OSError: The disk refused what had to be spilled.
         """
         self._tick = tick
+        self.engine = "PyTorch"
         precision = self._precision_for(depth)
         try:
             if self._change_only and max(pixels.shape[:2]) > self._info.size:
@@ -174,6 +177,7 @@ class Translator:
                 none is translated then, and each is to be tried alone.
         """
         self._tick = tick
+        self.engine = "PyTorch"
         try:
             return self._all_whole(pictures, self._precision_for(depth))
         finally:
@@ -260,8 +264,13 @@ class Translator:
         return [to_picture(result, bits=_bits(pictures[0])) for result in torch.split(_finite(results), 1)]
 
     def _by_openvino(self, network: OpenvinoNetwork, picture: Tensor) -> Tensor:
-        change = network.change(picture, self._tick)
+        change = self._change_by(network, picture)
         return torch.tanh(change + skipped(picture, change.shape[1]) if self._generator.long_skip else change)
+
+    def _change_by(self, network: OpenvinoNetwork, picture: Tensor) -> Tensor:
+        change = network.change(picture, self._tick)
+        self.engine = "OpenVINO"
+        return change
 
     # The change alone
 
@@ -289,7 +298,7 @@ class Translator:
         try:
             padded = self._padded_tensor(small)
             if self._openvino is not None and precision == "bf16":
-                return self._openvino.change(padded, self._tick)[..., :height, :width]
+                return self._change_by(self._openvino, padded)[..., :height, :width]
             with autocast(self._device, precision):
                 return self._generator_in(precision).change(padded)[..., :height, :width]
         except (MemoryError, RuntimeError) as error:

@@ -21,7 +21,7 @@ class _StoppedError(Exception):
 class Turns:
     """Translates pictures in the order in which they were added, several of one size at once where that is faster.
 
-    A picture's `translating` says how long its translation took, or what went wrong with it.
+    A picture's `translating` says how long its translation took and by what, or what went wrong with it.
     """
 
     def __init__(self, translator: Translator) -> None:
@@ -83,16 +83,16 @@ class Turns:
         for (file, decoded), result in zip(group, results, strict=True):
             decoded.frames.replace(0, result)
             assert file.translating is not None
-            file.translating.set_result(seconds)
+            file.translating.set_result((seconds, self._translator.engine))
         return True
 
-    def _translate_frames(self, name: str, frames: FrameStack) -> float:
-        """Put the translation in place of each frame; the time it took."""
+    def _translate_frames(self, name: str, frames: FrameStack) -> tuple[float, str]:
+        """Put the translation in place of each frame; the time it took, and what translated the last one."""
         started = time.perf_counter()
         for number in range(len(frames)):
             frame = frames.get(number)
             frames.replace(number, self._translator.translate(name, frame.pixels, self._tick, depth=frame.depth))
-        return time.perf_counter() - started
+        return time.perf_counter() - started, self._translator.engine
 
     def _tick(self) -> None:
         if self._stopping.is_set():

@@ -31,7 +31,7 @@ def test_states_follow_the_conversion_and_a_bad_file_does_not_stop_it(page, cont
     assert convert(qtbot, controller) == "done"
     assert list(states(page).values()) == [DONE, DONE, FAILED, DONE]
     assert busy == [True, False]
-    assert label(page, "convert_status").text() == "3 converted  ·  1 failed"
+    assert label(page, "convert_status").text() == "3 converted  ·  1 failed  ·  by PyTorch"
     rows = page.list.files.rows
     assert rows[2].text == "bad.png is empty. Copy it again."
     assert rows[1].text == "Only the first of 12 frames was converted."
@@ -88,7 +88,7 @@ def test_what_is_not_done_at_cancel_is_canceled_and_only_that_is_converted_again
     assert ended.args == ["stopped"]
     # The picture under way was finished: the converter is closed between pictures.
     assert list(states(page).values()) == [DONE, DONE, FAILED, CANCELED]
-    assert label(page, "convert_status").text() == "2 converted  ·  1 failed  ·  1 canceled"
+    assert label(page, "convert_status").text() == "2 converted  ·  1 failed  ·  1 canceled  ·  by PyTorch"
     assert button(page, "convert_button").text() == "Con&vert"
 
     assert convert(qtbot, controller) == "done"
@@ -113,7 +113,7 @@ def test_retry_converts_only_what_failed_and_keeps_its_place(page, controller, c
     assert job.roots == (pictures, other)
     assert set(states(page).values()) == {DONE}
     assert not retry.isVisibleTo(page)
-    assert label(page, "convert_status").text() == "1 converted"
+    assert label(page, "convert_status").text() == "1 converted  ·  by PyTorch"
 
 
 def test_removed_rows_are_not_converted(page, controller, converter, pictures, qtbot):
@@ -389,7 +389,7 @@ def test_the_summary_stands_until_something_is_changed(page, controller, picture
     convert(qtbot, controller)
     settings.library.append(tmp_path / "horse run")
     controller.refresh_models()
-    assert label(page, "convert_status").text() == "3 converted  ·  1 failed"
+    assert label(page, "convert_status").text() == "3 converted  ·  1 failed  ·  by PyTorch"
     controller.set_direction("b2a")
     assert label(page, "convert_status").text() == "Ready to convert 4 pictures"
 

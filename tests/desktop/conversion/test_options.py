@@ -282,7 +282,7 @@ def test_every_option_has_a_name_and_a_sentence(options) -> None:
         for each in more(options).findChildren(QWidget)
         if each.objectName().startswith("more_") and isinstance(each, QComboBox | QAbstractSpinBox | QLineEdit)
     ]
-    assert len(editors) == 7
+    assert len(editors) == 8
     for editor in (*editors, *(options.findChild(QComboBox, f"convert_{name}") for name in ("format", "if_exists"))):
         assert "." in editor.toolTip(), editor.objectName()
     for editor in editors:

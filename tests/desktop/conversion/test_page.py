@@ -182,6 +182,21 @@ def test_what_is_paused_before_it_began_does_not_start(window, page):
     assert not page.findChild(QWidget, "convert_progress").isVisible()
 
 
+@pytest.mark.parametrize(
+    ("engines", "words"),
+    [((), ""), (("OpenVINO",), "by OpenVINO"), (("OpenVINO", "PyTorch"), "by OpenVINO and PyTorch")],
+)
+def test_during_a_conversion_and_after_it_is_said_what_translates(page, engines, words):
+    progress = Progress(converted=4, skipped=0, failed=0, canceled=0, total=9, engines=engines)
+    page.set_state("running")
+    page.set_progress(progress)
+    status = page.findChild(QLabel, "convert_status")
+    assert ("by" in status.text()) == bool(words) and words in status.text()
+    page.set_state("idle")
+    page.set_summary(progress)
+    assert ("by" in status.text()) == bool(words) and words in status.text()
+
+
 def test_what_is_paused_says_no_more_than_is_known(page):
     page.set_state("paused")
     page.set_progress(Progress(converted=4, skipped=0, failed=0, canceled=0, total=9))

@@ -133,7 +133,7 @@ def test_pause_ends_the_work_after_the_picture_and_resume_goes_on_where_it_was(
     assert converter.jobs[1] == converter.jobs[0]
     # What this batch has converted itself is not called skipped.
     assert row_states(controller) == [done, done, FileState.FAILED, done]
-    assert label(page, "convert_status").text() == "3 converted  ·  1 failed"
+    assert label(page, "convert_status").text() == "3 converted  ·  1 failed  ·  by PyTorch"
     assert page.offer.text == ""
 
 
@@ -172,7 +172,7 @@ def test_cancel_of_a_paused_batch_leaves_its_results(page, controller, converter
     press(qtbot, page, "convert_button")
     assert batch_states(controller) == [STOPPED]
     assert row_states(controller) == [FileState.DONE, *[FileState.CANCELED] * 3]
-    assert label(page, "convert_status").text() == "1 converted  ·  3 canceled"
+    assert label(page, "convert_status").text() == "1 converted  ·  3 canceled  ·  by PyTorch"
 
 
 def test_a_batch_that_has_only_waited_is_a_draft_again_when_canceled(

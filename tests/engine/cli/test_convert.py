@@ -154,12 +154,12 @@ def test_skipped_ones_are_counted_and_a_full_disk_is_told_once(
     full = WaitingForSpace(out, "The disk is full.")
     events: list[ConvertEvent] = [
         Preparing("Looking for pictures"),
-        ConvertPlanned(sources[:3], 0, out, "CPU", "fp32"),
+        ConvertPlanned(sources[:3], 0, out, "CPU", "bf16", "OpenVINO 1.2"),
         FileSkipped(0, sources[0], out / "0.png", True, "It was converted before."),
         ConvertingFile(1, sources[1]),
         full,
         full,
-        Converted(1, sources[1], out / "1.png", ("16 to 8 bit: JPEG.",), 0.1),
+        Converted(1, sources[1], out / "1.png", ("16 to 8 bit: JPEG.",), 0.1, "OpenVINO"),
         full,
         FileFailed(2, sources[2], "2.png is cut off."),
         FilesFound(sources[3:]),
@@ -172,7 +172,8 @@ def test_skipped_ones_are_counted_and_a_full_disk_is_told_once(
     assert f"{sources[1]}: 16 to 8 bit: JPEG." in told
     assert f"FAILED {sources[2]}: 2.png is cut off." in told
     assert "0.png: " not in told and "converted before" not in told
-    assert "2 converted, 1 skipped, 1 failed" in told
+    assert "Converting 3 pictures by OpenVINO 1.2 on CPU, bf16" in told
+    assert "2 converted, 1 skipped, 1 failed. Converted by OpenVINO (1) and PyTorch (1). The results are in" in told
     assert "4/4" in told, "the bar ends at all pictures, those that came later too"
 
 

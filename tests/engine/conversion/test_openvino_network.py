@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine import convert
 from engine.conversion import openvino_network
@@ -19,7 +20,7 @@ from engine.conversion import translator as translator_module
 from engine.conversion.model_file import ModelInfo
 from engine.conversion.openvino_network import OpenvinoError, OpenvinoNetwork, load_openvino, openvino_version
 from engine.conversion.translator import Translator
-from engine.errors import ModelFileError
+from engine.errors import ConfigError, ModelFileError
 from engine.events import Converted, ConvertPlanned, FileFailed, FileSkipped, Notice
 from engine.model.architecture import Architecture
 from engine.model.generator import AnyGenerator, init_weights, make_generator
@@ -181,8 +182,9 @@ def test_the_plan_says_who_converts_and_no_batch_is_half_of_each(model: Path, tm
     fp32 = list(convert(make_job(model, tmp_path, tmp_path / "in", to=tmp_path / "fp32")))
     job = make_job(model, tmp_path, tmp_path / "in", precision="bf16")
     first = list(convert(job))
-    assert "OpenVINO" not in of_kind(fp32, ConvertPlanned)[0].device
-    assert of_kind(first, ConvertPlanned)[0].device.endswith(", OpenVINO 1.2")
+    assert of_kind(fp32, ConvertPlanned)[0].engine == of_kind(fp32, Converted)[0].engine == "PyTorch"
+    assert of_kind(first, ConvertPlanned)[0].engine == "OpenVINO 1.2"
+    assert of_kind(first, Converted)[0].engine == "OpenVINO"
     assert len(of_kind(list(convert(job)), FileSkipped)) == 1
     with pytest.MonkeyPatch.context() as without:
         without.setattr(openvino_network, "openvino_version", lambda: "")
@@ -198,9 +200,41 @@ def test_one_that_cannot_be_used_is_said_and_pytorch_converts(
     draw(tmp_path / "in" / "a.png")
     events = list(convert(make_job(model, tmp_path, tmp_path / "in", precision="bf16")))
     (notice,) = of_kind(events, Notice)
-    assert notice.text.startswith("OpenVINO 1.2 is installed but cannot be used, so PyTorch converts (")
-    assert "OpenVINO" not in of_kind(events, ConvertPlanned)[0].device
+    assert notice.text.startswith("OpenVINO 1.2 is installed but cannot be used (")
+    assert notice.text.endswith("). PyTorch converts instead.")
+    assert of_kind(events, ConvertPlanned)[0].engine == "PyTorch"
     assert tree(tmp_path / "out") == ["a.png"]
+    with pytest.raises(OpenvinoError, match="cannot be used"):
+        list(convert(make_job(model, tmp_path, tmp_path / "in", precision="bf16", engine="openvino")))
+
+
+@pytest.mark.usefixtures("one_thread", "in_threads", "installed")
+def test_a_user_may_switch_it_off_and_each_picture_says_what_translated_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translator_module, "choose_precision", lambda *_: "bf16")
+    draw(tmp_path / "in" / "a.png")
+    Image.fromarray(np.full((32, 32), 40_000, np.uint16)).save(tmp_path / "in" / "b.png")
+    for engine, names in {"pytorch": ["PyTorch"] * 2, "openvino": ["OpenVINO", "PyTorch"]}.items():
+        monkeypatch.setattr(openvino_network, "choose_precision", lambda *_: "bf16")
+        events = list(convert(make_job(model, tmp_path, tmp_path / "in", precision="auto", engine=engine)))
+        assert [event.engine for event in of_kind(events, Converted)] == names
+
+
+@pytest.mark.usefixtures("one_thread", "in_threads")
+@pytest.mark.parametrize(
+    ("precision", "sentence"), [("fp32", "in bf16, and not with U-Nets"), ("bf16", "not installed")]
+)
+def test_asked_for_where_it_cannot_be_had_is_refused_in_a_sentence(
+    precision: str, sentence: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_network, "openvino_version", lambda: "")
+    monkeypatch.setattr(openvino_network, "choose_precision", lambda precision, *_: precision)
+    draw(tmp_path / "in" / "a.png")
+    with pytest.raises(ConfigError, match=sentence) as refusal:
+        list(convert(make_job(model, tmp_path, tmp_path / "in", precision=precision, engine="openvino")))
+    assert refusal.value.field == "engine"
+    assert not (tmp_path / "out").exists() or not tree(tmp_path / "out")
 
 
 @pytest.mark.usefixtures("one_thread", "in_threads", "installed")
@@ -233,7 +267,7 @@ def test_a_network_that_cannot_be_handed_over_is_converted_by_pytorch_too(
     draw(tmp_path / "in" / "a.png")
     events = list(convert(make_job(model, tmp_path, tmp_path / "in", precision="bf16")))
     (notice,) = of_kind(events, Notice)
-    assert "so PyTorch converts (The package onnx is missing.)" in notice.text
+    assert "cannot be used (The package onnx is missing)" in notice.text
     assert tree(tmp_path / "out") == ["a.png"]
 
 

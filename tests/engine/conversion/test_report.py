@@ -56,17 +56,36 @@ def table(to: Path) -> list[dict[str, str]]:
 
 def test_the_table_has_every_picture_in_its_order_with_a_mark_for_excel(tmp_path: Path) -> None:
     rows = [
-        ReportRow(tmp_path / "ä.png", "Done", tmp_path / "out" / "ä.png", "16 to 8 bit: JPEG.", 1.234),
+        ReportRow(tmp_path / "ä.png", "Done", tmp_path / "out" / "ä.png", "16 to 8 bit: JPEG.", 1.234, "OpenVINO"),
         ReportRow(tmp_path / "b.png", "Failed", None, 'It is "cut off", at the end.'),
         ReportRow(tmp_path / "c.png", "Pending"),
     ]
     write(rows, tmp_path / "report")
     assert (tmp_path / "report" / "report.csv").read_bytes().startswith(b"\xef\xbb\xbfsource,result,state,")
     assert [list(row.values()) for row in table(tmp_path / "report")] == [
-        [str(rows[0].source), str(rows[0].target), "Done", "16 to 8 bit: JPEG.", "1.23"],
-        [str(rows[1].source), "", "Failed", 'It is "cut off", at the end.', "0.00"],
-        [str(rows[2].source), "", "Pending", "", "0.00"],
+        [str(rows[0].source), str(rows[0].target), "Done", "16 to 8 bit: JPEG.", "1.23", "OpenVINO"],
+        [str(rows[1].source), "", "Failed", 'It is "cut off", at the end.', "0.00", ""],
+        [str(rows[2].source), "", "Pending", "", "0.00", ""],
     ]
+
+
+@pytest.mark.parametrize(
+    ("engines", "sentence"),
+    [
+        (["OpenVINO"] * 2, "Converted by OpenVINO."),
+        (["PyTorch", "OpenVINO", "OpenVINO"], "Converted by OpenVINO (2) and PyTorch (1)."),
+    ],
+)
+def test_the_page_says_what_translated_the_pictures(tmp_path: Path, engines: list[str], sentence: str) -> None:
+    rows = [ReportRow(Path(f"{place}.png"), "Done", None, "", 1.2, engine) for place, engine in enumerate(engines)]
+    write([*rows, ReportRow(Path("s.png"), "Skipped")], tmp_path / "report")
+    page = Page(tmp_path / "report" / "report.html")
+    assert sentence in page.text and "1.2 s by OpenVINO" in page.text
+
+
+def test_a_report_on_pictures_that_were_all_there_names_no_program(tmp_path: Path) -> None:
+    write([ReportRow(Path("s.png"), "Skipped")], tmp_path / "report")
+    assert "Converted by" not in Page(tmp_path / "report" / "report.html").text
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r", "＝"])
