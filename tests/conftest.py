@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Generator
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +14,15 @@ _DESKTOP = Path(__file__).parent / "desktop"
 
 # As engine/__init__.py has it, which the tests import after torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Beside other workers of pytest-xdist a second thread of torch would only wait for its turn, here and in every process
+# that a test starts. Read when torch is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # pytest-qt would otherwise choose among the bindings it finds.
 os.environ["PYTEST_QT_API"] = "pyside6"
+
+# Each takes up to a gigabyte.
+_MOST_WORKERS = 8
 
 _skipped: list[str] = []
 
@@ -26,10 +34,24 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         pluginmanager.unregister(name="pytest-qt")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: a worker a core, but not so many that their imports of torch fill the memory of a laptop."""
+    return min(os.cpu_count() or 1, _MOST_WORKERS)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--headed"):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names of files that are no text stand in what some tests log, and pytest-xdist sends nothing but text."""
+    report = yield
+    report.sections = [(title, words.encode(errors="backslashreplace").decode()) for title, words in report.sections]
+    return report
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
