@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ from engine.events import StepReport, TrainEvent, TrainStarted  # noqa: E402
 
 _PERIOD = 0.005
 _WORTH_TELLING = 0.04
+_DEPTH = 9
 _PHASES = ("until the first step", "training", "converting")
 
 
@@ -190,8 +190,12 @@ class Look(threading.Thread):
             frame = sys._current_frames().get(self._watched)
             if frame is None:
                 return
-            stack = traceback.extract_stack(frame)
-            self._seen.append(" < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(stack[-9:])))
+            # No more than this, and no file is read meanwhile: the frames belong to a thread that may run on.
+            places = []
+            while frame is not None and len(places) < _DEPTH:
+                places.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+                frame = frame.f_back
+            self._seen.append(" < ".join(places))
 
     def note(self, lag: float, phase: str) -> None:
         """The thread is back after so many seconds."""
