@@ -201,7 +201,9 @@ class ReflectionPad(nn.ReflectionPad2d):
 def reflected(x: Tensor, by: int) -> Tensor:
     """`ReflectionPad` as a function; `by` is p."""
     if x.device.type == "cpu":
-        padded: Tensor = _Reflected.apply(x, by)
+        # Autocast would pad in fp32, which changes no value and moves three times the memory.
+        with torch.autocast("cpu", enabled=False):
+            padded: Tensor = _Reflected.apply(x, by)
         return padded
     if x.device.type == "cuda":
         return gpu_layers.reflected(x, by)
@@ -282,6 +284,8 @@ class _Reflected(torch.autograd.Function):
         order = torch.channels_last
         if not gradient.is_contiguous(memory_format=order):
             order = torch.contiguous_format
+        # Summed in fp32 at least, and rounded once.
+        gradient, narrow = gradient.to(torch.promote_types(gradient.dtype, torch.float32)), gradient.dtype
         rows = gradient[:, :, by:-by].clone(memory_format=order)
         for i in range(by):
             rows[:, :, by - i] += gradient[:, :, i]
@@ -290,4 +294,4 @@ class _Reflected(torch.autograd.Function):
         for i in range(by):
             inner[..., by - i] += rows[..., i]
             inner[..., -1 - by + i] += rows[..., -1 - i]
-        return inner, None
+        return inner.to(narrow), None

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.model import layers
-from engine.model.layers import EPSILON, InstanceNorm, Layers, ReflectionPad
+from engine.model.layers import EPSILON, InstanceNorm, Layers, ReflectionPad, reflected
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
 
@@ -112,3 +112,16 @@ def test_a_picture_in_several_pieces_has_slopes_and_slopes_of_slopes(monkeypatch
 def test_layers_have_the_keys_of_a_sequence() -> None:
     parts = [nn.Conv2d(3, 4, 3), InstanceNorm(), nn.ReLU(), nn.Conv2d(4, 2, 1)]
     assert list(Layers(*parts).state_dict()) == list(nn.Sequential(*parts).state_dict())
+
+
+def test_a_padding_under_autocast_stays_narrow_and_its_gradient_is_rounded_once() -> None:
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
+    gradient = torch.randn(1, 4, 10, 10, generator=torch.Generator().manual_seed(1)).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        padded = reflected(x, 1)
+    assert padded.dtype == torch.bfloat16
+    padded.backward(gradient)
+    wide = x.detach().float().requires_grad_()
+    reflected(wide, 1).backward(gradient.float())
+    assert wide.grad is not None and x.grad is not None
+    assert torch.equal(x.grad, wide.grad.bfloat16())
