@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.model import gpu_layers, winograd
+from engine.model import few_channels, gpu_layers, winograd
 from engine.model.gpu_layers import EPSILON
 
 # Pixels whose statistics are taken at once in the order of channels last, where the kernel sums one after the other in
@@ -35,7 +35,8 @@ class Layers(nn.Sequential):
     """One layer after the other, but what stands between two convolutions as one where that is faster.
 
     On a processor that is an instance norm and the ReLU or LeakyReLU after it, and a reflection padding and the 3x3
-    convolution after it, where `winograd` has a faster one for both; on a GPU it is what `run_on_gpu` says.
+    convolution after it, where `winograd` has a faster one for both; convolutions from and to pictures are those of
+    `few_channels` there. On a GPU it is what `run_on_gpu` says.
 
     Attributes:
         twice_differentiable: Whether gradients of gradients are wanted, as R1 needs: on a GPU each layer then runs
@@ -60,6 +61,9 @@ class Layers(nn.Sequential):
             elif isinstance(layer, ReflectionPad) and isinstance(after, nn.Conv2d) and winograd.suits(layer, after, x):
                 x = winograd.reflected_conv(x, after.weight, after.bias)
                 place += 2
+            elif few_channels.suits(layer, x) and not self.twice_differentiable:
+                x = few_channels.few_channels_conv(x, layer.weight, layer.bias)
+                place += 1
             else:
                 x = layer(x)
                 place += 1
