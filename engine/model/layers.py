@@ -285,17 +285,20 @@ class _Reflected(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         by, gradient = ctx.by, gradients[0]
-        order = torch.channels_last
-        if not gradient.is_contiguous(memory_format=order):
-            order = torch.contiguous_format
-        # Summed in fp32 at least, and rounded once.
-        gradient, narrow = gradient.to(torch.promote_types(gradient.dtype, torch.float32)), gradient.dtype
-        rows = gradient[:, :, by:-by].clone(memory_format=order)
-        for i in range(by):
-            rows[:, :, by - i] += gradient[:, :, i]
-            rows[:, :, -1 - by + i] += gradient[:, :, -1 - i]
-        inner = rows[..., by:-by].clone(memory_format=order)
-        for i in range(by):
-            inner[..., by - i] += rows[..., i]
-            inner[..., -1 - by + i] += rows[..., -1 - i]
-        return inner.to(narrow), None
+        is_ordered = gradient.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if is_ordered else torch.contiguous_format
+        inner = _folded_across(gradient[:, :, by:-by], by, order)
+        for rows, first in ((gradient[:, :, :by], by), (gradient[:, :, -by:], -2)):
+            folded = _folded_across(rows, by, order)
+            for i in range(by):
+                inner[:, :, first - i].add_(folded[:, :, i])
+        return inner, None
+
+
+def _folded_across(gradient: Tensor, by: int, order: torch.memory_format) -> Tensor:
+    """[B, C, H, W + 2 by] -> [B, C, H, W], the columns of the borders added to those that they mirror."""
+    inner = gradient[..., by:-by].clone(memory_format=order)
+    for i in range(by):
+        inner[..., by - i].add_(gradient[..., i])
+        inner[..., -1 - by + i].add_(gradient[..., -1 - i])
+    return inner
