@@ -5,7 +5,7 @@
 Prints for each way the seconds that it takes to prepare (compiling, tracing and the first two pictures), the median of
 those of a picture and of the processor's own, which others who use the machine disturb less, how many times less of
 these it takes than ours, and by how much its results differ from ours and from fp32 on [-1, 1], on average. "compiled"
-and "frozen" need a C++ compiler. The table of docs/decisions/0023.
+and "frozen" need a C++ compiler. The table of docs/decisions/0024.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ that can pass 100%, since they are counted as they are written and trained with 
 are of this machine, and of no other; ratios tell more, but another machine has others, too. Rows are measured in
 pieces: the last column names the day and the commit of each.
 
-What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0023`.
+What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0024`.
 """
 
 
