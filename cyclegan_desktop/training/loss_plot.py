@@ -54,6 +54,7 @@ class LossPlot(CurvePlot):
         self._history = LossHistory(smoothing)
         self._curves: dict[str, tuple[Curve, Curve]] = {}
         self._other_curves: list[dict[str, Curve]] = []
+        self._zero: set[str] = set()
         for name in LOSS_NAMES:
             raw, smooth = Curve(), Curve(is_smooth=True)
             # Stroked piece by piece: several times faster than as one line.
@@ -123,11 +124,12 @@ class LossPlot(CurvePlot):
         if self._history.smoothing != self.smoothing:
             self._history.set_smoothing(self.smoothing)
         thinned = self._history.thinned(first, last, self.points_across)
+        self._show_boxes_of_use()
         # Without smoothing both curves would be the same; the raw one has the extremes.
         both = self._history.smoothing > 0
         for index, name in enumerate(LOSS_NAMES):
             raw, smooth = self._curves[name]
-            is_shown = self._shown[name].isChecked() and len(self._history) > 0
+            is_shown = self._is_wanted(name) and len(self._history) > 0
             raw.setVisible(is_shown)
             smooth.setVisible(is_shown)
             if is_shown:
@@ -157,12 +159,23 @@ class LossPlot(CurvePlot):
         # A dashed line costs several times a whole one, so it has half the points.
         thinned = history.thinned(first, last, self.points_across // 2)
         for index, name in enumerate(LOSS_NAMES):
-            is_shown = self._shown[name].isChecked() and len(history) > 0
+            is_shown = self._is_wanted(name) and len(history) > 0
             curves[name].setVisible(is_shown)
             if is_shown:
                 values = self._scaled(thinned.smooth[index])
                 curves[name].show_points(thinned.smooth_steps, values)
                 _widen(lows, highs, values)
+
+    def _show_boxes_of_use(self) -> None:
+        """Leave out losses that are 0 throughout, such as that of identity where a training does without."""
+        histories = [history for history in (self._history, *(other.losses for other in self._others)) if len(history)]
+        has_values = [any(history.raw[index].any() for history in histories) for index in range(len(LOSS_NAMES))]
+        self._zero = {name for name, has in zip(LOSS_NAMES, has_values, strict=True) if any(has_values) and not has}
+        for name, box in self._shown.items():
+            box.setHidden(name in self._zero)
+
+    def _is_wanted(self, name: str) -> bool:
+        return self._shown[name].isChecked() and name not in self._zero
 
     def _scaled(self, values: Values) -> Values:
         return logarithms(values) if self.is_log else values
@@ -260,7 +273,7 @@ class LossPlot(CurvePlot):
                 self.tr("idt_A and idt_B: what is changed although nothing should be"),
                 self.tr(
                     "How far a generator changes a picture that is already of its own kind, times the weight of the "
-                    "identity loss. It should fall; it is 0 throughout where that weight is 0."
+                    "identity loss. It should fall. Where that weight is 0 it is left out."
                 ),
             ),
             (

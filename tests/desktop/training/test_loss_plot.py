@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,27 @@ def test_new_points_are_drawn(plot: LossPlot, qtbot: QtBot, make_losses: Callabl
     first, last = plot._canvas.step_range()
     assert first <= 1
     assert last >= 10
+
+
+def test_a_loss_that_is_0_throughout_is_left_out(
+    plot: LossPlot, qtbot: QtBot, make_losses: Callable[[float], Losses]
+) -> None:
+    """Such as that of identity in a training that does without it."""
+    box = plot.findChild(QCheckBox, "show_idt_A")
+    assert box.isVisible()
+    without = replace(make_losses(1.0), idt_A=0.0, idt_B=0.0)
+    for step in (1, 2):
+        plot.append(step, without)
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 2))
+    assert box.isHidden() and not plot._curves["idt_A"][1].isVisible()
+    assert plot.findChild(QCheckBox, "show_G_AB").isVisible()
+    plot.append(3, make_losses(1.0))
+    qtbot.waitUntil(lambda: _is_drawn_up_to(plot, 3))
+    assert box.isVisible() and plot._curves["idt_A"][1].isVisible()
+    plot.set_history(LossHistory.of([(1, without)]))
+    qtbot.waitUntil(box.isHidden)
+    plot.clear()
+    qtbot.waitUntil(box.isVisible)
 
 
 @pytest.mark.parametrize("steps", [2, 3, 5, 8, 12, 4000])
