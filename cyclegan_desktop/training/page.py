@@ -538,17 +538,18 @@ class TrainingPage(QWidget):
         self._main.setObjectName("main_training_button")
         self._main.clicked.connect(self._press_main)
 
-        names = QVBoxLayout()
-        names.setSpacing(XS)
-        names.addWidget(self._title)
-        names.addWidget(self._details)
-        header = QWidget()
-        row = QHBoxLayout(header)
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
         row.setSpacing(S)
-        row.addLayout(names, 1)
+        row.addWidget(self._title, 1)
         for part in (self._convert, self._folder, self._new, self._more, self._pause, self._pause_kinds, self._main):
             row.addWidget(part)
+        header = QWidget()
+        # The details have the whole width: beside the buttons a narrow window had no room for them.
+        rows = QVBoxLayout(header)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(XS)
+        rows.addLayout(row)
+        rows.addWidget(self._details)
         return header
 
     def _make_pause_kinds(self) -> QToolButton:
