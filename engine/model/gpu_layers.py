@@ -382,6 +382,9 @@ def compile_ahead(name: str, device: torch.device) -> None:
     with torch.cuda.device(device):
         index = torch.cuda.current_device()
         if _has_kernels(index):
+            # Gives this thread the GPU's context. One that has asked nothing of the GPU yet lacks it, and what is
+            # compiled cannot be loaded then.
+            torch.cuda.mem_get_info(index)
             _kernel(name, index)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,18 @@ def test_a_kernel_that_is_being_compiled_is_waited_for_and_not_compiled_again(mo
     assert compiled == ["norm<float>"]
     assert len({kernel.result() for kernel in kernels}) == 1
     assert gpu_layers._kernel("norm<float>", 1) is not kernels[0].result()
+
+
+def test_a_thread_has_the_context_of_the_gpu_before_it_compiles_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a GPU has kernels is asked once, and may have been asked in another thread."""
+    done: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: done.append(("context", index)))
+    monkeypatch.setattr(gpu_layers, "_has_kernels", lambda _: True)
+    monkeypatch.setattr(gpu_layers, "_kernel", lambda name, index: done.append((name, index)))
+    gpu_layers.compile_ahead("norm<float>", torch.device("cuda", 1))
+    assert done == [("context", 1), ("norm<float>", 1)]
 
 
 # With a GPU
