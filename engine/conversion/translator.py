@@ -151,9 +151,7 @@ class Translator:
             remedy = "" if precision == "fp32" else " Choose the precision fp32."
             raise PictureError(f"The model gave no valid result for {name}.{remedy}") from None
         except OpenvinoError as error:
-            raise PictureError(
-                f"OpenVINO could not convert {name} ({error}). Choose the precision fp32, which does without it."
-            ) from error
+            raise PictureError(f"OpenVINO could not convert {name} ({error}). Choose the engine PyTorch.") from error
         finally:
             self._tick = _nothing
 

@@ -278,9 +278,7 @@ def test_a_picture_at_which_it_fails_is_named_with_a_remedy(
     monkeypatch.setattr(openvino_network, "OpenvinoNetwork", Broken)
     draw(tmp_path / "in" / "a.png")
     (failure,) = of_kind(list(convert(make_job(model, tmp_path, tmp_path / "in", precision="bf16"))), FileFailed)
-    assert failure.reason == (
-        "OpenVINO could not convert a.png (no such kernel). Choose the precision fp32, which does without it."
-    )
+    assert failure.reason == "OpenVINO could not convert a.png (no such kernel). Choose the engine PyTorch."
 
 
 # The real one
