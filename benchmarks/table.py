@@ -277,9 +277,10 @@ translates and encodes one after the other. Tests see that it computes what the 
 Both sides are processes of their own that take turns. Figures are medians, with the lowest and the highest turn behind
 them. The *ceiling* is what a matrix product of the same precision reaches on that machine, in the same turns (1 TFLOP
 is 10^12 multiplications or additions), and *of the ceiling* is what the convolutions of the work reach of it; in fp32
-that can pass 100%, since they are counted as they are written and trained with fewer multiplications (0020). Seconds
-are of this machine, and of no other; ratios tell more, but another machine has others, too. Rows are measured in
-pieces: the last column names the day and the commit of each.
+that can pass 100%, since they are counted as they are written and trained with fewer multiplications (0020). A ceiling
+is of its moment: where it is lower than that of another row in the same precision, the machine was busy, and the share
+looks better than it is. Seconds are of this machine, and of no other; ratios tell more, but another machine has others,
+too. Rows are measured in pieces: the last column names the day and the commit of each.
 
 What brought it, what was tried and dropped, and what each costs: `docs/decisions/0014` to `0024`.
 """
