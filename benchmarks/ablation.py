@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # The engine stands before torch, whose threads it tells how to wait.
 # isort: off
 import engine  # noqa: F401
-from engine.model import cyclegan, generator, layers, winograd
+from engine.model import cyclegan, few_channels, generator, layers, winograd
 from benchmarks import step
 from benchmarks.photographs import write_photographs
 from benchmarks.turns import Spread, TurnError, all_of, in_turns
@@ -75,6 +75,11 @@ def without_winograd() -> None:
     winograd.suits = lambda *_: False
 
 
+def without_few_channels() -> None:
+    """Convolutions from and to pictures by torch."""
+    few_channels.suits = lambda *_: False
+
+
 def with_compile() -> None:
     """Networks through torch.compile, which needs a C++ compiler and takes its time before the first step."""
     make = cyclegan.CycleGAN.__init__
@@ -101,6 +106,7 @@ CHANGES: dict[str, Callable[[], None]] = {
     "without fusing": without_fusing,
     "without the padding": without_the_padding,
     "without Winograd": without_winograd,
+    "without few channels": without_few_channels,
     "with group norm": with_group_norm,
     "with compile": with_compile,
 }

@@ -82,25 +82,11 @@ def _memory_of(model: Path, count: int, folder: Path) -> int:
     """The most bytes that the whole command holds which converts so many files."""
     pictures, to = folder / "pictures", folder / "to"
     write_photographs(pictures, count, size=(SIZE, SIZE))
-    command = [
-        *convert_small.COMMAND_WITHOUT_EXTRA,
-        model,
-        pictures,
-        "--to",
-        to,
-        "--direction",
-        "a2b",
-        "--format",
-        "png",
-    ]
-    _, memory = convert_small.run(command)
+    arguments = [model, pictures, "--to", to, "--direction", "a2b", "--format", "png"]
+    _, memory = convert_small.run([*convert_small.COMMAND_WITHOUT_EXTRA, *arguments])
     shutil.rmtree(pictures)
     shutil.rmtree(to)
     return memory
-
-
-def _write_pictures(folder: Path, count: int) -> Path:
-    return write_photographs(folder, count, size=(SIZE, SIZE))
 
 
 class _Batch:
