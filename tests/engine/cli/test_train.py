@@ -155,7 +155,7 @@ def test_a_signal_stops_between_steps_saved_and_resumable(
             if json.loads(line)["event"] == "StepReport":
                 child.send_signal(number)
                 break
-        _, complaint = child.communicate(timeout=60)
+        _, complaint = child.communicate(timeout=600)
     assert child.returncode == 130
     assert f'cyclegan train --resume "{run}"' in complaint
     assert "Traceback" not in complaint

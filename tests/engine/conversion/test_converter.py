@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from PIL import ExifTags, Image
 
 from engine import convert
 from engine.config import ConvertJob, Direction
-from engine.conversion import converter, plan, waiting
+from engine.conversion import converter, plan, start, waiting
 from engine.conversion import translator as translator_module
 from engine.errors import ConfigError, DataError, ModelFileError
 from engine.events import (
@@ -765,6 +766,12 @@ def test_kernels_of_a_gpu_are_compiled_while_the_model_is_loaded(
 ) -> None:
     compiled, has_begun, may_end = [], threading.Event(), threading.Event()
 
+    class Beside(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            may_end.set()
+            super().shutdown(wait=wait)
+
     def compile_ahead(name: str, device: torch.device) -> None:
         compiled.append((name, device))
         has_begun.set()
@@ -772,11 +779,11 @@ def test_kernels_of_a_gpu_are_compiled_while_the_model_is_loaded(
 
     def load(*_: object) -> None:
         assert has_begun.wait(60)
-        threading.Timer(0.5, may_end.set).start()
         raise ModelFileError("Enough.")
 
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(converter, "choose_device", lambda name: gpu)
+    monkeypatch.setattr(start, "ThreadPoolExecutor", Beside)
     monkeypatch.setattr(converter, "compile_ahead", compile_ahead)
     monkeypatch.setattr(converter, "load_generator", load)
     with pytest.raises(ModelFileError, match="Enough"):

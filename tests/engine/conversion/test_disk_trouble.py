@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from engine import convert
-from engine.conversion import batch, converter, disk_trouble, file_work, waiting
+from engine.conversion import batch, converter, disk_trouble, file_work, start, waiting
 from engine.conversion import translator as translator_module
 from engine.conversion.ledger import Ledger
 from engine.conversion.space import RESERVE_BYTES
@@ -42,6 +42,8 @@ class Disk:
         self.left = results
         self._write_new = file_work.write_new
         monkeypatch.setattr(file_work, "write_new", self.write_new)
+        # Two that write would race for the last room.
+        monkeypatch.setattr(start, "_LEAST_WORKERS", 1)
         for module in (converter, batch, disk_trouble):
             monkeypatch.setattr(module, "free_bytes", lambda folder: self.free)
         monkeypatch.setattr(disk_trouble, "_SPACE_SECONDS", 0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,10 @@ from PIL import Image
 from engine import convert
 from engine.conversion import translator as translator_module
 from engine.conversion import waiting
+from engine.conversion.batch_file import BatchFile
+from engine.conversion.file_work import Decoded
 from engine.conversion.translator import Translator
+from engine.conversion.turns import Turns
 from engine.data.source_file import Pixels
 from engine.events import Converted, ConvertEvent, FileFailed, Preparing
 from engine.model.generator import Generator
@@ -38,15 +42,20 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _slow_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first picture takes so long that all others are decoded meanwhile."""
-    whole, begun = Translator.translate, []
+    """The first picture takes so long that several others wait for their turn meanwhile."""
+    whole, add, queued, are_several = Translator.translate, Turns.add, set(), threading.Event()
+
+    def note(self: Turns, file: BatchFile, decoded: Decoded) -> None:
+        add(self, file, decoded)
+        queued.add(file.index)
+        if len(queued) >= 6:
+            are_several.set()
 
     def slow(self: Translator, *rest: object, **named: object) -> Pixels:
-        if not begun:
-            begun.append(True)
-            time.sleep(0.5)
+        assert are_several.wait(60)
         return whole(self, *rest, **named)
 
+    monkeypatch.setattr(Turns, "add", note)
     monkeypatch.setattr(Translator, "translate", slow)
 
 

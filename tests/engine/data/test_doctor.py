@@ -240,7 +240,8 @@ def test_a_second_examination_opens_nothing_again_but_what_has_changed(
 def test_a_picture_that_hangs_costs_only_itself(clean: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("needs a system with named pipes")
-    monkeypatch.setattr(doctor, "_TIME_LIMIT", 1.0)
+    # As much as the others may take on a busy machine.
+    monkeypatch.setattr(doctor, "_TIME_LIMIT", 4.0)
     submit = doctor.Workers.submit
 
     def hanging(self: doctor.Workers, function: Callable[..., object], *args: object) -> object:
@@ -251,7 +252,7 @@ def test_a_picture_that_hangs_costs_only_itself(clean: Folders, monkeypatch: pyt
     monkeypatch.setattr(doctor.Workers, "submit", hanging)
     finding = findings_in(clean)["unreadable"]
     assert names_of(finding) == ["002.png"]
-    assert "takes longer than 1 seconds" in finding.reasons[0]
+    assert "takes longer than 4 seconds" in finding.reasons[0]
 
 
 def test_a_process_that_crashes_is_told_by_the_picture(clean: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
