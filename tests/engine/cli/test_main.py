@@ -98,6 +98,21 @@ def test_a_reader_who_leaves_gets_no_traceback(trained: Path, root: Path, tmp_pa
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize("module", ["engine.data.workers", "engine.cli.command", "engine.cli.convert", "tqdm"])
+def test_ctrl_c_while_the_command_is_being_loaded_ends_it_without_a_word(module: str) -> None:
+    program = (
+        "import signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == '{module}': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from engine.__main__ import main\n"
+        "sys.exit(main(['convert', 'no model', 'no pictures', '--to', 'nowhere', '--direction', 'a2b']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_asked_to_be_a_worker_it_is_one_until_its_program_has_gone() -> None:
     command = [sys.executable, "-m", "engine", WORKER_ARGUMENT]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
