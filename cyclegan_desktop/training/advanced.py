@@ -434,6 +434,20 @@ class AdvancedOptions(QWidget):
                     if part.isHidden() and option.field in self._found:
                         part.show()
                 yield
+        self._let_others_follow()
+
+    def _let_others_follow(self) -> None:
+        """Have the Tab key reach what stands below only after the rows, which were made later than it."""
+        others: list[QWidget] = []
+        at = self._scroll.nextInFocusChain()
+        while at is not None and not isinstance(at, _OptionRow):
+            if not self.isAncestorOf(at) and at.focusPolicy() & Qt.FocusPolicy.TabFocus and at.focusProxy() is None:
+                others.append(at)
+            at = at.nextInFocusChain()
+        last: QWidget = list(self._rows.values())[-1].last
+        for other in others:
+            QWidget.setTabOrder(last, other)
+            last = other
 
 
 class _Chosen:
@@ -586,6 +600,11 @@ class _OptionRow(QWidget):
         option.row = self
         self.show_chosen()
         self.editor.edited.connect(self._take_edit)
+
+    @property
+    def last(self) -> QWidget:
+        """What the Tab key comes to last here."""
+        return self._reset
 
     def show_chosen(self) -> None:
         """Show what is chosen now, and what is wrong with it."""

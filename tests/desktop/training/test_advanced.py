@@ -470,6 +470,19 @@ def test_every_option_is_reached_with_the_tab_key_and_then_seen(options: Options
     assert list(dict.fromkeys(reached)) == (in_order if key == Qt.Key.Key_Tab else in_order[::-1])
 
 
+def test_options_that_are_made_late_are_reached_before_what_stands_below_them(qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    widget, below = AdvancedOptions(window), QPushButton(window)
+    widget.make_rows()
+    reached: list[str] = []
+    at: QWidget = widget
+    while (at := at.nextInFocusChain()) not in (below, widget):
+        rows = [part.objectName() for part in _ancestors(at) if part.objectName().startswith("option_")]
+        reached += [name.removeprefix("option_") for name in rows]
+    assert list(dict.fromkeys(reached)) == [option.field for option in OPTIONS]
+
+
 def _ancestors(widget: QWidget) -> list[QWidget]:
     parent = widget.parentWidget()
     return [] if parent is None else [parent, *_ancestors(parent)]
