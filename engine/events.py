@@ -88,6 +88,7 @@ class TrainStarted:
         count_B: Training pictures of B.
         device: The device in words, such as "NVIDIA H200" or "CPU, 2 threads".
         precision: "fp32", "bf16" or "fp16".
+        can_measure_again: Whether it chooses by measurement what is fastest, so that `resume` could measure it again.
     """
 
     run: Path
@@ -101,6 +102,7 @@ class TrainStarted:
     count_B: int
     device: str
     precision: str
+    can_measure_again: bool = False
 
 
 WORTH_SAYING_WAITING = 0.05

@@ -295,6 +295,7 @@ class TrainingPage(QWidget):
         self.messages.clear()
         self._title.setText(title)
         self._details.clear()
+        self._offer_measuring(None)
         self._show_training()
 
     def _show_training(self) -> None:
@@ -332,6 +333,7 @@ class TrainingPage(QWidget):
                 run=event.run,
             )
         )
+        self._offer_measuring(event.can_measure_again)
         self._ensure_plots().cut_after(event.step)
         self._ensure_plots().set_own_name(event.run.name)
         self._waiting, self._first_epoch = 0.0, None
@@ -558,14 +560,8 @@ class TrainingPage(QWidget):
         self._pause_at_once = menu.addAction(self.tr("Pause at once\tF6"), self._pause_or_continue)
         free = menu.addAction(self.tr("Pause and free memory\tShift+F6"), self._free)
         free.setObjectName("pause_and_free")
-        again = menu.addAction(self.tr("Measure again how many threads are fastest"), self._measure_again)
-        again.setObjectName("measure_again")
-        again.setToolTip(
-            self.tr(
-                "Worthwhile where this training was begun while the machine was busy. It is saved and goes on; other "
-                "threads round otherwise, so its results will differ in their last bits from what they would have been."
-            )
-        )
+        self._again = menu.addAction(self.tr("Measure again how many threads are fastest"), self._measure_again)
+        self._again.setObjectName("measure_again")
         menu.setToolTipsVisible(True)
         made = QToolButton()
         made.setObjectName("pause_kinds")
@@ -577,6 +573,23 @@ class TrainingPage(QWidget):
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         made.setMenu(menu)
         return made
+
+    def _offer_measuring(self, can_measure: bool | None) -> None:
+        """Offer to measure again where there is something to measure; None while that is not known."""
+        self._again.setEnabled(bool(can_measure))
+        if can_measure is None:
+            words = self.tr("Once the training has begun.")
+        elif can_measure:
+            words = self.tr(
+                "Worthwhile where this training was begun while the machine was busy. It is saved and goes on; other "
+                "threads round otherwise, so its results will differ in their last bits from what they would have been."
+            )
+        else:
+            words = self.tr(
+                "There is nothing to measure: only a training of one process on a processor chooses by measurement, "
+                "and only where networks and sitting are not too small for it."
+            )
+        self._again.setToolTip(words)
 
     def _make_footer(self) -> QWidget:
         self._status = plain_label()

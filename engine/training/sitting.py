@@ -61,6 +61,7 @@ from engine.training.samples import FixedPicture
 from engine.training.saver import Saver, disk_errors
 from engine.training.schedule import PlateauState
 from engine.training.steps import Steps, Taken, training_errors
+from engine.training.tuning import measures
 
 # The first measurement takes seconds, on a slow machine many: a sitting with less time than this spends it on steps.
 _LONG_SITTING_SECONDS = 60.0
@@ -303,6 +304,7 @@ class Sitting:
             count_B=len(run.pictures.train_B),
             device=_devices_in_words(self._model.device, self._ranks.count),
             precision=run.choices.precision,
+            can_measure_again=measures(config, run.choices),
         )
 
     def _note_left_out(self, taken: Taken) -> None:

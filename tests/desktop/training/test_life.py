@@ -60,7 +60,7 @@ class FakeEngine:
     def _work(self, step: int) -> Iterator[TrainEvent]:
         if self.failure is not None and self.fails_at_once:
             raise self.failure
-        yield TrainStarted(self._run, "Apples", "Oranges", step, self.steps, 10, 10, 5, 6, "CPU", "fp32")
+        yield TrainStarted(self._run, "Apples", "Oranges", step, self.steps, 10, 10, 5, 6, "CPU", "fp32", True)
         yield self._samples
         try:
             while step < self.steps:

@@ -36,6 +36,10 @@ def _report(step: int = 1240, seconds_left: float = 990.0, *, epoch: int = 3, wa
     return StepReport(step, 4600, epoch, 20, 365.0, 3.4, seconds_left, 2e-4, Losses(*[1.0] * 8), waiting)
 
 
+def _started(*, can_measure_again: bool) -> TrainStarted:
+    return TrainStarted(Path("run"), "Apples", "Oranges", 0, 10, 1, 10, 5, 5, "CPU", "fp32", can_measure_again)
+
+
 def test_an_empty_page_says_what_to_do_next(page: TrainingPage, qtbot: QtBot) -> None:
     action = _button(page, "empty_state_action")
     assert action.isVisible()
@@ -334,8 +338,23 @@ def test_a_measurement_amid_the_training_leaves_its_progress_where_it_is(page: T
 
 
 def test_what_is_fastest_is_measured_again_from_the_menu_beside_the_pause(page: TrainingPage, qtbot: QtBot) -> None:
+    page.begin_new("Apples", "Oranges")
     page.set_state("working")
+    page.show_started(_started(can_measure_again=True))
     again = page.findChild(QAction, "measure_again")
     assert "last bits" in again.toolTip()
     with qtbot.waitSignal(page.measure_again_requested):
         again.trigger()
+
+
+def test_measuring_again_is_not_to_be_had_before_the_training_has_begun_nor_where_nothing_is_measured(
+    page: TrainingPage,
+) -> None:
+    again = page.findChild(QAction, "measure_again")
+    page.begin_new("Apples", "Oranges")
+    page.set_state("working")
+    assert not again.isEnabled()
+    assert "begun" in again.toolTip()
+    page.show_started(_started(can_measure_again=False))
+    assert not again.isEnabled()
+    assert "nothing to measure" in again.toolTip()

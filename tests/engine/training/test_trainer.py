@@ -35,7 +35,7 @@ from engine.events import (
 from engine.model import cyclegan
 from engine.model.cyclegan import CycleGAN
 from engine.tensor_file import read_tensors
-from engine.training import preparing, reporter, sample_keeper, saver, steps, trainer
+from engine.training import preparing, reporter, sample_keeper, saver, sitting, steps, trainer
 from engine.training.estimate import estimate
 from engine.training.preparing import advice, find_pictures
 from engine.training.quality import read_quality
@@ -724,9 +724,11 @@ def test_what_is_fastest_can_be_measured_again_and_that_is_told_and_stored(
     kept = list(itertools.islice(resume(config.run), 3))
     assert not any("measured again" in event.text for event in events_of(Notice, kept))
     assert run_choices(config.run).threads != 3
-    monkeypatch.setattr(preparing, "measures", lambda _config, _choices: True)
+    for module in (preparing, sitting):
+        monkeypatch.setattr(module, "measures", lambda _config, _choices: True)
     again = list(resume(config.run, measure_again=True))
     assert any("last bits" in event.text for event in events_of(Notice, again))
+    assert [event.can_measure_again for event in events_of(TrainStarted, again)] == [True]
     assert run_choices(config.run).threads == 3
 
 
@@ -737,9 +739,11 @@ def test_where_nothing_is_chosen_by_measurement_measuring_again_says_so_and_chan
     config = tiny_config()  # So small a training has nothing to measure, just like one on a GPU.
     close_after(train(config), 2)
     before = run_choices(config.run)
-    told = [event.text for event in events_of(Notice, list(resume(config.run, measure_again=True)))]
+    events = list(resume(config.run, measure_again=True))
+    told = [event.text for event in events_of(Notice, events)]
     assert any("nothing to measure" in text for text in told)
     assert not any("last bits" in text for text in told)
+    assert [event.can_measure_again for event in events_of(TrainStarted, events)] == [False]
     assert run_choices(config.run) == before
 
 
