@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from typing import Literal
+from typing import Literal, cast
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -219,6 +219,14 @@ class NoWheelComboBox(QComboBox):
             super().wheelEvent(event)
         else:
             event.ignore()
+
+
+def disable_last(box: QComboBox, reason: str) -> None:
+    """Show that the last choice of a box is not to be had, and why."""
+    place = box.count() - 1
+    cast("QStandardItemModel", box.model()).item(place).setEnabled(False)
+    box.setItemData(place, plain_tooltip(reason), Qt.ItemDataRole.ToolTipRole)
+    box.setItemData(place, reason, Qt.ItemDataRole.AccessibleDescriptionRole)
 
 
 class NoWheelSpinBox(QSpinBox):

@@ -33,6 +33,7 @@ from cyclegan_desktop.widgets import (
     NoWheelComboBox,
     NoWheelSpinBox,
     button,
+    disable_last,
     plain_label,
     plain_tooltip,
     set_look,
@@ -370,7 +371,7 @@ class ConversionOptions(QFrame):
             if there or value == "heic":
                 self._format.addItem(text, value)
             if not there and value == "heic":
-                _disable_last(
+                disable_last(
                     self._format,
                     self.tr('HEIC needs the extra "heic": pip install "cyclegan-desktop[heic]", then start anew.'),
                 )
@@ -554,15 +555,6 @@ def _combo_box(name: str, tip: str) -> NoWheelComboBox:
     box.setObjectName(name)
     box.setToolTip(plain_tooltip(tip))
     return box
-
-
-def _disable_last(box: NoWheelComboBox, reason: str) -> None:
-    """Show that a choice is not to be had, and why."""
-    place = box.count() - 1
-    item = cast("QStandardItemModel", box.model()).item(place)
-    item.setEnabled(False)
-    box.setItemData(place, plain_tooltip(reason), Qt.ItemDataRole.ToolTipRole)
-    box.setItemData(place, reason, Qt.ItemDataRole.AccessibleDescriptionRole)
 
 
 def _add_field(grid: QGridLayout, caption: str, *widgets: QWidget) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,7 +28,7 @@ from PySide6.QtWidgets import (
 from cyclegan_desktop.conversion.job_choices import JobChoices, problem_with
 from cyclegan_desktop.plain_text import shown_paragraph
 from cyclegan_desktop.style import XL, XS, L, M, S
-from cyclegan_desktop.widgets import NoWheelComboBox, button, plain_label, plain_tooltip, set_look
+from cyclegan_desktop.widgets import NoWheelComboBox, button, disable_last, plain_label, plain_tooltip, set_look
 from engine.config import Direction, OutputFormat
 from engine.conversion.model_file import ModelInfo, model_name
 from engine.conversion.naming import result_name
@@ -243,11 +244,19 @@ class OutputOptions(QDialog):
             self.tr("What computes the results; Automatic takes a GPU where there is one."),
         )
         device.setObjectName("convert_device")
+        engine = _Choice((self.tr("Automatic"), "auto"), ("PyTorch", "pytorch"), ("OpenVINO", "openvino"))
+        if find_spec("openvino") is None:
+            disable_last(
+                engine,
+                self.tr(
+                    'OpenVINO needs the extra "openvino": pip install "cyclegan-desktop[openvino]", then start anew.'
+                ),
+            )
         self._add(
             column,
             "engine",
             self.tr("&Engine"),
-            _Choice((self.tr("Automatic"), "auto"), ("PyTorch", "pytorch"), ("OpenVINO", "openvino")),
+            engine,
             self.tr(
                 "The program that computes the networks; Automatic takes OpenVINO where it is installed and faster. "
                 "Their results differ a little."

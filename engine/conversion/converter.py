@@ -149,7 +149,7 @@ def _otherwise_sentence(count: int, *, by_openvino: bool) -> str:
     before, now = ("OpenVINO", "PyTorch") if by_openvino else ("PyTorch", "OpenVINO")
     were, they = ("picture was", "it is") if count == 1 else ("pictures were", "they are")
     return (
-        f"{count} {were} converted into this folder by {before} before, whose results differ a little from those of "
+        f"{count:,} {were} converted into this folder by {before} before, whose results differ a little from those of "
         f"{now}: {they} converted once more."
     )
 

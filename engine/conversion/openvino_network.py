@@ -95,7 +95,8 @@ def load_openvino(
     if engine == "openvino":
         remedy = "Choose another engine."
         if is_faster:
-            raise ConfigError("engine", f"OpenVINO is not installed. {remedy}")
+            extra = 'pip install "cyclegan-desktop[openvino]"'
+            raise ConfigError("engine", f"OpenVINO is not installed ({extra}). {remedy}")
         raise ConfigError("engine", f"OpenVINO converts on a processor, in bf16, and not with U-Nets. {remedy}")
     return None
 

@@ -126,6 +126,19 @@ def test_formats_that_cannot_be_written_here_are_left_out_and_heic_says_what_it_
     assert options.choices.format == "keep"
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_engine_that_is_not_installed_says_what_it_needs(qtbot, monkeypatch, is_there: bool) -> None:
+    found = object() if is_there else None
+    monkeypatch.setattr("cyclegan_desktop.conversion.output_options.find_spec", lambda _name: found)
+    options = ConversionOptions()
+    qtbot.addWidget(options)
+    box = more(options).findChild(QComboBox, "more_engine")
+    model = box.model()
+    assert isinstance(model, QStandardItemModel)
+    assert [model.item(place).isEnabled() for place in range(box.count())] == [True, True, is_there]
+    assert ("cyclegan-desktop[openvino]" in (box.itemData(2, Qt.ItemDataRole.ToolTipRole) or "")) != is_there
+
+
 def test_the_change_alone_is_offered_for_models_with_the_long_skip_only(options) -> None:
     assert texts(options, "convert_size") == [
         "Original",
