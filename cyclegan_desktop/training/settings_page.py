@@ -1,4 +1,4 @@
-"""The wizard's second page: how to train, on what, and where the training lives."""
+"""The wizard's third page: how to train, on what, and where the training lives."""
 
 from __future__ import annotations
 
