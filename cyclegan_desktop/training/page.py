@@ -29,7 +29,7 @@ from cyclegan_desktop.training.interrupted import Interrupted
 from cyclegan_desktop.training.interrupted_offer import InterruptedOffer
 from cyclegan_desktop.training.remedy_rows import RemedyRows
 from cyclegan_desktop.training.welcome import Welcome
-from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label
+from cyclegan_desktop.widgets import ElidedLabel, EmptyState, button, card, dress_button, plain_label, plain_tooltip
 from cyclegan_desktop.words import duration_words
 from engine.events import (
     WORTH_SAYING_WAITING,
@@ -589,7 +589,7 @@ class TrainingPage(QWidget):
                 "There is nothing to measure: only a training of one process on a processor chooses by measurement, "
                 "and only where networks and sitting are not too small for it."
             )
-        self._again.setToolTip(words)
+        self._again.setToolTip(plain_tooltip(words))  # As one line it is wider than the screen.
 
     def _make_footer(self) -> QWidget:
         self._status = plain_label()

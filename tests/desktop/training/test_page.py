@@ -358,3 +358,4 @@ def test_measuring_again_is_not_to_be_had_before_the_training_has_begun_nor_wher
     page.show_started(_started(can_measure_again=False))
     assert not again.isEnabled()
     assert "nothing to measure" in again.toolTip()
+    assert again.toolTip().startswith("<span>")  # Rich text has several lines instead of one as wide as the screen.
