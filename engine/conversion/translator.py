@@ -148,7 +148,7 @@ class Translator:
                 return self._with_enlarged_change(name, pixels, precision)
             return self._at_its_size(name, pixels, precision)
         except FloatingPointError:
-            remedy = "" if precision == "fp32" else " Choose the precision fp32."
+            remedy = "" if precision == "fp32" else " Convert it in fp32 (cyclegan convert --precision fp32)."
             raise PictureError(f"The model gave no valid result for {name}.{remedy}") from None
         except OpenvinoError as error:
             raise PictureError(f"OpenVINO could not convert {name} ({error}). Choose the engine PyTorch.") from error

@@ -228,7 +228,9 @@ def test_a_bug_is_not_taken_for_a_lack_of_memory(
         make_translator(tmp_path, resize=resize).translate("a", draw(64, 64))
 
 
-@pytest.mark.parametrize(("precision", "remedy"), [("fp32", ""), ("bf16", " Choose the precision fp32.")])
+@pytest.mark.parametrize(
+    ("precision", "remedy"), [("fp32", ""), ("bf16", " Convert it in fp32 (cyclegan convert --precision fp32).")]
+)
 @pytest.mark.parametrize("resize", [None, "change"])
 def test_results_that_are_no_numbers_fail_the_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, remedy: str, resize: str | None
