@@ -465,6 +465,8 @@ def test_a_fingerprint_is_size_time_and_hash(source: Path) -> None:
         ("resize", "change", True),
         ("name", "{name} {date}", True),
         ("precision", "fp32", True),
+        # Not the wish for an engine but which one converts, see `by_openvino`.
+        ("engine", "pytorch", False),
         ("model", Path("copy.safetensors"), False),
         ("sources", (Path("other"),), False),
         ("to", Path("other"), False),
