@@ -1,8 +1,8 @@
 """Convolutions from and to pictures on a processor, whose vectors three channels leave mostly idle.
 
 A convolution to three channels computes four columns of the result together, as twelve channels of a convolution that
-goes on by four columns: more multiplications, and a third of the time. The gradients are convolutions of the kind that
-the processor is good at: what goes back to features is a convolution from few channels, and the gradient of weights is
+goes on by four columns: more multiplications, in less time. The gradients are convolutions of the kind that the
+processor is good at: what goes back to features is a convolution from few channels, and the gradient of weights is
 taken with the wide side as its result. The same sums, in another order. See `docs/decisions/0014`.
 """
 
