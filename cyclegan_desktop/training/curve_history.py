@@ -73,6 +73,14 @@ class CurveHistory:
         return self._raw[:, : self._count]
 
     @property
+    def has_values(self) -> npt.NDArray[np.bool_]:
+        """[C], whether a curve is anything but 0 throughout."""
+        blocks = self._count // _BLOCK
+        parts = self._low[:, :blocks], self._high[:, :blocks], self._raw[:, blocks * _BLOCK : self._count]
+        found: npt.NDArray[np.bool_] = np.any([part.any(axis=1) for part in parts], axis=0)
+        return found
+
+    @property
     def smooth(self) -> Values:
         """[C, N], the exponential means up to each point."""
         return self._smoothed(0, self._count)

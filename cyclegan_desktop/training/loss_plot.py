@@ -168,9 +168,9 @@ class LossPlot(CurvePlot):
 
     def _show_boxes_of_use(self) -> None:
         """Leave out losses that are 0 throughout, such as that of identity where a training does without."""
-        histories = [history for history in (self._history, *(other.losses for other in self._others)) if len(history)]
-        has_values = [any(history.raw[index].any() for history in histories) for index in range(len(LOSS_NAMES))]
-        self._zero = {name for name, has in zip(LOSS_NAMES, has_values, strict=True) if any(has_values) and not has}
+        histories = (self._history, *(other.losses for other in self._others))
+        has_values = np.any([history.has_values for history in histories], axis=0)
+        self._zero = {name for name, has in zip(LOSS_NAMES, has_values, strict=True) if has_values.any() and not has}
         for name, box in self._shown.items():
             box.setHidden(name in self._zero)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,3 +138,18 @@ def test_what_is_smoothed_for_the_screen_is_what_is_smoothed_from_the_start(smoo
         thinned = history.thinned(first, last, stretches)
         expected = np.array([whole[int(step)] for step in thinned.smooth_steps]).T
         np.testing.assert_allclose(thinned.smooth, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000])
+@pytest.mark.parametrize("value", [0.5, -0.5])
+def test_a_curve_has_values_unless_it_is_0_throughout(
+    count: int, value: float, make_losses: Callable[[float], Losses]
+) -> None:
+    history = _appended([(step, make_losses(0.0)) for step in range(count)])
+    assert not history.has_values.any()
+    history.append(count, replace(make_losses(0.0), D_A=value))
+    for step in range(count + 1, count + 300):
+        history.append(step, make_losses(0.0))
+    assert [name for name, has in zip(LOSS_NAMES, history.has_values, strict=True) if has] == ["D_A"]
+    history.cut_after(count - 1)
+    assert not history.has_values.any()
