@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from cyclegan_desktop.settings import Settings
 from cyclegan_desktop.training.controller import TrainingController
 from cyclegan_desktop.training.page import TrainingPage
+from cyclegan_desktop.training.threads import ThreadKeeper
 from engine.config import TrainConfig
 from engine.errors import DataError, OutOfMemoryError
 from engine.events import (
@@ -119,6 +120,8 @@ def controller(page: TrainingPage, settings: Settings, fake: FakeEngine, qtbot: 
     qtbot.waitUntil(lambda: not made.is_busy)
     made.close()
     made.film.close()  # Else it tells a page that is gone what it has read.
+    for keeper in made.findChildren(ThreadKeeper):
+        keeper.stop_all()  # As when the app quits: what a wizard has dropped may still be on its way to its end.
 
 
 def _main(page: TrainingPage) -> QPushButton:
